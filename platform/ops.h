@@ -1,0 +1,61 @@
+/*
+ * The private side of platform.h: the operation table that ptrace/, systrap/ and fake/ fill in.  platform.c checks
+ * arguments once for all of them and calls through.  Each slot has the contract of the public function of its name.
+ * A platform's own structs begin with these headers.
+ */
+#ifndef BAILEY_PLATFORM_OPS_H
+#define BAILEY_PLATFORM_OPS_H
+
+#include "base/refcount.h"
+#include "platform/platform.h"
+
+struct platform {
+	const struct platform_ops *ops;
+	size_t xstate_size;
+};
+
+struct pas {
+	struct platform *pf;
+	struct refcount refs;
+	pid_t host_pid;
+	_Atomic bool dead; /* set by the reaper, or by whoever found out first */
+};
+
+struct pctx {
+	struct pas *as; /* counted */
+};
+
+struct platform_ops {
+	const char *name;
+	int (*probe)(char *why, size_t why_size);
+	int (*start)(struct platform **out, char *why, size_t why_size);
+	void (*stop)(struct platform *pf);
+
+	int (*as_create)(struct platform *pf, struct pas **out);
+	int (*as_fork)(struct pctx *via, struct pas **out, struct pctx **ctx_out);
+	void (*as_release)(struct pas *as); /* last reference gone: kill the stub, free as */
+	void (*as_kill)(struct pas *as);
+	int (*map)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
+		   uint64_t off);
+	int (*unmap)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len);
+	int (*protect)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot);
+	int (*remap)(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,
+		     int extra_flags);
+	int (*advise)(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg);
+	ssize_t (*read)(struct pas *as, gva_t addr, void *buf, size_t len);
+	ssize_t (*write)(struct pas *as, gva_t addr, const void *buf, size_t len);
+
+	int (*ctx_spawn)(struct pas *as, struct pctx *via, struct pctx **out);
+	int (*ctx_attach)(struct pctx *ctx);
+	void (*ctx_destroy)(struct pctx *ctx);
+	void (*run)(struct pctx *ctx, struct pf_event *ev);
+	void (*interrupt)(struct pctx *ctx);
+	int (*get_regs)(struct pctx *ctx, struct abi_regs *out);
+	int (*set_regs)(struct pctx *ctx, const struct abi_regs *regs);
+	void (*set_result)(struct pctx *ctx, long result);
+	ssize_t (*get_xstate)(struct pctx *ctx, void *buf, size_t cap);
+	int (*set_xstate)(struct pctx *ctx, const void *buf, size_t size);
+	int (*cmpxchg32)(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);
+};
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * platform.h: what runs guest code.  A platform makes address spaces (one host process, a *stub*, each) and
+ * contexts (one host thread of a stub each), runs a context until something happens, and says what happened.
+ * It knows nothing of the sentry and never calls it: the sentry's run loop is
+ *
+ *     for (;;) { platform_switch(ctx, &ev); act on ev; }
+ *
+ * Threads.  A context belongs to the one sentry thread that called pctx_attach on it; all pctx_* calls but
+ * pctx_interrupt come from that thread.  pas_* calls may come from any thread; `via` is a context of the same address
+ * space that the calling thread has attached and that is not running (it is in the sentry's hands), or NULL.
+ * The ptrace platform works through `via` where there is one; systrap through the stub's leader.
+ *
+ * Errors are negative errno in Linux's numbering.  -ESRCH means the stub (or the thread) is dead: the sentry
+ * treats it as the guest process having been killed by SIGKILL.
+ *
+ * Half-done host calls.  If a pas_* call fails part of the way through and the stub's memory may no longer be what
+ * the caller thinks, the platform kills the stub itself and returns -ESRCH.  So after any other error the
+ * address space is as it was before the call.
+ */
+#ifndef BAILEY_PLATFORM_PLATFORM_H
+#define BAILEY_PLATFORM_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "abi/regs.h"
+#include "base/compiler.h"
+
+/* A guest virtual address.  Never cast to a pointer; only uaccess and pas_read/pas_write reach what it names. */
+typedef uint64_t gva_t;
+
+/* Guest mappings lie in [GUEST_MIN, GUEST_CEILING).  Above are the shim, the leader and the channels. */
+#define GUEST_MIN 0x10000ull
+#define GUEST_CEILING 0x7fff00000000ull
+
+struct platform;
+struct pas;  /* an address space: one stub process */
+struct pctx; /* a context: one guest thread */
+
+enum pf_event_kind {
+	PF_SYSCALL,	/* the guest made a system call; ev->nr and ev->args hold it, and rip is after the instruction */
+	PF_FAULT,	/* an exception: ev->fault */
+	PF_INTERRUPTED, /* pctx_interrupt, or nothing worth a name: look for work and resume */
+	PF_DEAD,	/* the thread or its stub is gone; the context can only be destroyed */
+};
+
+struct pf_fault {
+	int signo;	 /* L_SIGSEGV, L_SIGBUS, L_SIGFPE, L_SIGILL or L_SIGTRAP */
+	int code;	 /* si_code */
+	uint64_t addr;	 /* si_addr */
+	uint64_t trapno; /* as in sigcontext */
+	uint64_t err;
+	uint64_t cr2;
+};
+
+struct pf_event {
+	enum pf_event_kind kind;
+	uint32_t arch; /* PF_SYSCALL: AUDIT_ARCH_X86_64, or AUDIT_ARCH_I386 for int 0x80 */
+	uint64_t nr;   /* PF_SYSCALL: as in rax, x32 bit and all */
+	uint64_t args[6];
+	uint64_t ip, sp; /* always valid but for PF_DEAD */
+	struct pf_fault fault;
+};
+
+/* What the machine and caller allow, found out before a platform is started. */
+struct platform_ops;
+extern const struct platform_ops ptrace_platform, systrap_platform;
+
+/*
+ * Says whether a platform can work here.  Returns 0, or -errno with a one-line reason (what is missing and how to
+ * get it) in why.  Leaves nothing behind.  Call it while the process is single-threaded.
+ */
+int platform_probe(const struct platform_ops *ops, char *why, size_t why_size) MUST_CHECK;
+const char *platform_name(const struct platform_ops *ops);
+
+/*
+ * Starts a platform: makes the template stub from which all others are forked.  Must be called while the process is
+ * single-threaded, after privileges were dropped and before the sentry's own seccomp filter is installed.
+ */
+int platform_start(const struct platform_ops *ops, struct platform **out, char *why, size_t why_size) MUST_CHECK;
+/* Kills and reaps every stub.  All contexts must have been destroyed. */
+void platform_stop(struct platform *pf);
+/* Size in bytes of this machine's XSAVE area in signal-frame (standard) format; at least 512. */
+size_t platform_xstate_size(const struct platform *pf);
+const struct platform_ops *platform_ops_of(const struct platform *pf);
+
+/* ---- address spaces ---- */
+
+/* Makes an address space with nothing mapped below GUEST_CEILING.  May be used by the calling thread only, until
+ * a context was made in it.  Returned owned; ended by pas_put. */
+int pas_create(struct platform *pf, struct pas **out) MUST_CHECK;
+
+/* Makes a copy of via's address space, as fork(2) does (private memory copied on write, shared memory shared), and in it
+ * one context, not yet attached: attach it from the thread that will run it.  via is in the sentry's hands. */
+int pas_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out) MUST_CHECK;
+
+/* Address spaces are counted: a context holds a reference.  The last put kills the stub, without waiting for its end. */
+struct pas *pas_get(struct pas *as);
+void pas_put(struct pas *as);
+
+/* Kills the stub at once (SIGKILL).  Its contexts see PF_DEAD.  Any thread. */
+void pas_kill(struct pas *as);
+/* The stub's host process id: for messages and for tests that kill it. */
+pid_t pas_host_pid(const struct pas *as);
+
+/*
+ * Host calls carried out in the stub.  addr and len are page-aligned and lie below GUEST_CEILING (the platform checks:
+ * -EINVAL).  prot and flags are Linux's.  pas_map always has MAP_FIXED semantics: the caller chooses addresses.
+ * host_fd is the sentry's descriptor (borrowed) or -1 for anonymous memory.
+ */
+int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
+	    uint64_t off) MUST_CHECK;
+int pas_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len) MUST_CHECK;
+int pas_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot) MUST_CHECK;
+/* mremap(2) with MREMAP_MAYMOVE|MREMAP_FIXED when new_addr differs from addr, else in place; extra_flags may hold
+ * MREMAP_DONTUNMAP. */
+int pas_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,
+	      int extra_flags) MUST_CHECK;
+/* madvise(2), msync(2), mlock2(2), munlock(2) with arguments that the sentry has checked. */
+enum pas_advice_op { PAS_MADVISE, PAS_MSYNC, PAS_MLOCK2, PAS_MUNLOCK };
+int pas_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg) MUST_CHECK;
+
+/* Reads or writes guest memory with the guest's own access rights.  Returns the count done, short when a fault came
+ * part of the way through, or -EFAULT when nothing could be done, -ESRCH when the stub is dead. */
+ssize_t pas_read(struct pas *as, gva_t addr, void *buf, size_t len) MUST_CHECK;
+ssize_t pas_write(struct pas *as, gva_t addr, const void *buf, size_t len) MUST_CHECK;
+
+/* ---- contexts ---- */
+
+/* Makes a further thread of as, not yet attached.  via as above; NULL in a fresh address space.  Returned owned. */
+int pctx_spawn(struct pas *as, struct pctx *via, struct pctx **out) MUST_CHECK;
+/* Binds ctx to the calling thread.  Before the first switch the caller loads a state. */
+int pctx_attach(struct pctx *ctx) MUST_CHECK;
+/* Ends the host thread (the attached thread calls; or anybody, if it was never attached) and frees ctx. */
+void pctx_destroy(struct pctx *ctx);
+struct pas *pctx_as(const struct pctx *ctx); /* borrowed */
+
+/* Resumes the guest and returns at its next event.  Blocks without bound. */
+void platform_switch(struct pctx *ctx, struct pf_event *ev);
+
+/* Makes the context's current or, if it is not running, next switch return PF_INTERRUPTED soon.  Any thread that keeps
+ * ctx from being destroyed.  Never waits. */
+void pctx_interrupt(struct pctx *ctx);
+
+/* Registers.  Valid between switches.  A set is what the next switch resumes with. */
+int pctx_get_regs(struct pctx *ctx, struct abi_regs *out) MUST_CHECK;
+int pctx_set_regs(struct pctx *ctx, const struct abi_regs *regs) MUST_CHECK;
+/* Only rax: the fast way out of a system call. */
+void pctx_set_result(struct pctx *ctx, long result);
+
+/*
+ * Floating point and vector state in the format of a signal frame's (XSAVE standard form, software bytes included).
+ * get fills at most cap bytes and returns the size; set refuses (-EINVAL) what the host's kernel would refuse.  With
+ * size 0 set loads the state of a fresh process.
+ */
+ssize_t pctx_get_xstate(struct pctx *ctx, void *buf, size_t cap) MUST_CHECK;
+int pctx_set_xstate(struct pctx *ctx, const void *buf, size_t size) MUST_CHECK;
+
+/* Atomic compare and exchange on an aligned word of guest memory, done inside the stub.  *seen gets what was there (it
+ * is `expected` exactly if the exchange was done).  -EFAULT if the word is not writable. */
+int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen) MUST_CHECK;
+
+#endif

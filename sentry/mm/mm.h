@@ -1,0 +1,77 @@
+/*
+ * mm: a guest address space as the sentry sees it: a list of VMAs for /proc/PID/maps, limits and validation.  The
+ * pages, faults and copy-on-write are the host kernel's, in the stub (platform_as).
+ *
+ * The VMA list and the stub agree: each change holds mm->lock over both.  If the host call fails half-way the
+ * platform has killed the stub (-ESRCH) and the process dies.
+ */
+#ifndef BAILEY_SENTRY_MM_MM_H
+#define BAILEY_SENTRY_MM_MM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+#include "base/lock.h"
+#include "base/refcount.h"
+#include "platform/platform.h"
+
+struct file;
+struct task;
+
+struct vma {
+	uint64_t start, end; /* page-aligned, [start, end) */
+	int prot;	     /* L_PROT_* */
+	int flags;	     /* L_MAP_SHARED or L_MAP_PRIVATE, L_MAP_ANONYMOUS, L_MAP_GROWSDOWN, L_MAP_NORESERVE */
+	struct file *file;   /* counted, or NULL */
+	uint64_t off;	     /* in the file, bytes */
+	int kind;	     /* VMA_* */
+	bool locked;
+	bool wipe_on_fork, dont_fork, dont_dump;
+};
+enum { VMA_PLAIN, VMA_HEAP, VMA_STACK, VMA_VDSO };
+
+struct mm {
+	struct refcount refs; /* tasks and whoever looks */
+	struct pas *as;	      /* counted; immutable */
+	struct mutex lock;
+	/* Guarded by lock. */
+	struct vma **vmas; /* sorted by start */
+	size_t vma_count, vma_cap;
+	uint64_t total_size, data_size, stack_size, locked_size; /* bytes */
+	uint64_t peak_size;
+	uint64_t brk_start, brk;
+	uint64_t mmap_base; /* search for free ranges goes down from here */
+	uint64_t stack_top, stack_limit;
+	uint64_t arg_start, arg_end, env_start, env_end; /* for cmdline and environ */
+	uint64_t start_code, end_code, start_data, end_data, start_stack;
+	uint64_t auxv[2 * 32]; /* as on the stack, AT_NULL-terminated */
+	bool guard_locked_future;
+};
+
+struct mm *mm_new(struct pas *as /* consumed */);
+struct mm *mm_get(struct mm *mm);
+void mm_put(struct mm *mm);
+/* The VMA list of child copies old's, for fork; as is consumed. */
+int mm_fork(struct mm *old, struct pas *as, struct mm **out) MUST_CHECK;
+
+/* mmap(2) after decoding.  addr is a hint unless flags has MAP_FIXED.  file is borrowed.  The address, or -errno. */
+int64_t mm_map(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file,
+	       uint64_t off, int kind) MUST_CHECK;
+int mm_unmap(struct task *t, struct mm *mm, uint64_t addr, uint64_t len) MUST_CHECK;
+int mm_protect(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot) MUST_CHECK;
+int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len, uint64_t new_len, int flags,
+		 uint64_t new_addr) MUST_CHECK;
+uint64_t mm_brk(struct task *t, struct mm *mm, uint64_t brk);
+
+/* The VMA that holds addr, or NULL.  mm->lock held. */
+struct vma *mm_find(struct mm *mm, uint64_t addr) REQUIRES(mm->lock);
+
+/* The text of /proc/PID/maps, allocated (smaps: of that).  root is borrowed: names are shown as seen from it. */
+struct path;
+int mm_show_maps(struct mm *mm, const struct path *root, bool smaps, char **out, size_t *len) MUST_CHECK;
+/* Resident pages etc. come from the stub's own /proc through host/; *rss_pages 0 if that cannot be had. */
+void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes);
+
+#endif

@@ -1,0 +1,229 @@
+/*
+ * Tasks and processes.  A *task* is a guest thread, run by one sentry thread; a *process* is a thread group.
+ *
+ * Life of a task: task_fork or task_clone makes it, its sentry thread attaches the context and enters the run loop
+ * (entry/run.c), task_exit takes it apart.  A process whose last thread is gone is a zombie until its parent waits.
+ *
+ * Locks (docs/LOCKING.md): tasks_lock guards the tree (pid table, parent, children, process groups, sessions,
+ * exit states); sighand->lock nests inside it and guards everything about signals.
+ */
+#ifndef BAILEY_SENTRY_TASK_TASK_H
+#define BAILEY_SENTRY_TASK_TASK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/resource.h"
+#include "abi/signal.h"
+#include "abi/sysargs.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/refcount.h"
+#include "platform/platform.h"
+#include "platform/uaccess.h"
+#include "sentry/core/cred.h"
+#include "sentry/core/wait.h"
+#include "sentry/vfs/vfs.h"
+
+struct mm;
+struct tty;
+
+#define TASK_COMM_LEN 16
+#define PID_MAX 4194304
+
+/* ---- signals' state ---- */
+
+typedef uint64_t sigset; /* bit n-1 is signal n */
+
+struct sigqueue { /* one pending signal with its siginfo */
+	struct list_head node;
+	struct l_siginfo info;
+};
+
+struct sigpending {
+	struct list_head queue; /* of sigqueue.node, in order of arrival */
+	sigset set;
+};
+
+struct sighand { /* the table of actions; shared by CLONE_SIGHAND */
+	struct refcount refs;
+	struct mutex lock;
+	struct l_sigaction action[L_NSIG]; /* [n-1]; guarded by lock */
+};
+
+/* ---- process ---- */
+
+enum job_state { JOB_RUNNING, JOB_STOPPED };
+
+struct session {
+	struct refcount refs;
+	int sid;	    /* immutable */
+	struct tty *tty;    /* the controlling terminal or NULL; guarded by tasks_lock */
+	bool leader_exited; /* guarded by tasks_lock */
+};
+
+struct rusage_sum {
+	int64_t utime_ns, stime_ns;
+	uint64_t minflt, majflt, nvcsw, nivcsw, maxrss_kb;
+};
+
+struct process {
+	struct refcount refs;
+	int pid; /* immutable; == the leader's tid */
+
+	/* Guarded by tasks_lock. */
+	struct process *parent;	     /* borrowed: a parent outlives its children (they are reparented) */
+	struct list_head children;   /* of sibling */
+	struct list_head sibling;
+	struct list_head threads;    /* of task.thread_node */
+	int thread_count;	     /* live ones */
+	int pgid;
+	struct session *session;     /* counted */
+	bool zombie, reaped;
+	int exit_status;	     /* as wait(2) reports it */
+	int exit_signal;	     /* to the parent at the end: SIGCHLD, or clone's, 0: none */
+	bool child_subreaper;
+	bool did_exec;
+	bool wait_stopped, wait_continued; /* news for the parent not yet waited for */
+	int stop_code;
+	bool vfork_shared;	     /* runs in its parent's address space: the parent waits on vfork_wq */
+	struct rusage_sum self, reaped_children;
+	struct waitqueue child_wq;   /* wait4: a child changed state */
+
+	/* Guarded by the sighand lock of its threads. */
+	struct sigpending shared_pending;
+	enum job_state job;
+	bool group_exiting;	     /* exit_group or a fatal signal: every thread is to die */
+	int group_exit_status;
+	struct task *group_exec;     /* the thread that is in execve and waits for the others to die */
+	uint32_t pending_count;	     /* queued signals, against RLIMIT_SIGPENDING */
+	struct waitqueue job_wq;     /* stopped threads wait here for SIGCONT */
+
+	struct mutex limits_lock;
+	struct l_rlimit64 rlimits[L_RLIM_NLIMITS]; /* guarded by limits_lock */
+
+	struct mutex exec_lock;	     /* guards what exec replaces and proc shows: */
+	struct file *exe;	     /*   counted */
+	char *exe_name;
+
+	int64_t start_ns;	     /* CLOCK_BOOTTIME; immutable */
+	int oom_score_adj;	     /* atomic enough: an int written by its owner */
+	struct process_timers *timers; /* itimers and POSIX timers; made on first use; guarded by sighand lock */
+	void *posix_locks;
+	uint32_t personality;
+	bool dumpable;
+	int pdeathsig;
+};
+
+/* ---- task ---- */
+
+struct restart_block { /* what restart_syscall(2) goes on with; only its own task touches it */
+	long (*fn)(struct task *t);
+	int64_t deadline_ns;
+	uint64_t arg[6];
+};
+
+struct task {
+	struct refcount refs;
+	int tid;		     /* immutable */
+	struct process *process;     /* counted; immutable but for exec by a thread (which keeps it) */
+	struct list_head thread_node; /* guarded by tasks_lock */
+	bool dead;		     /* guarded by tasks_lock */
+
+	/* Its own thread reads these freely; it replaces them under alloc_lock; others read them under alloc_lock and
+	 * take a reference. */
+	struct mutex alloc_lock;
+	struct mm *mm;
+	struct fdtable *files;
+	struct fs_info *fs;
+	struct sighand *sighand;     /* immutable between fork and exec */
+	const struct cred *cred;
+	char comm[TASK_COMM_LEN];
+
+	struct sleeper sleeper;
+	struct pctx *ctx;	     /* its thread's own; pctx_interrupt by others under sighand->lock */
+	bool ctx_running;	     /* guarded by sighand->lock: in platform_switch, so a kick is worth it */
+
+	/* Signals; guarded by sighand->lock, but its own thread reads blocked freely. */
+	struct sigpending pending;
+	sigset blocked;
+	sigset saved_mask;	     /* to be restored when a call like sigsuspend ends */
+	bool restore_mask;
+	struct l_stack altstack;     /* its own thread only */
+
+	/* Its own thread only. */
+	struct restart_block restart;
+	bool in_syscall;
+	uint64_t syscall_nr;
+	uint64_t clear_child_tid;    /* gva or 0 */
+	uint64_t robust_list;	     /* gva or 0 */
+	uint64_t rseq;		     /* gva or 0 */
+	uint32_t rseq_size, rseq_sig;
+	struct waitqueue *vfork_done; /* parent's, woken when this task lets go of the shared mm */
+	int exit_code;
+	pthread_t thread;
+	_Atomic char state;	     /* 'R', 'S', 'T', 'Z' as /proc shows */
+	int64_t utime_ns, stime_ns;
+	int nice;
+};
+
+extern struct mutex tasks_lock;
+
+/* The task of the calling sentry thread, or NULL in a helper thread. */
+struct task *task_current(void);
+
+struct task *task_get(struct task *t);
+void task_put(struct task *t);
+struct process *process_get(struct process *p);
+void process_put(struct process *p);
+
+/* Lookups: counted, or NULL. */
+struct task *task_find(int tid);
+struct process *process_find(int pid);
+/* Calls fn for every process, in pid order, with tasks_lock held; stops when fn returns non-zero and returns that. */
+int process_for_each(int (*fn)(struct process *p, void *arg), void *arg);
+/* The lowest pid of a live process >= from, or -1: for readdir of /proc. */
+int process_next_pid(int from);
+int process_next_tid(const struct process *p, int from);
+
+/* References to a task's parts, for another thread (proc): NULL if it is past them. */
+struct mm *task_get_mm(struct task *t);
+struct fdtable *task_get_files(struct task *t);
+struct fs_info *task_get_fs(struct task *t);
+const struct cred *task_get_cred(struct task *t);
+void task_get_comm(struct task *t, char comm[TASK_COMM_LEN]);
+
+static inline struct lookup task_lookup(struct task *t)
+{
+	return (struct lookup){t->fs, t->files, t->cred};
+}
+uint64_t process_rlimit(struct process *p, unsigned resource); /* the soft limit */
+
+/* ---- life ---- */
+
+/* Runs argv in the sandbox as its first processes (init and CMD).  See task/init.c. */
+struct boot_args {
+	struct platform *pf;
+	const struct cred *cred;
+	struct path root;	  /* consumed */
+	const char *cwd;
+	char **argv, **envp;	  /* argv[0] is looked up in envp's PATH */
+	struct file *std[3];	  /* consumed; may be NULL */
+};
+/* Starts it; *status_out gets CMD's wait status when it has ended and the sandbox is empty or told to end.  Returns 0 or
+ * -errno of what execve said. */
+int sandbox_run(struct boot_args *args, int *status_out) MUST_CHECK;
+
+/* Ends the calling task (code is a wait status).  Returns; the run loop then leaves. */
+void task_exit(struct task *t, int wait_status);
+void process_group_exit(struct task *t, int wait_status);
+
+/* ---- signals (sentry/signal/signal.h has the rest) ---- */
+int signal_send_process(struct process *p, const struct l_siginfo *info) MUST_CHECK;
+int signal_send_task(struct task *t, const struct l_siginfo *info) MUST_CHECK;
+/* To every process of a group; tasks_lock not held. */
+int signal_send_pgrp(int pgid, const struct l_siginfo *info) MUST_CHECK;
+bool signal_pending(const struct task *t);
+
+#endif

@@ -1,0 +1,338 @@
+/*
+ * The virtual file system: inodes, dentries, mounts, open files, and the operation tables a file system fills in.
+ *
+ * Objects are counted (x_get/x_put).  An inode is a file; a dentry is a name in the tree of one file system (negative
+ * if d->inode is NULL); a mount hangs a file system's root on a dentry; a path is a mount and a dentry; a file is an
+ * open file description.  Lookups return counted references.
+ *
+ * Lock order (outermost first; docs/LOCKING.md): fs_info.lock and fdtable.lock are leaves for their own fields;
+ * rename_lock > dir inode->lock (parent before child, then by address) > file inode->lock > dentry hash lock >
+ * waitqueue.lock.  No guest memory is touched with a dentry or inode lock held, but for regular-file read and write
+ * bodies that hold only that file's inode->lock.
+ */
+#ifndef BAILEY_SENTRY_VFS_VFS_H
+#define BAILEY_SENTRY_VFS_VFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "abi/fcntl.h"
+#include "abi/stat.h"
+#include "abi/time.h"
+#include "base/compiler.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/refcount.h"
+#include "sentry/core/cred.h"
+#include "sentry/core/uio.h"
+#include "sentry/core/wait.h"
+
+struct inode;
+struct dentry;
+struct mount;
+struct file;
+struct super_block;
+
+struct path {
+	struct mount *mnt;
+	struct dentry *dentry;
+};
+
+/* ---- what a file system fills in ---- */
+
+struct super_ops {
+	/* Fills *st (f_type, f_bsize, ... ); st is zeroed before. */
+	int (*statfs)(struct super_block *sb, struct l_statfs *st);
+	/* The last reference is gone; frees sb->priv. */
+	void (*release)(struct super_block *sb);
+	/* True if a cached dentry (negative ones too) is still good.  NULL: always.  Called without locks. */
+	bool (*revalidate)(struct dentry *d);
+	/* Options for /proc/mounts, after "rw,..."; may be NULL. */
+	void (*show_options)(struct super_block *sb, char *buf, size_t size);
+};
+
+struct super_block {
+	struct refcount refs;
+	const struct super_ops *ops;
+	const char *type; /* "tmpfs", "proc", ... static */
+	uint64_t dev;	  /* st_dev, Linux encoding; unique */
+	uint32_t magic;
+	uint32_t flags;	      /* SB_* below; immutable once mounted but for remount */
+	struct dentry *root;  /* counted */
+	_Atomic uint64_t next_ino;
+	void *priv;
+};
+#define SB_NO_CACHE 1u	/* dentries are looked up afresh each time (proc) */
+#define SB_RDONLY 2u
+
+/*
+ * Directory operations get the directory inode with its lock held, and a dentry d that is negative and already
+ * in the tree (for lookup, create, mknod, mkdir, symlink, link) or positive (unlink, rmdir, rename).  On success they
+ * set d's inode with dentry_instantiate.  Permissions have been checked by the VFS.  A NULL slot is -EPERM
+ * (or what is said beside it).  mode arrives with the umask applied and the type bits set.
+ */
+struct inode_ops {
+	/* Finds d->name; 0 with d instantiated, or 0 with d left negative if there is no such name, or an error. */
+	int (*lookup)(struct inode *dir, struct dentry *d); /* NULL: -ENOTDIR */
+	int (*create)(struct inode *dir, struct dentry *d, uint32_t mode, const struct cred *c);
+	int (*mkdir)(struct inode *dir, struct dentry *d, uint32_t mode, const struct cred *c);
+	int (*mknod)(struct inode *dir, struct dentry *d, uint32_t mode, uint64_t rdev, const struct cred *c);
+	int (*symlink)(struct inode *dir, struct dentry *d, const char *target, const struct cred *c);
+	int (*link)(struct inode *dir, struct dentry *d, struct inode *target);
+	int (*unlink)(struct inode *dir, struct dentry *d);
+	int (*rmdir)(struct inode *dir, struct dentry *d);
+	/* flags: L_RENAME_NOREPLACE (already checked), L_RENAME_EXCHANGE, L_RENAME_WHITEOUT.  Both directories locked.
+	 * The VFS moves the dentries afterwards. */
+	int (*rename)(struct inode *old_dir, struct dentry *old_d, struct inode *new_dir, struct dentry *new_d,
+		      unsigned flags, const struct cred *c);
+	/* An unnamed inode for O_TMPFILE; returned owned. */
+	int (*tmpfile)(struct inode *dir, uint32_t mode, const struct cred *c, struct inode **out);
+
+	/* The link's text, allocated and NUL-terminated; the caller frees. */
+	int (*readlink)(struct inode *i, char **out); /* NULL: -EINVAL */
+	/* A magic link (proc): where it leads, counted, whatever the text says.  NULL: an ordinary link. */
+	int (*follow)(struct inode *i, struct path *out);
+
+	/* Brings the inode's attribute fields up to date and fills *st.  NULL: the generic one from the fields. */
+	int (*getattr)(struct inode *i, struct l_statx *st);
+	/* Applies the valid members of *a (checked by the VFS); i->lock held.  NULL: sets the fields (truncate refused). */
+	int (*setattr)(struct inode *i, const struct iattr *a);
+	/* NULL: by mode and credentials. mask: MAY_* */
+	int (*permission)(struct inode *i, unsigned mask, const struct cred *c);
+
+	ssize_t (*getxattr)(struct inode *i, const char *name, void *buf, size_t size); /* NULL: -EOPNOTSUPP */
+	int (*setxattr)(struct inode *i, const char *name, const void *value, size_t size, int flags);
+	ssize_t (*listxattr)(struct inode *i, char *buf, size_t size);
+	int (*removexattr)(struct inode *i, const char *name);
+
+	/* f->inode is set and f->ops is i->fops; may change f->ops and f->priv.  NULL: nothing to do. */
+	int (*open)(struct inode *i, struct file *f);
+	/* The last reference is gone.  Frees i->priv. */
+	void (*release)(struct inode *i);
+};
+
+#define MAY_EXEC 1u
+#define MAY_WRITE 2u
+#define MAY_READ 4u
+
+/* What setattr changes. */
+struct iattr {
+	uint32_t valid; /* ATTR_* */
+	uint32_t mode, uid, gid;
+	uint64_t size;
+	struct l_timespec atime, mtime;
+};
+#define ATTR_MODE 1u
+#define ATTR_UID 2u
+#define ATTR_GID 4u
+#define ATTR_SIZE 8u
+#define ATTR_ATIME 16u
+#define ATTR_MTIME 32u
+
+struct inode {
+	struct refcount refs;
+	const struct inode_ops *ops; /* immutable */
+	const struct file_ops *fops; /* immutable; what open gives a file */
+	struct super_block *sb;	     /* counted; immutable */
+	uint64_t ino;		     /* immutable */
+	struct mutex lock;
+	/* Guarded by lock; mode's type bits are immutable and may be read without. */
+	uint32_t mode, uid, gid, nlink;
+	uint64_t rdev, size;
+	uint64_t blocks; /* of 512 bytes */
+	struct l_timespec atime, mtime, ctime, btime;
+	_Atomic uint32_t writers;	 /* open for writing; negative-like use is exec's (ETXTBSY): see inode_deny_write */
+	struct inode_locks *locks;	 /* flock, POSIX and OFD locks; made on first use; guarded by lock */
+	struct inode_watches *watches;	 /* inotify; guarded by lock */
+	void *fifo;			 /* the pipe behind a FIFO; guarded by lock */
+	void *priv;			 /* the file system's */
+};
+
+/* Emits one directory entry; false means the buffer is full: stop, and come again with the same position.  next_pos is
+ * what the file's position becomes once the entry was taken. */
+struct dir_context {
+	bool (*emit)(struct dir_context *dc, const char *name, size_t name_len, uint64_t ino, unsigned d_type,
+		     int64_t next_pos);
+	int64_t pos;
+};
+
+/*
+ * Operations on an open file.  pos is the file offset (for files without one, FILE_STREAM, it is ignored).
+ * A blocking operation looks at file_nonblock(f) and waits by wait_event: -ERESTARTSYS when a signal comes.  A NULL slot gives
+ * the errno beside it.
+ */
+struct file_ops {
+	ssize_t (*read)(struct file *f, struct uio *u, int64_t pos);  /* NULL: -EINVAL */
+	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; O_APPEND: the op finds the end itself */
+	int64_t (*lseek)(struct file *f, int64_t off, int whence);    /* NULL: generic by inode size; streams -ESPIPE */
+	int (*iterate)(struct file *f, struct dir_context *dc);	      /* NULL: -ENOTDIR */
+	/* The events (L_POLL*) true now.  If e is not NULL first hangs it on the queue that tells of changes; a file with
+	 * several queues uses one for all.  NULL slot: always readable and writable. */
+	uint32_t (*poll)(struct file *f, struct wait_entry *e);
+	/* arg is the guest's third argument, as it came.  -ENOTTY for what is not known. */
+	long (*ioctl)(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t arg); /* NULL: -ENOTTY */
+	/* A host descriptor (borrowed: lives as long as f's inode) and offset to map [off, off+len) from.  -ENODEV if NULL.
+	 * *host_fd may be -1: anonymous memory (/dev/zero). */
+	int (*mmap)(struct file *f, uint64_t off, uint64_t len, int prot, int flags, int *host_fd, uint64_t *host_off);
+	int (*fsync)(struct file *f, bool data_only);	  /* NULL: -EINVAL; file systems in memory return 0 */
+	int (*fallocate)(struct file *f, int mode, uint64_t off, uint64_t len); /* NULL: -EOPNOTSUPP; streams -ESPIPE */
+	int (*flush)(struct file *f);			  /* each close(2); NULL: 0 */
+	int (*setfl)(struct file *f, uint32_t flags);	  /* F_SETFL, before the flags change; NULL: 0 */
+	void (*fdinfo)(struct file *f, char *buf, size_t size); /* further lines of /proc/PID/fdinfo/N */
+	void (*release)(struct file *f);		  /* the last reference is gone */
+};
+
+struct file {
+	struct refcount refs;
+	const struct file_ops *ops;
+	struct path path;    /* counted; for anonymous files (pipes, sockets) a dentry of the anonymous file system */
+	struct inode *inode; /* borrowed from path.dentry, or counted if the dentry may change: always counted */
+	const struct cred *cred; /* the opener's; counted */
+	_Atomic uint32_t flags;	 /* L_O_*: access mode immutable, the rest by F_SETFL */
+	uint32_t mode;		 /* FILE_*; immutable */
+	struct mutex pos_lock;	 /* held over a read, write or getdents that uses pos */
+	int64_t pos;		 /* guarded by pos_lock */
+	int64_t version;	 /* guarded by pos_lock; for iterate's own use */
+	struct file_owner *owner; /* F_SETOWN, F_SETSIG; guarded by pos_lock; NULL until used */
+	void *epoll_links;	  /* epoll's list of items that watch this file; guarded by epoll's global lock */
+	void *priv;
+};
+#define FILE_READ 1u
+#define FILE_WRITE 2u
+#define FILE_STREAM 4u /* no position: lseek is -ESPIPE, pread and pwrite too */
+#define FILE_PATH 8u   /* O_PATH */
+#define FILE_PREAD 16u /* set for all but streams */
+
+static inline bool file_nonblock(const struct file *f)
+{
+	return (f->flags & L_O_NONBLOCK) != 0;
+}
+
+/* ---- objects ---- */
+
+struct inode *inode_new(struct super_block *sb, uint32_t mode, const struct inode_ops *ops,
+			const struct file_ops *fops); /* ino assigned, times now, nlink 1, owned; NULL: no memory */
+struct inode *inode_get(struct inode *i);
+void inode_put(struct inode *i);
+static inline bool inode_is(const struct inode *i, uint32_t type)
+{
+	return (i->mode & L_S_IFMT) == type;
+}
+/* Exec and writers exclude each other (ETXTBSY). */
+int inode_get_write(struct inode *i) MUST_CHECK;  /* -ETXTBSY */
+void inode_put_write(struct inode *i);
+int inode_deny_write(struct inode *i) MUST_CHECK; /* -ETXTBSY */
+void inode_allow_write(struct inode *i);
+void inode_generic_stat(struct inode *i, struct l_statx *st); /* takes i->lock */
+
+struct super_block *super_new(const char *type, uint32_t magic, const struct super_ops *ops, void *priv);
+struct super_block *super_get(struct super_block *sb);
+void super_put(struct super_block *sb);
+
+struct dentry *dentry_get(struct dentry *d);
+void dentry_put(struct dentry *d);
+/* Makes a root dentry for a new file system; consumes inode. */
+struct dentry *dentry_make_root(struct super_block *sb, struct inode *inode);
+/* Makes a negative dentry positive; consumes the reference to inode. */
+void dentry_instantiate(struct dentry *d, struct inode *inode);
+struct inode *dentry_inode(const struct dentry *d); /* borrowed while d is held; NULL if negative */
+const char *dentry_name(const struct dentry *d);    /* stable only under rename_lock, or in a directory operation */
+
+void path_get(const struct path *p);
+void path_put(struct path *p);
+bool path_equal(const struct path *a, const struct path *b);
+
+struct file *file_get(struct file *f);
+void file_put(struct file *f);
+/* A file for an inode of no name (pipe, socket, eventfd...): shown as name in /proc/PID/fd ("pipe:[123]" when name is
+ * "pipe:"; "anon_inode:[eventfd]").  f->priv is consumed on success only. */
+int file_anonymous(const char *name, const struct file_ops *ops, void *priv, uint32_t flags, uint32_t mode_bits,
+		   const struct cred *c, struct file **out) MUST_CHECK;
+
+/* ---- where a process stands ---- */
+
+struct fs_info { /* root, working directory and umask; shared by CLONE_FS */
+	struct refcount refs;
+	struct mutex lock;
+	struct path root, cwd; /* guarded by lock */
+	uint32_t umask;	       /* guarded by lock */
+};
+struct fs_info *fs_info_copy(struct fs_info *old);
+struct fs_info *fs_info_get(struct fs_info *fs);
+void fs_info_put(struct fs_info *fs);
+
+/* The file descriptor table; shared by CLONE_FILES. */
+struct fdtable;
+struct fdtable *fdtable_new(void);
+struct fdtable *fdtable_copy(struct fdtable *old); /* fork; NULL: no memory */
+struct fdtable *fdtable_get(struct fdtable *t);
+void fdtable_put(struct fdtable *t);
+void fdtable_close_on_exec(struct fdtable *t);
+bool fdtable_shared(const struct fdtable *t);
+/* The file at fd, counted, or NULL (EBADF).  fd_lookup refuses O_PATH files too. */
+struct file *fd_lookup(struct fdtable *t, int fd) MUST_CHECK;
+struct file *fd_lookup_path_ok(struct fdtable *t, int fd) MUST_CHECK;
+/* Puts f (consumed on success) at the lowest free descriptor >= min and < limit (RLIMIT_NOFILE): the number, or -EMFILE. */
+int fd_install(struct fdtable *t, struct file *f, int min, int limit, bool cloexec) MUST_CHECK;
+int fd_close(struct fdtable *t, int fd) MUST_CHECK;
+/* Walks the open descriptors in order: the next one >= from with its file (counted), or -1. */
+int fdtable_next(struct fdtable *t, int from, struct file **out, bool *cloexec);
+
+/* ---- the walk ---- */
+
+struct lookup {		   /* on whose behalf */
+	struct fs_info *fs;
+	struct fdtable *files;
+	const struct cred *cred;
+};
+#define LOOKUP_FOLLOW 1u	/* follow a symlink in the last component */
+#define LOOKUP_DIRECTORY 2u	/* the result must be a directory */
+#define LOOKUP_EMPTY 4u		/* AT_EMPTY_PATH */
+/* openat2's RESOLVE_* are given beside, as L_RESOLVE_*. */
+
+/* Resolves path relative to dirfd (or L_AT_FDCWD).  out is counted. */
+int vfs_resolve(const struct lookup *l, int dirfd, const char *path, unsigned flags, uint64_t resolve,
+		struct path *out) MUST_CHECK;
+int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags, uint32_t mode, uint64_t resolve,
+	     struct file **out) MUST_CHECK;
+/* Opens for execve: regular, executable by cred, on no noexec mount. */
+int vfs_open_exec(const struct lookup *l, int dirfd, const char *path, unsigned flags, struct file **out) MUST_CHECK;
+int vfs_permission(const struct path *p, unsigned mask, const struct cred *c) MUST_CHECK;
+int vfs_getattr(const struct path *p, struct l_statx *st) MUST_CHECK;
+/* Reads at pos into the sentry's memory, whatever the file's mode says about seeking: exec and proc use it. */
+ssize_t vfs_read_kernel(struct file *f, void *buf, size_t len, int64_t pos) MUST_CHECK;
+/* The absolute name of p as seen from root, in buf: 0, -ENAMETOOLONG; "(unreachable)..." if it lies outside; " (deleted)" is
+ * appended for an unlinked name. */
+int vfs_path_name(const struct path *p, const struct path *root, char *buf, size_t size) MUST_CHECK;
+
+/* ---- mounts ---- */
+
+#define MNT_RDONLY 1u
+#define MNT_NOSUID 2u
+#define MNT_NODEV 4u
+#define MNT_NOEXEC 8u
+/* Mounts sb's root (consumes the reference) on path `at`; at == NULL makes the root of the tree, returned in *root_out. */
+int vfs_mount(struct super_block *sb, const struct path *at, unsigned mnt_flags, const char *source,
+	      struct path *root_out) MUST_CHECK;
+int vfs_bind(const struct path *src, const struct path *at, unsigned mnt_flags) MUST_CHECK;
+/* Writes the lines of /proc/PID/mounts (mountinfo: of that) as seen from root, allocated. */
+int vfs_show_mounts(const struct path *root, bool mountinfo, char **out, size_t *len) MUST_CHECK;
+
+/* ---- file systems ---- */
+
+int tmpfs_create(uint64_t size_limit, uint32_t root_mode, uint32_t uid, uint32_t gid, struct super_block **out) MUST_CHECK;
+/* A directory of the host.  root_fd (an O_PATH directory, consumed) is what the host shows; nothing above it is ever
+ * reached and no symlink is followed by the host. */
+int hostfs_create(int root_fd, bool read_only, struct super_block **out) MUST_CHECK;
+/* lower (consumed) read-only, changes in memory. */
+int overlay_create(struct super_block *lower, uint64_t size_limit, struct super_block **out) MUST_CHECK;
+int devfs_create(struct super_block **out) MUST_CHECK;
+/* A file for a host descriptor that comes in (stdin...): fd is consumed. */
+int hostfile_create(int fd, const struct cred *c, struct file **out) MUST_CHECK;
+/* procfs_create is in sentry/fs/proc/proc.h: it needs tasks. */
+
+/* pipe2(2): two files, owned. */
+int pipe_create(uint32_t flags, const struct cred *c, struct file **rd, struct file **wr) MUST_CHECK;
+
+#endif

@@ -1,0 +1,27 @@
+# Warnings and hardening for every target of ours; both gcc and clang build without one.
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(
+  -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough -Wpointer-arith
+  -Wundef -Wformat=2 -Wno-unused-parameter
+  -fno-strict-aliasing -fno-common -fstack-protector-strong -ftrivial-auto-var-init=zero)
+if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
+  add_compile_options(-Wthread-safety -Wno-gnu-zero-variadic-macro-arguments)
+endif()
+option(BAILEY_WERROR "Treat warnings as errors" ON)
+if(BAILEY_WERROR)
+  add_compile_options(-Werror)
+endif()
+set(BAILEY_SANITIZE "" CACHE STRING "Sanitizers for the sentry: empty, address,undefined or thread")
+if(BAILEY_SANITIZE)
+  add_compile_options(-fsanitize=${BAILEY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${BAILEY_SANITIZE})
+else()
+  add_compile_options($<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=3>)
+endif()
+option(BAILEY_COVERAGE "Build for gcov" OFF)
+if(BAILEY_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+add_link_options(-Wl,-z,relro,-z,now -Wl,-z,noexecstack)
