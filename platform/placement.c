@@ -1,0 +1,296 @@
+/*
+ * See placement.h.  Three things are kept: for each allowed CPU its count of active pairs, the number of CPUs with none
+ * (idle) and the number with two or more (crowded).  All are atomics that follow from each other's transitions, so that
+ * block and unblock take no lock; they may be off for a moment, never for good.
+ *
+ * The balancer is wanted when some CPU is idle while another is crowded.  It acts only on what it then finds at two
+ * ticks in a row: two pairs that hand work to each other (a pipe) are both active for an instant at every turn, and
+ * are best left together.
+ */
+#include "platform/placement.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+
+#define PLACEMENT_NONE UINT32_MAX
+#define ACTIVE 1u
+#define TICK_NS 5000000
+#define TICKS_TO_MOVE 2
+#define CPUS_MAX CPU_SETSIZE
+
+static cpu_set_t all_cpus;	/* the process's first mask; immutable after placement_start */
+static int cpu_of[CPUS_MAX];	/* index -> host CPU number; immutable after placement_start */
+static uint32_t cpu_count;	/* immutable after placement_start; below 2: all of this is off */
+static _Atomic int active[CPUS_MAX];
+static _Atomic int idle_count, crowded_count;
+
+static struct mutex pairs_lock = MUTEX_INIT;
+static struct list_head pairs = LIST_HEAD_INIT(pairs); /* of placement.node; guarded by pairs_lock */
+static bool balancer_started;			       /* guarded by pairs_lock */
+static _Atomic uint32_t balancer_wanted;	       /* a futex: 0 while the balancer sleeps and may */
+
+static _Thread_local struct placement *current_pair; /* the latest; its outer is the one before */
+
+static bool imbalanced(void)
+{
+	return atomic_load(&crowded_count) > 0 && atomic_load(&idle_count) > 0;
+}
+
+static void want_balancer(void)
+{
+	/* The plain load keeps the common case (it is awake already) from bouncing the cache line. */
+	if (atomic_load_explicit(&balancer_wanted, memory_order_relaxed) == 0 &&
+	    atomic_exchange(&balancer_wanted, 1) == 0)
+		syscall(SYS_futex, &balancer_wanted, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void count_active(uint32_t cpu)
+{
+	int old = atomic_fetch_add(&active[cpu], 1);
+
+	if (old == 0)
+		atomic_fetch_sub(&idle_count, 1);
+	else if (old == 1)
+		atomic_fetch_add(&crowded_count, 1);
+}
+
+static void uncount_active(uint32_t cpu)
+{
+	int old = atomic_fetch_sub(&active[cpu], 1);
+
+	if (old == 1)
+		atomic_fetch_add(&idle_count, 1);
+	else if (old == 2)
+		atomic_fetch_sub(&crowded_count, 1);
+}
+
+static bool pin(pid_t tid, uint32_t cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu_of[cpu], &one);
+	return sched_setaffinity(tid, sizeof(one), &one) == 0;
+}
+
+void placement_start(void)
+{
+	cpu_set_t mask;
+
+	if (cpu_count > 0)
+		return;
+	if (sched_getaffinity(0, sizeof(mask), &mask) < 0)
+		return; /* more CPUs than a cpu_set_t holds: leave them to the scheduler */
+	for (int cpu = 0; cpu < CPUS_MAX; cpu++) {
+		if (CPU_ISSET(cpu, &mask))
+			cpu_of[cpu_count++] = cpu;
+	}
+	all_cpus = mask;
+	atomic_store(&idle_count, (int)cpu_count);
+}
+
+void placement_init(struct placement *p)
+{
+	list_init(&p->node);
+	p->sentry_tid = p->guest_tid = 0;
+	p->outer = NULL;
+	p->crowded_ticks = 0;
+	atomic_init(&p->state, PLACEMENT_NONE);
+}
+
+/* The CPU with the fewest active pairs; of several, the one the calling thread runs on. */
+static uint32_t least_active_cpu(void)
+{
+	int here = sched_getcpu();
+	uint32_t best = 0;
+	int best_load = INT32_MAX;
+
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		int load = 2 * atomic_load_explicit(&active[i], memory_order_relaxed) - (cpu_of[i] == here);
+
+		if (load < best_load) {
+			best = i;
+			best_load = load;
+		}
+	}
+	return best;
+}
+
+/* Looks at one pair.  True if it was moved: one a tick is enough, the counts are then to be looked at afresh. */
+static bool consider(struct placement *p) REQUIRES(pairs_lock)
+{
+	uint32_t state = atomic_load(&p->state);
+	uint32_t from = state >> 1, to;
+
+	if (!(state & ACTIVE) || state == PLACEMENT_NONE || atomic_load(&active[from]) < 2) {
+		p->crowded_ticks = 0;
+		return false;
+	}
+	if (++p->crowded_ticks < TICKS_TO_MOVE)
+		return false;
+	to = least_active_cpu();
+	if (atomic_load(&active[to]) > 0)
+		return false;
+	p->crowded_ticks = 0;
+	if (!atomic_compare_exchange_strong(&p->state, &state, to << 1 | ACTIVE))
+		return false; /* it has just blocked */
+	uncount_active(from);
+	count_active(to);
+	/* Either may be dying: then it does not matter where. */
+	if (pin(p->guest_tid, to))
+		pin(p->sentry_tid, to);
+	return true;
+}
+
+static void balance(void)
+{
+	struct placement *p;
+
+	mutex_lock(&pairs_lock);
+	list_for_each_entry (p, &pairs, node) {
+		if (consider(p)) {
+			/* The next tick starts at another pair. */
+			list_del_init(&p->node);
+			list_add_tail(&p->node, &pairs);
+			break;
+		}
+	}
+	mutex_unlock(&pairs_lock);
+}
+
+static void *balancer(void *arg)
+{
+	const struct timespec tick = {.tv_nsec = TICK_NS};
+
+	(void)arg;
+	sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
+	for (;;) {
+		while (atomic_load(&balancer_wanted) == 0)
+			syscall(SYS_futex, &balancer_wanted, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+		nanosleep(&tick, NULL);
+		balance();
+		if (imbalanced())
+			continue;
+		atomic_store(&balancer_wanted, 0);
+		/* Whoever made it imbalanced before the store saw a 1 and woke nobody. */
+		if (imbalanced())
+			atomic_store(&balancer_wanted, 1);
+	}
+	return NULL;
+}
+
+static void start_balancer(void) REQUIRES(pairs_lock)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, old;
+
+	if (balancer_started)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	/* Without a balancer pairs stay where they were put: slower, not wrong; tried again with the next pair. */
+	balancer_started = pthread_create(&thread, &attr, balancer, NULL) == 0;
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* Makes p count, or not, as load on its CPU. */
+static void set_active(struct placement *p, bool on)
+{
+	uint32_t state = on ? atomic_fetch_or(&p->state, ACTIVE) : atomic_fetch_and(&p->state, ~ACTIVE);
+
+	if (on && !(state & ACTIVE))
+		count_active(state >> 1);
+	else if (!on && (state & ACTIVE))
+		uncount_active(state >> 1);
+	if (UNLIKELY(imbalanced()))
+		want_balancer();
+}
+
+void placement_attach(struct placement *p, pid_t guest_tid)
+{
+	uint32_t cpu;
+
+	if (cpu_count < 2)
+		return;
+	if (current_pair)
+		set_active(current_pair, false);
+	cpu = least_active_cpu();
+	p->sentry_tid = gettid();
+	p->guest_tid = guest_tid;
+	p->crowded_ticks = 0;
+	/* The guest thread first: if it cannot be pinned (a cpuset that shrank) the sentry's is left alone too. */
+	if (!pin(guest_tid, cpu))
+		goto out_unpinned;
+	if (!pin(p->sentry_tid, cpu)) {
+		sched_setaffinity(guest_tid, sizeof(all_cpus), &all_cpus);
+		goto out_unpinned;
+	}
+	atomic_store(&p->state, cpu << 1);
+	set_active(p, true);
+	p->outer = current_pair;
+	current_pair = p;
+	mutex_lock(&pairs_lock);
+	list_add_tail(&p->node, &pairs);
+	start_balancer();
+	mutex_unlock(&pairs_lock);
+	return;
+
+out_unpinned:
+	if (current_pair)
+		set_active(current_pair, true);
+}
+
+void placement_detach(struct placement *p)
+{
+	struct placement **link = &current_pair;
+	uint32_t state;
+
+	if (atomic_load(&p->state) == PLACEMENT_NONE)
+		return;
+	mutex_lock(&pairs_lock);
+	list_del_init(&p->node);
+	mutex_unlock(&pairs_lock);
+	/* Off the list, it is not moved any more. */
+	set_active(p, false);
+	atomic_store(&p->state, PLACEMENT_NONE);
+	if (current_pair != p) {
+		while (*link && *link != p)
+			link = &(*link)->outer;
+		if (*link)
+			*link = p->outer;
+		return;
+	}
+	current_pair = p->outer;
+	if (current_pair) {
+		state = atomic_load(&current_pair->state);
+		set_active(current_pair, true);
+		pin(current_pair->sentry_tid, state >> 1);
+	} else {
+		sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
+	}
+}
+
+void placement_block(void)
+{
+	if (current_pair)
+		set_active(current_pair, false);
+}
+
+void placement_unblock(void)
+{
+	if (current_pair)
+		set_active(current_pair, true);
+}

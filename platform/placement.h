@@ -1,0 +1,50 @@
+/*
+ * placement: keeps a pair, a sentry thread and the guest thread that it runs, on one CPU.  The two hand over to each
+ * other at every system call, and a hand-over to a sleeping CPU costs ten times one on the same CPU.
+ *
+ * A pair is *active* unless its sentry thread blocks in a wait of its own; only active pairs count as load.  While some
+ * CPU has two or more active pairs and another has none, a balancer thread looks every few milliseconds and moves a
+ * pair; otherwise it sleeps without a timeout.  Only CPUs of the process's first affinity mask are used.  With one such
+ * CPU, or where sched_setaffinity is refused, nothing is pinned and all of this does nothing.
+ */
+#ifndef BAILEY_PLATFORM_PLACEMENT_H
+#define BAILEY_PLATFORM_PLACEMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+
+/* Lives in a platform's context; its fields are placement.c's. */
+struct placement {
+	struct list_head node;	 /* of all pairs; guarded by placement.c's lock */
+	pid_t sentry_tid, guest_tid; /* immutable while attached */
+	_Atomic uint32_t state;	 /* index of the CPU << 1 | active; PLACEMENT_NONE if not pinned */
+	struct placement *outer; /* the thread's earlier pair (in execve there are two); its thread's */
+	uint32_t crowded_ticks;	 /* ticks in a row at which it was found active on a crowded CPU; the balancer's */
+};
+
+/* Notes the affinity mask of the process.  A platform's start calls it, single-threaded; harmless if called again. */
+void placement_start(void);
+
+/* For a placement that is not attached yet; detaching such a one does nothing. */
+void placement_init(struct placement *p);
+
+/*
+ * Pins the calling thread and the host thread guest_tid to the CPU with the fewest active pairs (the present one where
+ * that is a tie), and makes p the calling thread's pair.  A pair that the thread had is put aside.  Cannot fail: at
+ * worst nothing is pinned.
+ */
+void placement_attach(struct placement *p, pid_t guest_tid);
+
+/* Ends the pair, from the thread that attached it.  The thread's other pair becomes its own again, or else it may use all
+ * CPUs.  The guest thread may be dead. */
+void placement_detach(struct placement *p);
+
+/* Around a wait of the calling thread that is not for its guest thread.  Cheap (one atomic operation), nothing in a
+ * thread without a pair.  They do not nest. */
+void placement_block(void);
+void placement_unblock(void);
+
+#endif
