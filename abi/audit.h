@@ -1,0 +1,96 @@
+/* seccomp(2), classic BPF, the audit architecture words, ptrace(2) requests. */
+#ifndef BAILEY_ABI_AUDIT_H
+#define BAILEY_ABI_AUDIT_H
+
+#include "abi/types.h"
+
+#define L_AUDIT_ARCH_X86_64 0xc000003eu
+#define L_AUDIT_ARCH_I386 0x40000003u
+#define L_X32_SYSCALL_BIT 0x40000000u
+
+#define L_SECCOMP_MODE_DISABLED 0
+#define L_SECCOMP_MODE_STRICT 1
+#define L_SECCOMP_MODE_FILTER 2
+#define L_SECCOMP_SET_MODE_STRICT 0
+#define L_SECCOMP_SET_MODE_FILTER 1
+#define L_SECCOMP_GET_ACTION_AVAIL 2
+#define L_SECCOMP_GET_NOTIF_SIZES 3
+#define L_SECCOMP_FILTER_FLAG_TSYNC 0x01
+#define L_SECCOMP_FILTER_FLAG_LOG 0x02
+#define L_SECCOMP_FILTER_FLAG_SPEC_ALLOW 0x04
+#define L_SECCOMP_FILTER_FLAG_NEW_LISTENER 0x08
+#define L_SECCOMP_FILTER_FLAG_TSYNC_ESRCH 0x10
+#define L_SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV 0x20
+#define L_SECCOMP_RET_KILL_PROCESS 0x80000000u
+#define L_SECCOMP_RET_KILL_THREAD 0x00000000u
+#define L_SECCOMP_RET_TRAP 0x00030000u
+#define L_SECCOMP_RET_ERRNO 0x00050000u
+#define L_SECCOMP_RET_USER_NOTIF 0x7fc00000u
+#define L_SECCOMP_RET_TRACE 0x7ff00000u
+#define L_SECCOMP_RET_LOG 0x7ffc0000u
+#define L_SECCOMP_RET_ALLOW 0x7fff0000u
+#define L_SECCOMP_RET_ACTION_FULL 0xffff0000u
+#define L_SECCOMP_RET_DATA 0x0000ffffu
+
+struct l_seccomp_data {
+	int32_t nr;
+	uint32_t arch;
+	uint64_t instruction_pointer;
+	uint64_t args[6];
+};
+L_ASSERT_SIZE(struct l_seccomp_data, 64);
+
+struct l_sock_filter {
+	uint16_t code;
+	uint8_t jt, jf;
+	uint32_t k;
+};
+L_ASSERT_SIZE(struct l_sock_filter, 8);
+
+struct l_sock_fprog {
+	uint16_t len; /* instructions */
+	uint16_t pad_[3];
+	uint64_t filter; /* gva */
+};
+L_ASSERT_SIZE(struct l_sock_fprog, 16);
+#define L_BPF_MAXINSNS 4096
+
+#define L_PTRACE_TRACEME 0
+#define L_PTRACE_PEEKTEXT 1
+#define L_PTRACE_PEEKDATA 2
+#define L_PTRACE_PEEKUSER 3
+#define L_PTRACE_POKETEXT 4
+#define L_PTRACE_POKEDATA 5
+#define L_PTRACE_POKEUSER 6
+#define L_PTRACE_CONT 7
+#define L_PTRACE_KILL 8
+#define L_PTRACE_SINGLESTEP 9
+#define L_PTRACE_GETREGS 12
+#define L_PTRACE_SETREGS 13
+#define L_PTRACE_GETFPREGS 14
+#define L_PTRACE_SETFPREGS 15
+#define L_PTRACE_ATTACH 16
+#define L_PTRACE_DETACH 17
+#define L_PTRACE_SYSCALL 24
+#define L_PTRACE_ARCH_PRCTL 30
+#define L_PTRACE_SYSEMU 31
+#define L_PTRACE_SYSEMU_SINGLESTEP 32
+#define L_PTRACE_SINGLEBLOCK 33
+#define L_PTRACE_SETOPTIONS 0x4200
+#define L_PTRACE_GETEVENTMSG 0x4201
+#define L_PTRACE_GETSIGINFO 0x4202
+#define L_PTRACE_SETSIGINFO 0x4203
+#define L_PTRACE_GETREGSET 0x4204
+#define L_PTRACE_SETREGSET 0x4205
+#define L_PTRACE_SEIZE 0x4206
+#define L_PTRACE_INTERRUPT 0x4207
+#define L_PTRACE_LISTEN 0x4208
+#define L_PTRACE_PEEKSIGINFO 0x4209
+#define L_PTRACE_GETSIGMASK 0x420a
+#define L_PTRACE_SETSIGMASK 0x420b
+#define L_PTRACE_SECCOMP_GET_FILTER 0x420c
+#define L_PTRACE_SECCOMP_GET_METADATA 0x420d
+#define L_PTRACE_GET_SYSCALL_INFO 0x420e
+#define L_PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+
+#endif

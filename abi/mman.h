@@ -1,0 +1,114 @@
+/* Memory mappings: mmap(2) and its relatives, and NUMA policies. */
+#ifndef BAILEY_ABI_MMAN_H
+#define BAILEY_ABI_MMAN_H
+
+#include "abi/types.h"
+
+#define L_PROT_NONE 0x0
+#define L_PROT_READ 0x1
+#define L_PROT_WRITE 0x2
+#define L_PROT_EXEC 0x4
+#define L_PROT_SEM 0x8
+#define L_PROT_GROWSDOWN 0x01000000
+#define L_PROT_GROWSUP 0x02000000
+
+#define L_MAP_SHARED 0x01
+#define L_MAP_PRIVATE 0x02
+#define L_MAP_SHARED_VALIDATE 0x03
+#define L_MAP_DROPPABLE 0x08
+#define L_MAP_TYPE 0x0f
+#define L_MAP_FIXED 0x10
+#define L_MAP_ANONYMOUS 0x20
+#define L_MAP_32BIT 0x40
+#define L_MAP_ABOVE4G 0x80
+#define L_MAP_GROWSDOWN 0x0100
+#define L_MAP_DENYWRITE 0x0800
+#define L_MAP_EXECUTABLE 0x1000
+#define L_MAP_LOCKED 0x2000
+#define L_MAP_NORESERVE 0x4000
+#define L_MAP_POPULATE 0x8000
+#define L_MAP_NONBLOCK 0x10000
+#define L_MAP_STACK 0x20000
+#define L_MAP_HUGETLB 0x40000
+#define L_MAP_SYNC 0x80000
+#define L_MAP_FIXED_NOREPLACE 0x100000
+#define L_MAP_UNINITIALIZED 0x4000000
+#define L_MAP_HUGE_SHIFT 26
+#define L_MAP_HUGE_MASK 0x3f
+/* What MAP_SHARED_VALIDATE accepts everywhere. */
+#define L_LEGACY_MAP_MASK                                                                                              \
+	(L_MAP_SHARED | L_MAP_PRIVATE | L_MAP_FIXED | L_MAP_ANONYMOUS | L_MAP_DENYWRITE | L_MAP_EXECUTABLE |           \
+	 L_MAP_UNINITIALIZED | L_MAP_GROWSDOWN | L_MAP_LOCKED | L_MAP_NORESERVE | L_MAP_POPULATE | L_MAP_NONBLOCK |    \
+	 L_MAP_STACK | L_MAP_HUGETLB | L_MAP_32BIT | L_MAP_ABOVE4G | (L_MAP_HUGE_MASK << L_MAP_HUGE_SHIFT))
+
+#define L_MREMAP_MAYMOVE 1
+#define L_MREMAP_FIXED 2
+#define L_MREMAP_DONTUNMAP 4
+
+#define L_MS_ASYNC 1
+#define L_MS_INVALIDATE 2
+#define L_MS_SYNC 4
+
+#define L_MCL_CURRENT 1
+#define L_MCL_FUTURE 2
+#define L_MCL_ONFAULT 4
+#define L_MLOCK_ONFAULT 1
+
+#define L_MADV_NORMAL 0
+#define L_MADV_RANDOM 1
+#define L_MADV_SEQUENTIAL 2
+#define L_MADV_WILLNEED 3
+#define L_MADV_DONTNEED 4
+#define L_MADV_FREE 8
+#define L_MADV_REMOVE 9
+#define L_MADV_DONTFORK 10
+#define L_MADV_DOFORK 11
+#define L_MADV_MERGEABLE 12
+#define L_MADV_UNMERGEABLE 13
+#define L_MADV_HUGEPAGE 14
+#define L_MADV_NOHUGEPAGE 15
+#define L_MADV_DONTDUMP 16
+#define L_MADV_DODUMP 17
+#define L_MADV_WIPEONFORK 18
+#define L_MADV_KEEPONFORK 19
+#define L_MADV_COLD 20
+#define L_MADV_PAGEOUT 21
+#define L_MADV_POPULATE_READ 22
+#define L_MADV_POPULATE_WRITE 23
+#define L_MADV_DONTNEED_LOCKED 24
+#define L_MADV_COLLAPSE 25
+#define L_MADV_HWPOISON 100
+#define L_MADV_SOFT_OFFLINE 101
+#define L_MADV_GUARD_INSTALL 102
+#define L_MADV_GUARD_REMOVE 103
+
+#define L_PKEY_DISABLE_ACCESS 1
+#define L_PKEY_DISABLE_WRITE 2
+
+#define L_MPOL_DEFAULT 0
+#define L_MPOL_PREFERRED 1
+#define L_MPOL_BIND 2
+#define L_MPOL_INTERLEAVE 3
+#define L_MPOL_LOCAL 4
+#define L_MPOL_PREFERRED_MANY 5
+#define L_MPOL_WEIGHTED_INTERLEAVE 6
+#define L_MPOL_F_NODE 1
+#define L_MPOL_F_ADDR 2
+#define L_MPOL_F_MEMS_ALLOWED 4
+#define L_MPOL_MF_STRICT 1
+#define L_MPOL_MF_MOVE 2
+#define L_MPOL_MF_MOVE_ALL 4
+#define L_MPOL_F_NUMA_BALANCING (1 << 13)
+#define L_MPOL_F_RELATIVE_NODES (1 << 14)
+#define L_MPOL_F_STATIC_NODES (1 << 15)
+
+/* System V shared memory */
+#define L_SHM_RDONLY 010000
+#define L_SHM_RND 020000
+#define L_SHM_REMAP 040000
+#define L_SHM_EXEC 0100000
+#define L_SHM_HUGETLB 04000
+#define L_SHM_NORESERVE 010000
+#define L_SHMLBA 4096
+
+#endif
