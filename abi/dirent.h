@@ -4,17 +4,17 @@
 
 #include "abi/types.h"
 
-/* The NUL-terminated name follows at L_DIRENT64_NAME_OFF; records are padded to 8 bytes. */
+/* sizeof is 24: a record's size is L_DIRENT64_NAME_OFF, the name and its NUL, rounded up to 8 bytes. */
 struct l_dirent64 {
 	uint64_t d_ino;
 	int64_t d_off;
 	uint16_t d_reclen;
 	uint8_t d_type;
-	uint8_t d_name_[]; /* the name begins inside the padding: use L_DIRENT64_NAME_OFF */
+	char d_name[]; /* NUL-terminated */
 };
 L_ASSERT_OFFSET(struct l_dirent64, d_reclen, 16);
 L_ASSERT_OFFSET(struct l_dirent64, d_type, 18);
-L_ASSERT_OFFSET(struct l_dirent64, d_name_, 19);
+L_ASSERT_OFFSET(struct l_dirent64, d_name, 19);
 #define L_DIRENT64_NAME_OFF 19
 
 /* getdents(2)'s record: the type is in its last byte, after the name's NUL. */
@@ -22,9 +22,9 @@ struct l_dirent {
 	uint64_t d_ino;
 	uint64_t d_off;
 	uint16_t d_reclen;
-	uint8_t d_name_[];
+	char d_name[];
 };
-L_ASSERT_OFFSET(struct l_dirent, d_name_, 18);
+L_ASSERT_OFFSET(struct l_dirent, d_name, 18);
 #define L_DIRENT_NAME_OFF 18
 
 #define L_DT_UNKNOWN 0

@@ -70,14 +70,15 @@
 	(L_SA_NOCLDSTOP | L_SA_NOCLDWAIT | L_SA_SIGINFO | L_SA_EXPOSE_TAGBITS | L_SA_RESTORER | L_SA_ONSTACK |         \
 	 L_SA_RESTART | L_SA_NODEFER | L_SA_RESETHAND)
 
+/* The kernel's layout, not libc's.  No sa_ prefix: libc makes a macro of sa_handler. */
 struct l_sigaction {
-	uint64_t sa_handler; /* gva, L_SIG_DFL or L_SIG_IGN */
-	uint64_t sa_flags;
-	uint64_t sa_restorer; /* gva */
-	uint64_t sa_mask;
+	uint64_t handler; /* gva, L_SIG_DFL or L_SIG_IGN */
+	uint64_t flags;	  /* L_SA_* */
+	uint64_t restorer; /* gva */
+	uint64_t mask;
 };
 L_ASSERT_SIZE(struct l_sigaction, 32);
-L_ASSERT_OFFSET(struct l_sigaction, sa_mask, 24);
+L_ASSERT_OFFSET(struct l_sigaction, mask, 24);
 
 struct l_stack {
 	uint64_t ss_sp; /* gva */
@@ -100,79 +101,81 @@ union l_sigval {
 };
 L_ASSERT_SIZE(union l_sigval, 8);
 
+/*
+ * The union's members are named after what they are for, not si_pid and so on: libc's <signal.h> makes macros of those.
+ * In the kernel's terms: kill.pid is si_pid, rt.value si_value, chld.status si_status, fault.addr si_addr, sys.nr
+ * si_syscall.
+ */
 struct l_siginfo {
 	int32_t si_signo;
 	int32_t si_errno;
 	int32_t si_code;
 	int32_t pad0_;
 	union {
-		struct { /* kill, tkill */
-			int32_t si_pid;
-			uint32_t si_uid;
-		};
+		struct { /* kill, tkill, and the kernel's own */
+			int32_t pid;
+			uint32_t uid;
+		} kill;
 		struct { /* POSIX timers */
-			int32_t si_tid;
-			int32_t si_overrun;
-			union l_sigval si_timer_value;
-			int32_t si_sys_private;
-		};
+			int32_t tid;
+			int32_t overrun;
+			union l_sigval value;
+			int32_t sys_private;
+		} timer;
 		struct { /* sigqueue, mq_notify */
-			int32_t si_rt_pid;
-			uint32_t si_rt_uid;
-			union l_sigval si_value;
-		};
+			int32_t pid;
+			uint32_t uid;
+			union l_sigval value;
+		} rt;
 		struct { /* SIGCHLD */
-			int32_t si_chld_pid;
-			uint32_t si_chld_uid;
-			int32_t si_status;
-			int32_t pad1_;
-			int64_t si_utime;
-			int64_t si_stime;
-		};
-		struct { /* faults */
-			uint64_t si_addr;
+			int32_t pid;
+			uint32_t uid;
+			int32_t status;
+			int32_t pad_;
+			int64_t utime, stime; /* in units of 1 / L_USER_HZ s */
+		} chld;
+		struct { /* SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP */
+			uint64_t addr;
 			union {
-				int32_t si_trapno;
-				int16_t si_addr_lsb;
+				int16_t addr_lsb; /* BUS_MCEERR_* */
 				struct {
-					uint64_t si_addr_bnd_pad_;
-					uint64_t si_lower, si_upper;
-				};
+					uint64_t pad_;
+					uint64_t lower, upper;
+				} bnd;
 				struct {
-					uint64_t si_addr_pkey_pad_;
-					uint32_t si_pkey;
-				};
+					uint64_t pad_;
+					uint32_t key;
+				} pkey;
 				struct {
-					uint64_t si_perf_data;
-					uint32_t si_perf_type;
-					uint32_t si_perf_flags;
-				};
+					uint64_t data;
+					uint32_t type, flags;
+				} perf;
 			};
-		};
+		} fault;
 		struct { /* SIGPOLL */
-			int64_t si_band;
-			int32_t si_fd;
-		};
+			int64_t band;
+			int32_t fd;
+		} poll;
 		struct { /* SIGSYS */
-			uint64_t si_call_addr;
-			int32_t si_syscall;
-			uint32_t si_arch;
-		};
-		uint8_t pad2_[112];
+			uint64_t call_addr;
+			int32_t nr;
+			uint32_t arch;
+		} sys;
+		uint8_t pad1_[112];
 	};
 };
 L_ASSERT_SIZE(struct l_siginfo, 128);
-L_ASSERT_OFFSET(struct l_siginfo, si_pid, 16);
-L_ASSERT_OFFSET(struct l_siginfo, si_timer_value, 24);
-L_ASSERT_OFFSET(struct l_siginfo, si_value, 24);
-L_ASSERT_OFFSET(struct l_siginfo, si_status, 24);
-L_ASSERT_OFFSET(struct l_siginfo, si_utime, 32);
-L_ASSERT_OFFSET(struct l_siginfo, si_addr, 16);
-L_ASSERT_OFFSET(struct l_siginfo, si_addr_lsb, 24);
-L_ASSERT_OFFSET(struct l_siginfo, si_lower, 32);
-L_ASSERT_OFFSET(struct l_siginfo, si_pkey, 32);
-L_ASSERT_OFFSET(struct l_siginfo, si_fd, 24);
-L_ASSERT_OFFSET(struct l_siginfo, si_syscall, 24);
+L_ASSERT_OFFSET(struct l_siginfo, kill.pid, 16);
+L_ASSERT_OFFSET(struct l_siginfo, timer.value, 24);
+L_ASSERT_OFFSET(struct l_siginfo, rt.value, 24);
+L_ASSERT_OFFSET(struct l_siginfo, chld.status, 24);
+L_ASSERT_OFFSET(struct l_siginfo, chld.utime, 32);
+L_ASSERT_OFFSET(struct l_siginfo, fault.addr, 16);
+L_ASSERT_OFFSET(struct l_siginfo, fault.addr_lsb, 24);
+L_ASSERT_OFFSET(struct l_siginfo, fault.bnd.lower, 32);
+L_ASSERT_OFFSET(struct l_siginfo, fault.pkey.key, 32);
+L_ASSERT_OFFSET(struct l_siginfo, poll.fd, 24);
+L_ASSERT_OFFSET(struct l_siginfo, sys.nr, 24);
 
 #define L_SI_USER 0
 #define L_SI_KERNEL 0x80
