@@ -6,8 +6,8 @@
  * open file description.  Lookups return counted references.
  *
  * Lock order (outermost first; docs/LOCKING.md): fs_info.lock and fdtable.lock are leaves for their own fields;
- * rename_lock > dir inode->lock (parent before child, then by address) > file inode->lock > dentry hash lock >
- * waitqueue.lock.  No guest memory is touched with a dentry or inode lock held, but for regular-file read and write
+ * rename_lock > dir inode->lock (parent before child, then by address) > file inode->lock > mount_lock > dentry hash
+ * lock > waitqueue.lock.  No guest memory is touched with a dentry or inode lock held, but for regular-file read and write
  * bodies that hold only that file's inode->lock.
  */
 #ifndef BAILEY_SENTRY_VFS_VFS_H
@@ -46,14 +46,15 @@ struct super_ops {
 	int (*statfs)(struct super_block *sb, struct l_statfs *st);
 	/* The last reference is gone; frees sb->priv. */
 	void (*release)(struct super_block *sb);
-	/* True if a cached dentry (negative ones too) is still good.  NULL: always.  Called without locks. */
+	/* True if a cached dentry (negative ones too) is still good.  NULL: always.  The parent's lock may be held. */
 	bool (*revalidate)(struct dentry *d);
 	/* Options for /proc/mounts, after "rw,..."; may be NULL. */
 	void (*show_options)(struct super_block *sb, char *buf, size_t size);
 };
 
 struct super_block {
-	struct refcount refs;
+	struct refcount refs;  /* mounts and whoever else uses the file system as a whole */
+	struct refcount holds; /* inodes, and one for all refs: released when both are gone (root and sb hold each other) */
 	const struct super_ops *ops;
 	const char *type; /* "tmpfs", "proc", ... static */
 	uint64_t dev;	  /* st_dev, Linux encoding; unique */
@@ -70,7 +71,8 @@ struct super_block {
  * Directory operations get the directory inode with its lock held, and a dentry d that is negative and already
  * in the tree (for lookup, create, mknod, mkdir, symlink, link) or positive (unlink, rmdir, rename).  On success they
  * set d's inode with dentry_instantiate.  Permissions have been checked by the VFS.  A NULL slot is -EPERM
- * (or what is said beside it).  mode arrives with the umask applied and the type bits set.
+ * (or what is said beside it).  mode arrives with the umask applied and the type bits set; inode_init_owner turns it and
+ * the credentials into a new inode's owner and mode.  The operation keeps nlink and the times of all inodes concerned.
  */
 struct inode_ops {
 	/* Finds d->name; 0 with d instantiated, or 0 with d left negative if there is no such name, or an error. */
@@ -96,7 +98,8 @@ struct inode_ops {
 
 	/* Brings the inode's attribute fields up to date and fills *st.  NULL: the generic one from the fields. */
 	int (*getattr)(struct inode *i, struct l_statx *st);
-	/* Applies the valid members of *a (checked by the VFS); i->lock held.  NULL: sets the fields (truncate refused). */
+	/* Applies the valid members of *a (checked by the VFS); i->lock held; ends with inode_apply.  mode has its type bits.
+	 * NULL: inode_apply alone (truncate refused). */
 	int (*setattr)(struct inode *i, const struct iattr *a);
 	/* NULL: by mode and credentials. mask: MAY_* */
 	int (*permission)(struct inode *i, unsigned mask, const struct cred *c);
@@ -106,7 +109,8 @@ struct inode_ops {
 	ssize_t (*listxattr)(struct inode *i, char *buf, size_t size);
 	int (*removexattr)(struct inode *i, const char *name);
 
-	/* f->inode is set and f->ops is i->fops; may change f->ops and f->priv.  NULL: nothing to do. */
+	/* f->inode is set and f->ops is i->fops; may change f->ops, f->priv and f->mode.  NULL: nothing to do.  FIFOs and
+	 * devices whose inode has no open go to fifo_open and device_open below.  O_TRUNC is done by setattr afterwards. */
 	int (*open)(struct inode *i, struct file *f);
 	/* The last reference is gone.  Frees i->priv. */
 	void (*release)(struct inode *i);
@@ -137,13 +141,15 @@ struct inode {
 	struct super_block *sb;	     /* counted; immutable */
 	uint64_t ino;		     /* immutable */
 	struct mutex lock;
-	/* Guarded by lock; mode's type bits are immutable and may be read without. */
-	uint32_t mode, uid, gid, nlink;
-	uint64_t rdev, size;
+	/* Changed with lock held; read at any time.  mode's type bits are immutable. */
+	_Atomic uint32_t mode, uid, gid, nlink;
+	_Atomic uint64_t size;
+	uint64_t rdev; /* immutable */
+	/* Guarded by lock. */
 	uint64_t blocks; /* of 512 bytes */
 	struct l_timespec atime, mtime, ctime, btime;
-	_Atomic uint32_t writers;	 /* open for writing; negative-like use is exec's (ETXTBSY): see inode_deny_write */
-	struct inode_locks *locks;	 /* flock, POSIX and OFD locks; made on first use; guarded by lock */
+	_Atomic int32_t writers;	 /* > 0: open for writing; < 0: being executed.  See inode_deny_write */
+	struct inode_locks *locks;	 /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
 	struct inode_watches *watches;	 /* inotify; guarded by lock */
 	void *fifo;			 /* the pipe behind a FIFO; guarded by lock */
 	void *priv;			 /* the file system's */
@@ -158,7 +164,7 @@ struct dir_context {
 };
 
 /*
- * Operations on an open file.  pos is the file offset (for files without one, FILE_STREAM, it is ignored).
+ * Operations on an open file.  None is called with an inode lock held; they take it themselves.  pos is the file offset (for files without one, FILE_STREAM, it is ignored).
  * A blocking operation looks at file_nonblock(f) and waits by wait_event: -ERESTARTSYS when a signal comes.  A NULL slot gives
  * the errno beside it.
  */
@@ -181,6 +187,8 @@ struct file_ops {
 	int (*setfl)(struct file *f, uint32_t flags);	  /* F_SETFL, before the flags change; NULL: 0 */
 	void (*fdinfo)(struct file *f, char *buf, size_t size); /* further lines of /proc/PID/fdinfo/N */
 	void (*release)(struct file *f);		  /* the last reference is gone */
+	/* F_GETPIPE_SZ and the like: fcntl commands that belong to one kind of file.  NULL: -EINVAL */
+	long (*fcntl)(struct file *f, unsigned cmd, uint64_t arg);
 };
 
 struct file {
@@ -204,6 +212,13 @@ struct file {
 #define FILE_PATH 8u   /* O_PATH */
 #define FILE_PREAD 16u /* set for all but streams */
 
+struct file_owner { /* who gets SIGIO; fcntl(2) */
+	int type; /* L_F_OWNER_* */
+	int pid;  /* 0: nobody */
+	int sig;  /* F_SETSIG; 0: SIGIO */
+	uint32_t uid, euid; /* of who set it */
+};
+
 static inline bool file_nonblock(const struct file *f)
 {
 	return (f->flags & L_O_NONBLOCK) != 0;
@@ -225,6 +240,12 @@ void inode_put_write(struct inode *i);
 int inode_deny_write(struct inode *i) MUST_CHECK; /* -ETXTBSY */
 void inode_allow_write(struct inode *i);
 void inode_generic_stat(struct inode *i, struct l_statx *st); /* takes i->lock */
+/* Owner and mode of an inode new in dir: the creator's, or by a set-group-ID directory its group (and, for a directory, bit). */
+void inode_init_owner(struct inode *i, const struct inode *dir, uint32_t mode, const struct cred *c);
+/* Sets the fields from the valid members of *a, and ctime.  i->lock held. */
+void inode_apply(struct inode *i, const struct iattr *a);
+struct l_timespec vfs_now(void);		 /* CLOCK_REALTIME, as files are stamped with */
+void inode_touch(struct inode *i, unsigned which); /* ATTR_ATIME, ATTR_MTIME (with ctime), 0: ctime alone; i->lock held */
 
 struct super_block *super_new(const char *type, uint32_t magic, const struct super_ops *ops, void *priv);
 struct super_block *super_get(struct super_block *sb);
@@ -238,6 +259,10 @@ struct dentry *dentry_make_root(struct super_block *sb, struct inode *inode);
 void dentry_instantiate(struct dentry *d, struct inode *inode);
 struct inode *dentry_inode(const struct dentry *d); /* borrowed while d is held; NULL if negative */
 const char *dentry_name(const struct dentry *d);    /* stable only under rename_lock, or in a directory operation */
+struct dentry *dentry_parent(const struct dentry *d); /* counted; the root's is itself */
+/* The child called name, from the cache or by the directory's lookup; *out counted, negative if there is none.  No
+ * permission is asked, no mount crossed.  parent's inode lock is not held. */
+int dentry_lookup(struct dentry *parent, const char *name, size_t name_len, struct dentry **out) MUST_CHECK;
 
 void path_get(const struct path *p);
 void path_put(struct path *p);
@@ -249,6 +274,26 @@ void file_put(struct file *f);
  * "pipe:"; "anon_inode:[eventfd]").  f->priv is consumed on success only. */
 int file_anonymous(const char *name, const struct file_ops *ops, void *priv, uint32_t flags, uint32_t mode_bits,
 		   const struct cred *c, struct file **out) MUST_CHECK;
+/* A further file on the inode of `of`, which is anonymous: a pipe's other end. */
+int file_anonymous_twin(struct file *of, const struct file_ops *ops, void *priv, uint32_t flags, uint32_t mode_bits,
+			const struct cred *c, struct file **out) MUST_CHECK;
+/* Opens what p names, without a check of permissions: flags are L_O_*. */
+int file_open_path(const struct path *p, uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;
+/* Called at the last file_put of a file with epoll_links, before it is taken apart; set once by epoll. */
+extern void (*file_epoll_forget)(struct file *f);
+
+/* Read and write at the file's own position (stepping it on), or at pos.  Counts, or -errno; 0 bytes is done for no reason but
+ * the end.  -EBADF if not open for it. */
+ssize_t file_read(struct file *f, struct uio *u) MUST_CHECK;
+ssize_t file_write(struct file *f, struct uio *u) MUST_CHECK;
+ssize_t file_pread(struct file *f, struct uio *u, int64_t pos) MUST_CHECK;
+ssize_t file_pwrite(struct file *f, struct uio *u, int64_t pos) MUST_CHECK;
+int64_t file_lseek(struct file *f, int64_t off, int whence) MUST_CHECK;
+/* What lseek is for a file of this size; pos_lock held.  For an lseek operation that only adds to it. */
+int64_t file_lseek_generic(struct file *f, int64_t off, int whence, uint64_t size) MUST_CHECK;
+int file_iterate(struct file *f, struct dir_context *dc) MUST_CHECK; /* begins and ends at f's position, dc->pos */
+uint32_t file_poll(struct file *f, struct wait_entry *e);
+int file_set_flags(struct file *f, uint32_t flags) MUST_CHECK; /* F_SETFL */
 
 /* ---- where a process stands ---- */
 
@@ -258,7 +303,12 @@ struct fs_info { /* root, working directory and umask; shared by CLONE_FS */
 	struct path root, cwd; /* guarded by lock */
 	uint32_t umask;	       /* guarded by lock */
 };
+struct fs_info *fs_info_new(const struct path *root); /* root and working directory there, umask 022; NULL: no memory */
 struct fs_info *fs_info_copy(struct fs_info *old);
+void fs_info_root(struct fs_info *fs, struct path *out); /* counted */
+void fs_info_cwd(struct fs_info *fs, struct path *out);
+void fs_info_set_root(struct fs_info *fs, const struct path *p); /* takes references of its own */
+void fs_info_set_cwd(struct fs_info *fs, const struct path *p);
 struct fs_info *fs_info_get(struct fs_info *fs);
 void fs_info_put(struct fs_info *fs);
 
@@ -275,6 +325,14 @@ struct file *fd_lookup(struct fdtable *t, int fd) MUST_CHECK;
 struct file *fd_lookup_path_ok(struct fdtable *t, int fd) MUST_CHECK;
 /* Puts f (consumed on success) at the lowest free descriptor >= min and < limit (RLIMIT_NOFILE): the number, or -EMFILE. */
 int fd_install(struct fdtable *t, struct file *f, int min, int limit, bool cloexec) MUST_CHECK;
+/* dup2(2): puts f (consumed, also on failure) at fd, closing what was there.  -EBADF if fd is not below limit. */
+int fd_replace(struct fdtable *t, struct file *f, int fd, int limit, bool cloexec) MUST_CHECK;
+/* Two descriptors at once, all or nothing (files consumed on success): pipe2 and socketpair. */
+int fd_install_pair(struct fdtable *t, struct file *a, struct file *b, int limit, bool cloexec, int fds[2]) MUST_CHECK;
+int fd_get_cloexec(struct fdtable *t, int fd); /* 0, 1 or -EBADF */
+int fd_set_cloexec(struct fdtable *t, int fd, bool cloexec) MUST_CHECK;
+/* close_range(2) of [first, last]; cloexec: only marks them. */
+void fd_close_range(struct fdtable *t, unsigned first, unsigned last, bool cloexec);
 int fd_close(struct fdtable *t, int fd) MUST_CHECK;
 /* Walks the open descriptors in order: the next one >= from with its file (counted), or -1. */
 int fdtable_next(struct fdtable *t, int from, struct file **out, bool *cloexec);
@@ -300,11 +358,58 @@ int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags
 int vfs_open_exec(const struct lookup *l, int dirfd, const char *path, unsigned flags, struct file **out) MUST_CHECK;
 int vfs_permission(const struct path *p, unsigned mask, const struct cred *c) MUST_CHECK;
 int vfs_getattr(const struct path *p, struct l_statx *st) MUST_CHECK;
+/* What access(2) asks, without an open file: MAY_* for c, mount flags (read-only, noexec) included. */
+int vfs_access(const struct path *p, unsigned mask, const struct cred *c) MUST_CHECK;
+int vfs_readlink(const struct path *p, char **out) MUST_CHECK; /* allocated; -EINVAL if it is no link */
+int vfs_statfs(const struct path *p, struct l_statfs *st) MUST_CHECK;
 /* Reads at pos into the sentry's memory, whatever the file's mode says about seeking: exec and proc use it. */
 ssize_t vfs_read_kernel(struct file *f, void *buf, size_t len, int64_t pos) MUST_CHECK;
 /* The absolute name of p as seen from root, in buf: 0, -ENAMETOOLONG; "(unreachable)..." if it lies outside; " (deleted)" is
  * appended for an unlinked name. */
 int vfs_path_name(const struct path *p, const struct path *root, char *buf, size_t size) MUST_CHECK;
+
+/* ---- changing the tree; errors as the system call of the name ---- */
+
+int vfs_mkdir(const struct lookup *l, int dirfd, const char *path, uint32_t mode) MUST_CHECK;
+int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode, uint64_t rdev) MUST_CHECK;
+int vfs_symlink(const struct lookup *l, const char *target, int dirfd, const char *path) MUST_CHECK;
+/* at_flags: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH */
+int vfs_link(const struct lookup *l, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
+	     unsigned at_flags) MUST_CHECK;
+int vfs_unlink(const struct lookup *l, int dirfd, const char *path) MUST_CHECK;
+int vfs_rmdir(const struct lookup *l, int dirfd, const char *path) MUST_CHECK;
+int vfs_rename(const struct lookup *l, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
+	       unsigned flags) MUST_CHECK;
+
+/* Attributes of what p names, on behalf of c: rules and errors of chmod, chown (-1: leave), utimensat and truncate. */
+int vfs_chmod(const struct path *p, uint32_t mode, const struct cred *c) MUST_CHECK;
+int vfs_chown(const struct path *p, uint32_t uid, uint32_t gid, const struct cred *c) MUST_CHECK;
+/* times[0] atime, [1] mtime, with L_UTIME_NOW and L_UTIME_OMIT; NULL: both now. */
+int vfs_utimes(const struct path *p, const struct l_timespec *times, const struct cred *c) MUST_CHECK;
+int vfs_truncate(const struct path *p, uint64_t size, const struct cred *c) MUST_CHECK;
+int vfs_ftruncate(struct file *f, uint64_t size) MUST_CHECK;
+/* After a write by one who may not: takes set-user-ID and set-group-ID away. */
+int vfs_remove_privs(struct file *f, const struct cred *c) MUST_CHECK;
+ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size, const struct cred *c) MUST_CHECK;
+int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags,
+		 const struct cred *c) MUST_CHECK;
+ssize_t vfs_listxattr(const struct path *p, char *buf, size_t size, const struct cred *c) MUST_CHECK;
+int vfs_removexattr(const struct path *p, const char *name, const struct cred *c) MUST_CHECK;
+
+/* ---- locks (flock(2), fcntl_locking(2)) ---- */
+
+/* op: L_LOCK_SH, _EX or _UN, perhaps with L_LOCK_NB. */
+int vfs_flock(struct file *f, unsigned op) MUST_CHECK;
+struct lock_range {
+	int type; /* L_F_RDLCK, L_F_WRLCK, L_F_UNLCK */
+	uint64_t start, end; /* bytes, end included; UINT64_MAX >> 1: to the end of the file */
+	int pid;  /* of the owner; -1 for OFD locks */
+};
+/* owner is the descriptor table (POSIX) or the file (OFD).  wait: sleep for it (-EDEADLK, -ERESTARTSYS), else -EAGAIN. */
+int vfs_lock(struct file *f, const void *owner, const struct lock_range *want, bool wait) MUST_CHECK;
+/* Turns *range into the first lock that is in its way, or its type into L_F_UNLCK. */
+void vfs_lock_test(struct file *f, const void *owner, struct lock_range *range);
+void vfs_locks_release(struct inode *i, const void *owner); /* all of owner's; at close */
 
 /* ---- mounts ---- */
 
@@ -316,6 +421,13 @@ int vfs_path_name(const struct path *p, const struct path *root, char *buf, size
 int vfs_mount(struct super_block *sb, const struct path *at, unsigned mnt_flags, const char *source,
 	      struct path *root_out) MUST_CHECK;
 int vfs_bind(const struct path *src, const struct path *at, unsigned mnt_flags) MUST_CHECK;
+int vfs_bind_recursive(const struct path *src, const struct path *at, unsigned mnt_flags) MUST_CHECK;
+int vfs_remount(const struct path *at, unsigned mnt_flags) MUST_CHECK; /* -EINVAL unless at is a mount's root */
+int vfs_move_mount(const struct path *from, const struct path *at) MUST_CHECK;
+/* -EBUSY if in use, unless detach; -EINVAL if at is no mount's root. */
+int vfs_umount(const struct path *at, bool detach) MUST_CHECK;
+unsigned mount_flags(const struct mount *m); /* MNT_* */
+int mount_id(const struct mount *m);
 /* Writes the lines of /proc/PID/mounts (mountinfo: of that) as seen from root, allocated. */
 int vfs_show_mounts(const struct path *root, bool mountinfo, char **out, size_t *len) MUST_CHECK;
 
@@ -331,6 +443,12 @@ int devfs_create(struct super_block **out) MUST_CHECK;
 /* A file for a host descriptor that comes in (stdin...): fd is consumed. */
 int hostfile_create(int fd, const struct cred *c, struct file **out) MUST_CHECK;
 /* procfs_create is in sentry/fs/proc/proc.h: it needs tasks. */
+
+/* Opens a FIFO (waiting for the other side as fifo(7) says) or a device by i->rdev (-ENXIO if there is none): sets f->ops
+ * and f->priv.  fifo_release frees i->fifo with its inode. */
+int fifo_open(struct inode *i, struct file *f) MUST_CHECK;
+void fifo_release(struct inode *i);
+int device_open(struct inode *i, struct file *f) MUST_CHECK;
 
 /* pipe2(2): two files, owned. */
 int pipe_create(uint32_t flags, const struct cred *c, struct file **rd, struct file **wr) MUST_CHECK;
