@@ -1,0 +1,240 @@
+/*
+ * The public face of the platforms: checks arguments once for all of them, so that no ops function sees a range that
+ * is empty, unaligned, wraps or reaches past the ceiling, counts references, and calls through.  See platform.h.
+ */
+#include "platform/platform.h"
+
+#include <string.h>
+
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "base/checked.h"
+#include "platform/ops.h"
+
+/* What may be passed on to the host's mmap.  Growing stacks are left out on purpose: a remote write below one
+ * faults where a local access would grow it, so the sentry maps stacks whole. */
+#define MAP_FLAGS_OK                                                                                                   \
+	(L_MAP_TYPE | L_MAP_FIXED | L_MAP_ANONYMOUS | L_MAP_DENYWRITE | L_MAP_EXECUTABLE | L_MAP_LOCKED |              \
+	 L_MAP_NORESERVE | L_MAP_POPULATE | L_MAP_NONBLOCK | L_MAP_STACK | L_MAP_HUGETLB | L_MAP_SYNC |                \
+	 (L_MAP_HUGE_MASK << L_MAP_HUGE_SHIFT))
+#define PROT_OK (L_PROT_READ | L_PROT_WRITE | L_PROT_EXEC)
+
+static bool range_ok(gva_t addr, uint64_t len)
+{
+	uint64_t end;
+
+	return addr % PAGE_SIZE == 0 && len % PAGE_SIZE == 0 && len > 0 && checked_add(addr, len, &end) &&
+	       end <= GUEST_CEILING;
+}
+
+/* ---- platforms ---- */
+
+int platform_probe(const struct platform_ops *ops, char *why, size_t why_size)
+{
+	return ops->probe(why, why_size);
+}
+
+const char *platform_name(const struct platform_ops *ops)
+{
+	return ops->name;
+}
+
+int platform_start(const struct platform_ops *ops, struct platform **out, char *why, size_t why_size)
+{
+	int r = ops->start(out, why, why_size);
+
+	if (r == 0)
+		(*out)->ops = ops;
+	return r;
+}
+
+void platform_stop(struct platform *pf)
+{
+	pf->ops->stop(pf);
+}
+
+size_t platform_xstate_size(const struct platform *pf)
+{
+	return pf->xstate_size;
+}
+
+const struct platform_ops *platform_ops_of(const struct platform *pf)
+{
+	return pf->ops;
+}
+
+/* ---- address spaces ---- */
+
+int pas_create(struct platform *pf, struct pas **out)
+{
+	return pf->ops->as_create(pf, out);
+}
+
+int pas_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out)
+{
+	return via->as->pf->ops->as_fork(via, out, ctx_out);
+}
+
+struct pas *pas_get(struct pas *as)
+{
+	refcount_inc(&as->refs);
+	return as;
+}
+
+void pas_put(struct pas *as)
+{
+	if (as && refcount_dec(&as->refs))
+		as->pf->ops->as_release(as);
+}
+
+void pas_kill(struct pas *as)
+{
+	as->pf->ops->as_kill(as);
+}
+
+pid_t pas_host_pid(const struct pas *as)
+{
+	return as->host_pid;
+}
+
+int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
+{
+	uint64_t end;
+
+	if (!range_ok(addr, len) || (prot & ~PROT_OK) || (flags & ~MAP_FLAGS_OK))
+		return -EINVAL;
+	if (off % PAGE_SIZE || !checked_add(off, len, &end))
+		return -EINVAL;
+	if ((host_fd < 0) != !!(flags & L_MAP_ANONYMOUS))
+		return -EINVAL;
+	return as->pf->ops->map(as, via, addr, len, prot, flags | L_MAP_FIXED, host_fd, off);
+}
+
+int pas_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len)
+{
+	if (!range_ok(addr, len))
+		return -EINVAL;
+	return as->pf->ops->unmap(as, via, addr, len);
+}
+
+int pas_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot)
+{
+	if (!range_ok(addr, len) || (prot & ~PROT_OK))
+		return -EINVAL;
+	return as->pf->ops->protect(as, via, addr, len, prot);
+}
+
+int pas_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,
+	      int extra_flags)
+{
+	/* Linux takes an old length of 0 as a request to duplicate a shared mapping. */
+	if (!range_ok(addr, old_len ? old_len : PAGE_SIZE) || !range_ok(new_addr, new_len) ||
+	    (extra_flags & ~L_MREMAP_DONTUNMAP))
+		return -EINVAL;
+	return as->pf->ops->remap(as, via, addr, old_len, new_len, new_addr, extra_flags);
+}
+
+int pas_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg)
+{
+	if (!range_ok(addr, len))
+		return -EINVAL;
+	return as->pf->ops->advise(as, via, op, addr, len, arg);
+}
+
+/* Cuts a transfer off at the ceiling; 0 if it starts at or past it. */
+static size_t below_ceiling(gva_t addr, size_t len)
+{
+	if (addr >= GUEST_CEILING)
+		return 0;
+	return (size_t)min_of((uint64_t)len, GUEST_CEILING - addr);
+}
+
+ssize_t pas_read(struct pas *as, gva_t addr, void *buf, size_t len)
+{
+	size_t n = below_ceiling(addr, len);
+
+	if (len == 0)
+		return 0;
+	if (n == 0)
+		return -EFAULT;
+	return as->pf->ops->read(as, addr, buf, n);
+}
+
+ssize_t pas_write(struct pas *as, gva_t addr, const void *buf, size_t len)
+{
+	size_t n = below_ceiling(addr, len);
+
+	if (len == 0)
+		return 0;
+	if (n == 0)
+		return -EFAULT;
+	return as->pf->ops->write(as, addr, buf, n);
+}
+
+/* ---- contexts ---- */
+
+int pctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
+{
+	return as->pf->ops->ctx_spawn(as, via, out);
+}
+
+int pctx_attach(struct pctx *ctx)
+{
+	return ctx->as->pf->ops->ctx_attach(ctx);
+}
+
+void pctx_destroy(struct pctx *ctx)
+{
+	if (ctx)
+		ctx->as->pf->ops->ctx_destroy(ctx);
+}
+
+struct pas *pctx_as(const struct pctx *ctx)
+{
+	return ctx->as;
+}
+
+void platform_switch(struct pctx *ctx, struct pf_event *ev)
+{
+	memset(ev, 0, sizeof(*ev));
+	ctx->as->pf->ops->run(ctx, ev);
+}
+
+void pctx_interrupt(struct pctx *ctx)
+{
+	ctx->as->pf->ops->interrupt(ctx);
+}
+
+int pctx_get_regs(struct pctx *ctx, struct abi_regs *out)
+{
+	return ctx->as->pf->ops->get_regs(ctx, out);
+}
+
+int pctx_set_regs(struct pctx *ctx, const struct abi_regs *regs)
+{
+	return ctx->as->pf->ops->set_regs(ctx, regs);
+}
+
+void pctx_set_result(struct pctx *ctx, long result)
+{
+	ctx->as->pf->ops->set_result(ctx, result);
+}
+
+ssize_t pctx_get_xstate(struct pctx *ctx, void *buf, size_t cap)
+{
+	return ctx->as->pf->ops->get_xstate(ctx, buf, cap);
+}
+
+int pctx_set_xstate(struct pctx *ctx, const void *buf, size_t size)
+{
+	return ctx->as->pf->ops->set_xstate(ctx, buf, size);
+}
+
+int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen)
+{
+	if (addr % sizeof(uint32_t))
+		return -EINVAL;
+	if (addr >= GUEST_CEILING)
+		return -EFAULT;
+	return ctx->as->pf->ops->cmpxchg32(ctx, addr, expected, desired, seen);
+}
