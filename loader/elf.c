@@ -9,6 +9,7 @@
 
 #include <elf.h>
 #include <libelf.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "abi/errno.h"
@@ -76,17 +77,28 @@ static int read_ehdr(const struct elf_source *src, enum elf_role role, Elf64_Ehd
 	return 0;
 }
 
-static int read_phdrs(const struct elf_source *src, const Elf64_Ehdr *eh, Elf64_Phdr ph[ELF_MAX_PHDRS])
+/* Reads the program headers into an array, returned owned. */
+static int read_phdrs(const struct elf_source *src, const Elf64_Ehdr *eh, Elf64_Phdr **out)
 {
-	unsigned char raw[ELF_MAX_PHDRS * sizeof(*ph)];
-	size_t size = eh->e_phnum * sizeof(*ph);
+	size_t size = eh->e_phnum * sizeof(Elf64_Phdr);
+	Elf64_Phdr *ph = NULL;
+	void *raw;
+	int r = -ENOEXEC;
 
 	if (eh->e_phentsize != sizeof(*ph) || eh->e_phnum == 0 || eh->e_phnum > ELF_MAX_PHDRS)
 		return -ENOEXEC;
-	/* Whatever goes wrong with the reading is a bad format. */
-	if (read_exactly(src, raw, size, eh->e_phoff) || !decode(ELF_T_PHDR, ph, size, raw, size))
-		return -ENOEXEC;
-	return 0;
+	raw = malloc(size);
+	ph = malloc(size);
+	if (!raw || !ph)
+		r = -ENOMEM;
+	else if (!read_exactly(src, raw, size, eh->e_phoff) && decode(ELF_T_PHDR, ph, size, raw, size))
+		r = 0; /* whatever goes wrong with the reading is a bad format */
+	free(raw);
+	if (r)
+		free(ph);
+	else
+		*out = ph;
+	return r;
 }
 
 /* The first PT_INTERP counts. */
@@ -104,8 +116,8 @@ static int read_interp(const struct elf_source *src, const Elf64_Phdr *ph, size_
 			return r;
 		if (plan->interp[ph[i].p_filesz - 1] != '\0')
 			return -ENOEXEC;
-		/* A path that begins with its NUL: Linux looks up "", which is not found. */
-		return plan->interp[0] ? 0 : -ENOENT;
+		/* Linux looks up "" and finds the working directory. */
+		return plan->interp[0] ? 0 : -EACCES;
 	}
 	return 0;
 }
@@ -214,38 +226,70 @@ static int plan_segments(const struct elf_source *src, const Elf64_Ehdr *eh, con
 	return 0;
 }
 
+/* A program with an interpreter may name any entry: it is the interpreter that gets control. */
+static void check_entry(struct elf_plan *plan)
+{
+	if (!plan->fatal && !plan->interp[0] && plan->entry >= plan->ceiling)
+		plan->fatal = -EINVAL;
+}
+
+static int plan_headers(const struct elf_source *src, const Elf64_Ehdr *eh, const Elf64_Phdr *ph, struct elf_plan *plan)
+{
+	size_t loads = 0;
+	int r;
+
+	if (plan->role == ELF_PROGRAM) {
+		r = read_interp(src, ph, eh->e_phnum, plan);
+		if (r)
+			return r;
+	}
+	for (size_t i = 0; i < eh->e_phnum; i++) {
+		loads += ph[i].p_type == PT_LOAD;
+		if (ph[i].p_type == PT_GNU_STACK && plan->role == ELF_PROGRAM)
+			plan->stack_exec = (ph[i].p_flags & PF_X) != 0;
+	}
+	if (loads) {
+		plan->segments = calloc(loads, sizeof(*plan->segments));
+		if (!plan->segments)
+			return -ENOMEM;
+	}
+	plan->relocatable = eh->e_type == ET_DYN;
+	plan->entry = eh->e_entry;
+	plan->phnum = eh->e_phnum;
+	plan->phentsize = eh->e_phentsize;
+	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
+		plan->fatal = -ENOEXEC;
+	else
+		plan->fatal = plan_segments(src, eh, ph, plan);
+	if (!plan->relocatable)
+		check_entry(plan);
+	return 0;
+}
+
 int elf_plan(const struct elf_source *src, enum elf_role role, uint64_t ceiling, struct elf_plan *plan)
 {
-	Elf64_Phdr ph[ELF_MAX_PHDRS];
+	Elf64_Phdr *ph = NULL;
 	Elf64_Ehdr eh;
 	int r;
 
 	*plan = (struct elf_plan){.role = role, .ceiling = page_down(ceiling), .start_code = UINT64_MAX};
 	r = read_ehdr(src, role, &eh);
 	if (!r)
-		r = read_phdrs(src, &eh, ph);
+		r = read_phdrs(src, &eh, &ph);
 	if (r)
 		return r == -ENOEXEC && role == ELF_INTERPRETER ? -ELIBBAD : r;
-	if (role == ELF_PROGRAM) {
-		r = read_interp(src, ph, eh.e_phnum, plan);
-		if (r)
-			return r;
-		for (size_t i = 0; i < eh.e_phnum; i++)
-			if (ph[i].p_type == PT_GNU_STACK)
-				plan->stack_exec = (ph[i].p_flags & PF_X) != 0;
-	}
-	plan->relocatable = eh.e_type == ET_DYN;
-	plan->entry = eh.e_entry;
-	plan->phnum = eh.e_phnum;
-	plan->phentsize = eh.e_phentsize;
-	if (eh.e_type != ET_EXEC && eh.e_type != ET_DYN)
-		plan->fatal = -ENOEXEC;
-	else
-		plan->fatal = plan_segments(src, &eh, ph, plan);
-	/* A program with an interpreter may give any entry: it is the interpreter that gets control. */
-	if (!plan->fatal && !plan->relocatable && !plan->interp[0] && plan->entry >= plan->ceiling)
-		plan->fatal = -EINVAL;
-	return 0;
+	r = plan_headers(src, &eh, ph, plan);
+	free(ph);
+	return r;
+}
+
+void elf_plan_free(struct elf_plan *plan)
+{
+	if (!plan)
+		return;
+	free(plan->segments);
+	plan->segments = NULL;
+	plan->segment_count = 0;
 }
 
 int elf_place(struct elf_plan *plan, uint64_t base)
@@ -276,7 +320,6 @@ int elf_place(struct elf_plan *plan, uint64_t base)
 	plan->end_code += bias;
 	plan->start_data += bias;
 	plan->end_data += bias;
-	if (!plan->interp[0] && plan->entry >= plan->ceiling)
-		plan->fatal = -EINVAL;
+	check_entry(plan);
 	return 0;
 }

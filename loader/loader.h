@@ -40,8 +40,8 @@ struct elf_source elf_source_bytes(const struct elf_bytes *b);
 
 enum elf_role { ELF_PROGRAM, ELF_INTERPRETER };
 
-/* Linux takes no more than one page of program headers. */
-#define ELF_MAX_PHDRS 73
+/* Linux takes no more than 64 KiB of program headers. */
+#define ELF_MAX_PHDRS (65536 / 56)
 
 /*
  * One PT_LOAD, to be carried out in this order; each range is half-open and may be empty, map_ and anon_ are
@@ -77,7 +77,7 @@ struct elf_plan {
 	uint64_t brk_start;		  /* page-aligned end of the highest segment */
 	uint64_t start_code, end_code, start_data, end_data; /* as in /proc/PID/stat */
 	size_t segment_count;
-	struct elf_segment segments[ELF_MAX_PHDRS];
+	struct elf_segment *segments; /* owned */
 	char interp[L_PATH_MAX]; /* the interpreter's path, NUL-terminated; "" if there is none */
 };
 
@@ -86,15 +86,21 @@ struct elf_plan {
  *   -ENOEXEC   not an x86-64 ELF that Linux takes (as ELF_PROGRAM)
  *   -ELIBBAD   the same as ELF_INTERPRETER
  *   -EIO       a header or the interpreter's path lies past the file's end
- *   whatever src->read returned
- * What is wrong in the segments themselves is told by plan->fatal.  The plan is large: not for a small stack.
+ *   -EACCES    the interpreter's path is empty
+ *   -ENOMEM, and whatever src->read returned
+ * What is wrong in the segments themselves is told by plan->fatal.  On success the caller ends the plan with
+ * elf_plan_free; on failure there is nothing to free.
  */
 int elf_plan(const struct elf_source *src, enum elf_role role, uint64_t ceiling, struct elf_plan *plan) MUST_CHECK;
+/* Harmless on NULL, on a zeroed plan, or twice.  plan itself stays the caller's. */
+void elf_plan_free(struct elf_plan *plan);
 
 /* Moves a relocatable plan so that span_start becomes base (page-aligned).  Call once; -ENOMEM if it does not fit. */
 int elf_place(struct elf_plan *plan, uint64_t base) MUST_CHECK;
 
 /* ---- scripts ---- */
+
+#define SCRIPT_HEAD_SIZE L_BINPRM_BUF_SIZE /* as much of a file as decides what it is */
 
 struct script_plan {
 	char interp[L_BINPRM_BUF_SIZE]; /* the interpreter's path */
@@ -103,8 +109,8 @@ struct script_plan {
 };
 
 /*
- * Parses the first size bytes (the whole file, or at least L_BINPRM_BUF_SIZE) as a script's first line.  -ENOEXEC if it
- * is none, names no interpreter or the name may be cut off.  argv becomes: interp, arg if any, the script's path, and
+ * Parses the first size bytes (the whole file, or at least SCRIPT_HEAD_SIZE) as a script's first line.  -ENOEXEC if it
+ * is none, names no interpreter or the name may be cut off; -EACCES if the name is "".  argv becomes: interp, arg if any, the script's path, and
  * the old argv[1...].
  */
 int script_plan(const void *head, size_t size, struct script_plan *plan) MUST_CHECK;
@@ -143,7 +149,8 @@ struct stack_auxv {
 	uint64_t phdr, phnum, entry; /* the program's */
 	uint64_t base;		     /* the interpreter's load bias; 0 without one */
 	uint64_t sysinfo_ehdr;	     /* the vDSO; 0: none, and no entry */
-	uint64_t hwcap, hwcap2;
+	uint64_t hwcap;		     /* CPUID 1's edx; not getauxval's, where glibc puts a value of its own */
+	uint64_t hwcap2;
 	uint64_t minsigstksz;	     /* 0: no entry */
 	uint64_t rseq_feature_size, rseq_align; /* 0: no entries */
 	uint32_t uid, euid, gid, egid;

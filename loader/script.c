@@ -58,7 +58,7 @@ int script_plan(const void *head, size_t size, struct script_plan *plan)
 	name = skip_blanks(line, 2, end);
 	name_end = skip_word(line, name, end);
 	if (name_end == name)
-		return name < end ? -ENOENT : -ENOEXEC; /* a name of "" is no file's */
+		return name < end ? -EACCES : -ENOEXEC; /* the name "" leads to a directory */
 	memcpy(plan->interp, line + name, name_end - name);
 	if (name_end == end || !line[name_end])
 		return 0;
