@@ -196,18 +196,37 @@ TEST(main_thread_ends_first)
 	gate_free(&g);
 }
 
+static void *thread_exit_after(void *arg)
+{
+	gate_pass(arg);
+	syscall(SYS_exit, 33);
+	return NULL;
+}
+
+/* Without exit_group the status is the code of the thread that ended last (the leader's own before Linux 5.18). */
 TEST(last_thread_status)
 {
-	pid_t pid = h_fork();
+	struct gate g;
+	pthread_t t;
+	pid_t pid;
 
-	/* Without exit_group the leader's own code is the status, whoever ends last. */
+	gate_init(&g);
+	pid = h_fork();
 	if (pid == 0) {
-		pthread_t t;
-
+		REQUIRE(pthread_create(&t, NULL, thread_exit_after, &g) == 0);
+		syscall(SYS_exit, 5);
+	}
+	CHECK(h_wait_state(pid, "Z"));
+	gate_open(&g);
+	CHECK_EQ(h_wait(pid), 33 << 8);
+	pid = h_fork();
+	if (pid == 0) {
 		REQUIRE(pthread_create(&t, NULL, thread_exit_code, NULL) == 0);
+		pthread_join(t, NULL);
 		syscall(SYS_exit, 5);
 	}
 	CHECK_EQ(h_wait(pid), 5 << 8);
+	gate_free(&g);
 }
 
 TEST(fatal_signal_ends_all)
