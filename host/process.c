@@ -1,0 +1,72 @@
+/* See process.h. */
+#include "host/process.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "base/checked.h"
+
+static int proc_fd = -1; /* set once at start-up */
+
+int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard)
+{
+	struct rlimit64 r;
+
+	if (prlimit64(0, (enum __rlimit_resource)resource, NULL, &r) < 0)
+		return -errno;
+	*soft = r.rlim_cur;
+	*hard = r.rlim_max;
+	return 0;
+}
+
+void host_set_proc_fd(int fd)
+{
+	if (proc_fd >= 0)
+		close(proc_fd);
+	proc_fd = fd;
+}
+
+uint64_t host_process_rss(pid_t pid)
+{
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	char name[32], text[128], *end;
+	uint64_t pages;
+	ssize_t n;
+	int fd;
+
+	if (proc_fd < 0)
+		return 0;
+	snprintf(name, sizeof(name), "%d/statm", pid);
+	fd = (int)syscall(SYS_openat2, proc_fd, name, &how, sizeof(how));
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	strtoull(text, &end, 10); /* the first number is the size */
+	pages = strtoull(end, NULL, 10);
+	return pages * PAGE_SIZE;
+}
+
+static int64_t ns_of(struct timeval tv)
+{
+	return (int64_t)tv.tv_sec * 1000000000 + (int64_t)tv.tv_usec * 1000;
+}
+
+void host_cpu_times(struct host_cpu_times *out)
+{
+	struct rusage self, children;
+
+	getrusage(RUSAGE_SELF, &self);
+	getrusage(RUSAGE_CHILDREN, &children);
+	*out = (struct host_cpu_times){ns_of(self.ru_utime), ns_of(self.ru_stime), ns_of(children.ru_utime),
+				       ns_of(children.ru_stime)};
+}

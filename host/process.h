@@ -1,0 +1,28 @@
+/* What the host says of the sentry's own process and of its stubs. */
+#ifndef BAILEY_HOST_PROCESS_H
+#define BAILEY_HOST_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+/* The limit `resource` (Linux's numbering) of the sentry; RLIM64_INFINITY is UINT64_MAX. */
+int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard) MUST_CHECK;
+
+/*
+ * Where the stubs are seen: a directory descriptor of a proc file system of the sentry's process id namespace (consumed),
+ * or -1.  confine.c calls it once, at start-up.
+ */
+void host_set_proc_fd(int fd);
+/* Resident bytes of the process, or 0 if that cannot be learnt (no proc, or the process is gone). */
+uint64_t host_process_rss(pid_t pid);
+
+/* CPU time of the sentry and of the children it has waited for, in ns. */
+struct host_cpu_times {
+	int64_t user_ns, system_ns, child_user_ns, child_system_ns;
+};
+void host_cpu_times(struct host_cpu_times *out);
+
+#endif

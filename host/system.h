@@ -1,0 +1,28 @@
+/* What the host says of the machine and of its kernel. */
+#ifndef BAILEY_HOST_SYSTEM_H
+#define BAILEY_HOST_SYSTEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+#define HOST_CPUS_MAX 1024
+
+/* How many CPUs the process could use when host_system_init ran; at least 1. */
+unsigned host_cpu_count(void);
+/* Their mask as sched_getaffinity(2) gives it: fills at most size bytes, returns how many count (a multiple of 8). */
+size_t host_cpu_mask(void *mask, size_t size);
+/* Notes the CPUs.  Call it before the sentry pins a thread. */
+void host_system_init(void);
+
+struct host_memory { /* bytes */
+	uint64_t total, free, shared, buffers, swap_total, swap_free;
+};
+void host_memory(struct host_memory *out);
+/* Seconds since the host's start, and its load averages as sysinfo(2) scales them. */
+void host_uptime(uint64_t *seconds, uint64_t loads[3]);
+/* The host kernel's release, e.g. 6.1 as 0x60001: for what depends on the version. */
+unsigned host_kernel_version(void);
+
+#endif
