@@ -33,6 +33,7 @@ struct dentry;
 struct mount;
 struct file;
 struct super_block;
+struct iattr;
 
 struct path {
 	struct mount *mnt;
@@ -77,6 +78,9 @@ struct super_block {
 struct inode_ops {
 	/* Finds d->name; 0 with d instantiated, or 0 with d left negative if there is no such name, or an error. */
 	int (*lookup)(struct inode *dir, struct dentry *d); /* NULL: -ENOTDIR */
+	/* Finds name without a dentry, for a file system that lies above this one (overlay): *out counted, or NULL if
+	 * there is no such name.  dir's lock is not held.  NULL slot: cannot be such a layer. */
+	int (*lookup_inode)(struct inode *dir, const char *name, struct inode **out);
 	int (*create)(struct inode *dir, struct dentry *d, uint32_t mode, const struct cred *c);
 	int (*mkdir)(struct inode *dir, struct dentry *d, uint32_t mode, const struct cred *c);
 	int (*mknod)(struct inode *dir, struct dentry *d, uint32_t mode, uint64_t rdev, const struct cred *c);
@@ -149,14 +153,15 @@ struct inode {
 	uint64_t blocks; /* of 512 bytes */
 	struct l_timespec atime, mtime, ctime, btime;
 	_Atomic int32_t writers;	 /* > 0: open for writing; < 0: being executed.  See inode_deny_write */
-	struct inode_locks *locks;	 /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
+	struct inode_locks *_Atomic locks; /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
 	struct inode_watches *watches;	 /* inotify; guarded by lock */
 	void *fifo;			 /* the pipe behind a FIFO; guarded by lock */
 	void *priv;			 /* the file system's */
 };
 
-/* Emits one directory entry; false means the buffer is full: stop, and come again with the same position.  next_pos is
- * what the file's position becomes once the entry was taken. */
+/* Emits one directory entry into the sentry's memory (the directory's lock may be held); false means the buffer is
+ * full: stop, and come again with the same position.  next_pos is what the file's position becomes once the entry was
+ * taken. */
 struct dir_context {
 	bool (*emit)(struct dir_context *dc, const char *name, size_t name_len, uint64_t ino, unsigned d_type,
 		     int64_t next_pos);
@@ -259,13 +264,14 @@ struct dentry *dentry_make_root(struct super_block *sb, struct inode *inode);
 void dentry_instantiate(struct dentry *d, struct inode *inode);
 struct inode *dentry_inode(const struct dentry *d); /* borrowed while d is held; NULL if negative */
 const char *dentry_name(const struct dentry *d);    /* stable only under rename_lock, or in a directory operation */
+uint64_t dentry_parent_ino(const struct dentry *d); /* for ".." in a listing; the root's is its own */
 struct dentry *dentry_parent(const struct dentry *d); /* counted; the root's is itself */
 /* The child called name, from the cache or by the directory's lookup; *out counted, negative if there is none.  No
  * permission is asked, no mount crossed.  parent's inode lock is not held. */
 int dentry_lookup(struct dentry *parent, const char *name, size_t name_len, struct dentry **out) MUST_CHECK;
 
 void path_get(const struct path *p);
-void path_put(struct path *p);
+void path_put(const struct path *p);
 bool path_equal(const struct path *a, const struct path *b);
 
 struct file *file_get(struct file *f);
@@ -356,10 +362,12 @@ int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags
 	     struct file **out) MUST_CHECK;
 /* Opens for execve: regular, executable by cred, on no noexec mount. */
 int vfs_open_exec(const struct lookup *l, int dirfd, const char *path, unsigned flags, struct file **out) MUST_CHECK;
+/* May c do mask (MAY_*)?  By inode, file system and mount (read-only, noexec). */
+/* Mount flags of where p lies. */
+bool vfs_is_noexec(const struct path *p);
+bool vfs_is_nosuid(const struct path *p);
 int vfs_permission(const struct path *p, unsigned mask, const struct cred *c) MUST_CHECK;
 int vfs_getattr(const struct path *p, struct l_statx *st) MUST_CHECK;
-/* What access(2) asks, without an open file: MAY_* for c, mount flags (read-only, noexec) included. */
-int vfs_access(const struct path *p, unsigned mask, const struct cred *c) MUST_CHECK;
 int vfs_readlink(const struct path *p, char **out) MUST_CHECK; /* allocated; -EINVAL if it is no link */
 int vfs_statfs(const struct path *p, struct l_statfs *st) MUST_CHECK;
 /* Reads at pos into the sentry's memory, whatever the file's mode says about seeking: exec and proc use it. */

@@ -1,0 +1,334 @@
+/* Attributes: stat, chmod, chown, times, truncate, extended attributes, and who may change them.  inode(7), xattr(7). */
+#include <string.h>
+
+#include "abi/capability.h"
+#include "abi/errno.h"
+#include "sentry/vfs/internal.h"
+
+int vfs_getattr(const struct path *p, struct l_statx *st)
+{
+	struct inode *i = p->dentry->inode;
+
+	if (!i)
+		return -ENOENT;
+	if (i->ops && i->ops->getattr) {
+		int r = i->ops->getattr(i, st);
+
+		if (r < 0)
+			return r;
+	} else {
+		inode_generic_stat(i, st);
+	}
+	st->stx_mask |= L_STATX_MNT_ID;
+	st->stx_mnt_id = (uint64_t)mount_id(p->mnt);
+	st->stx_attributes_mask |= L_STATX_ATTR_MOUNT_ROOT;
+	if (p->mnt && p->dentry == p->mnt->root)
+		st->stx_attributes |= L_STATX_ATTR_MOUNT_ROOT;
+	return 0;
+}
+
+int vfs_statfs(const struct path *p, struct l_statfs *st)
+{
+	static const struct { unsigned mnt; int64_t st; } flags[] = {
+		{MNT_RDONLY, L_ST_RDONLY}, {MNT_NOSUID, L_ST_NOSUID}, {MNT_NODEV, L_ST_NODEV}, {MNT_NOEXEC, L_ST_NOEXEC},
+	};
+	struct super_block *sb = p->dentry->sb;
+	int r = 0;
+
+	memset(st, 0, sizeof(*st));
+	st->f_type = sb->magic;
+	st->f_bsize = 4096;
+	st->f_namelen = L_NAME_MAX;
+	if (sb->ops && sb->ops->statfs)
+		r = sb->ops->statfs(sb, st);
+	if (!st->f_frsize)
+		st->f_frsize = st->f_bsize;
+	st->f_flags = L_ST_VALID | L_ST_RELATIME;
+	for (size_t n = 0; n < ARRAY_SIZE(flags); n++)
+		if (mount_flags(p->mnt) & flags[n].mnt)
+			st->f_flags |= flags[n].st;
+	if (sb->flags & SB_RDONLY)
+		st->f_flags |= L_ST_RDONLY;
+	return r;
+}
+
+/* ---- mode and owner ---- */
+
+/* What writing or a change of owner leaves of the mode: set-user-ID goes, set-group-ID where it means execution, or where c
+ * could not give it. */
+static uint32_t mode_without_privs(const struct inode *i, const struct cred *c)
+{
+	uint32_t mode = i->mode & ~(uint32_t)L_S_ISUID;
+
+	if ((mode & L_S_ISGID) &&
+	    ((mode & L_S_IXGRP) || (!cred_in_group(c, i->gid) && !cred_capable(c, L_CAP_FSETID))))
+		mode &= ~(uint32_t)L_S_ISGID;
+	return mode;
+}
+
+int vfs_chmod(const struct path *p, uint32_t mode, const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+	struct iattr a = {.valid = ATTR_MODE};
+	int r = path_want_write(p);
+
+	if (r < 0)
+		return r;
+	if (inode_is(i, L_S_IFLNK))
+		return -EOPNOTSUPP;
+	mutex_lock(&i->lock);
+	a.mode = (i->mode & L_S_IFMT) | (mode & L_S_IALLUGO);
+	if (!inode_owner_or_capable(i, c)) {
+		r = -EPERM;
+	} else {
+		if (!cred_in_group(c, i->gid) && !cred_capable(c, L_CAP_FSETID))
+			a.mode &= ~(uint32_t)L_S_ISGID;
+		r = setattr_locked(i, &a);
+	}
+	mutex_unlock(&i->lock);
+	return r;
+}
+
+static bool may_chown(const struct inode *i, uint32_t uid, uint32_t gid, const struct cred *c)
+{
+	bool owner = c->fsuid == i->uid;
+
+	if (cred_capable(c, L_CAP_CHOWN))
+		return true;
+	if (uid != (uint32_t)-1 && !(owner && uid == i->uid))
+		return false;
+	return gid == (uint32_t)-1 || (owner && (gid == i->gid || cred_in_group(c, gid)));
+}
+
+int vfs_chown(const struct path *p, uint32_t uid, uint32_t gid, const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+	struct iattr a = {.uid = uid, .gid = gid};
+	int r = path_want_write(p);
+
+	if (r < 0)
+		return r;
+	if (uid != (uint32_t)-1)
+		a.valid |= ATTR_UID;
+	if (gid != (uint32_t)-1)
+		a.valid |= ATTR_GID;
+	mutex_lock(&i->lock);
+	if (!inode_is(i, L_S_IFDIR) && (i->mode & (L_S_ISUID | L_S_ISGID))) {
+		a.valid |= ATTR_MODE;
+		a.mode = mode_without_privs(i, c);
+	}
+	r = may_chown(i, uid, gid, c) ? setattr_locked(i, &a) : -EPERM;
+	mutex_unlock(&i->lock);
+	return r;
+}
+
+/* ---- times ---- */
+
+static int fill_time(const struct l_timespec *from, const struct l_timespec *now, struct l_timespec *to, bool *set)
+{
+	*set = from->tv_nsec != L_UTIME_OMIT;
+	if (from->tv_nsec == L_UTIME_NOW)
+		*to = *now;
+	else if (*set && (from->tv_nsec < 0 || from->tv_nsec >= L_NSEC_PER_SEC))
+		return -EINVAL;
+	else
+		*to = *from;
+	return 0;
+}
+
+int vfs_utimes(const struct path *p, const struct l_timespec *times, const struct cred *c)
+{
+	struct l_timespec now = vfs_now(), both[2] = {now, now};
+	struct inode *i = p->dentry->inode;
+	struct iattr a = {.valid = 0};
+	bool atime = true, mtime = true, now_only = true;
+	int r;
+
+	if (times) {
+		now_only = times[0].tv_nsec == L_UTIME_NOW && times[1].tv_nsec == L_UTIME_NOW;
+		r = fill_time(&times[0], &now, &both[0], &atime);
+		if (r == 0)
+			r = fill_time(&times[1], &now, &both[1], &mtime);
+		if (r < 0)
+			return r;
+	}
+	if (!atime && !mtime)
+		return 0;
+	r = path_want_write(p);
+	if (r < 0)
+		return r;
+	/* Who may write may say "now"; another time is the owner's to say. */
+	if (!inode_owner_or_capable(i, c)) {
+		r = now_only ? inode_permission(i, MAY_WRITE, c) : -EPERM;
+		if (r < 0)
+			return r;
+	}
+	a.valid = (atime ? ATTR_ATIME : 0) | (mtime ? ATTR_MTIME : 0);
+	a.atime = both[0];
+	a.mtime = both[1];
+	mutex_lock(&i->lock);
+	r = setattr_locked(i, &a);
+	mutex_unlock(&i->lock);
+	return r;
+}
+
+/* ---- sizes ---- */
+
+static int set_size(struct inode *i, uint64_t size, const struct cred *c)
+{
+	struct iattr a = {.valid = ATTR_SIZE, .size = size};
+	int r;
+
+	mutex_lock(&i->lock);
+	if ((i->mode & (L_S_ISUID | L_S_ISGID)) && !cred_capable(c, L_CAP_FSETID)) {
+		a.valid |= ATTR_MODE;
+		a.mode = mode_without_privs(i, c);
+	}
+	r = setattr_locked(i, &a);
+	mutex_unlock(&i->lock);
+	return r;
+}
+
+int vfs_truncate(const struct path *p, uint64_t size, const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+	int r;
+
+	if (inode_is(i, L_S_IFDIR))
+		return -EISDIR;
+	if (!inode_is(i, L_S_IFREG))
+		return -EINVAL;
+	r = vfs_permission(p, MAY_WRITE, c);
+	if (r < 0)
+		return r;
+	r = inode_get_write(i);
+	if (r < 0)
+		return r;
+	r = set_size(i, size, c);
+	inode_put_write(i);
+	return r;
+}
+
+int vfs_ftruncate(struct file *f, uint64_t size)
+{
+	if (!inode_is(f->inode, L_S_IFREG) || !(f->mode & FILE_WRITE))
+		return -EINVAL;
+	return set_size(f->inode, size, f->cred);
+}
+
+int vfs_remove_privs(struct file *f, const struct cred *c)
+{
+	struct inode *i = f->inode;
+	struct iattr a = {.valid = ATTR_MODE};
+	int r = 0;
+
+	if (LIKELY(!(i->mode & (L_S_ISUID | L_S_ISGID))) || cred_capable(c, L_CAP_FSETID))
+		return 0;
+	mutex_lock(&i->lock);
+	a.mode = mode_without_privs(i, c);
+	if (a.mode != i->mode)
+		r = setattr_locked(i, &a);
+	mutex_unlock(&i->lock);
+	return r;
+}
+
+/* ---- extended attributes ---- */
+
+static bool has_prefix(const char *name, const char *prefix)
+{
+	return !strncmp(name, prefix, strlen(prefix));
+}
+
+/* trusted.* is seen by CAP_SYS_ADMIN alone; user.* is for regular files and directories, by their permissions; security.* is
+ * read by all. */
+static int xattr_permission(const struct path *p, const char *name, unsigned mask, const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+
+	if (mask & MAY_WRITE) {
+		int r = path_want_write(p);
+
+		if (r < 0)
+			return r;
+	}
+	if (has_prefix(name, "security.")) {
+		if ((mask & MAY_WRITE) && !cred_capable(c, L_CAP_SYS_ADMIN) && !cred_capable(c, L_CAP_SETFCAP))
+			return -EPERM;
+		return 0;
+	}
+	if (has_prefix(name, "system."))
+		return -EOPNOTSUPP;
+	if (has_prefix(name, "trusted.")) {
+		if (!cred_capable(c, L_CAP_SYS_ADMIN))
+			return mask & MAY_WRITE ? -EPERM : -ENODATA;
+		return 0;
+	}
+	if (!has_prefix(name, "user."))
+		return -EOPNOTSUPP;
+	if (!inode_is(i, L_S_IFREG) && !inode_is(i, L_S_IFDIR))
+		return mask & MAY_WRITE ? -EPERM : -ENODATA;
+	if ((mask & MAY_WRITE) && inode_is(i, L_S_IFDIR) && (i->mode & L_S_ISVTX) && !inode_owner_or_capable(i, c))
+		return -EPERM;
+	return inode_permission(i, mask, c);
+}
+
+ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size, const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+	int r = xattr_permission(p, name, MAY_READ, c);
+
+	if (r < 0)
+		return r;
+	return i->ops && i->ops->getxattr ? i->ops->getxattr(i, name, buf, size) : -EOPNOTSUPP;
+}
+
+int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags,
+		 const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+	int r = xattr_permission(p, name, MAY_WRITE, c);
+
+	if (r < 0)
+		return r;
+	return i->ops && i->ops->setxattr ? i->ops->setxattr(i, name, value, size, flags) : -EOPNOTSUPP;
+}
+
+/* Takes the names that c must not see out of a list of them. */
+static ssize_t hide_names(char *buf, ssize_t len, const struct cred *c)
+{
+	char *to = buf;
+
+	if (cred_capable(c, L_CAP_SYS_ADMIN))
+		return len;
+	for (char *from = buf; from < buf + len;) {
+		size_t n = strlen(from) + 1;
+
+		if (!has_prefix(from, "trusted.")) {
+			memmove(to, from, n);
+			to += n;
+		}
+		from += n;
+	}
+	return to - buf;
+}
+
+ssize_t vfs_listxattr(const struct path *p, char *buf, size_t size, const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+	ssize_t n;
+
+	if (!i->ops || !i->ops->listxattr)
+		return 0;
+	n = i->ops->listxattr(i, buf, size);
+	return n > 0 && size ? hide_names(buf, n, c) : n;
+}
+
+int vfs_removexattr(const struct path *p, const char *name, const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+	int r = xattr_permission(p, name, MAY_WRITE, c);
+
+	if (r < 0)
+		return r;
+	return i->ops && i->ops->removexattr ? i->ops->removexattr(i, name) : -EOPNOTSUPP;
+}

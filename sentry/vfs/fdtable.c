@@ -1,0 +1,370 @@
+/*
+ * File descriptor tables.
+ *
+ * A table is an array of files and two bit maps (in use, close-on-exec) under one lock.  Files leave the table under the lock and
+ * are put after it, since the last put may wait for the host.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "base/checked.h"
+#include "sentry/vfs/internal.h"
+
+#define WORD_BITS 64u
+#define FD_FIRST 64u		/* descriptors a new table has room for */
+#define FD_CEILING (1u << 20)	/* as fs.nr_open */
+
+struct fdtable {
+	struct refcount refs;
+	struct mutex lock;
+	/* Guarded by lock. */
+	struct file **files;
+	uint64_t *used, *cloexec;
+	unsigned cap;  /* a multiple of WORD_BITS */
+	unsigned hint; /* no descriptor below it is free */
+};
+
+static bool bit(const uint64_t *map, unsigned n)
+{
+	return map[n / WORD_BITS] >> (n % WORD_BITS) & 1;
+}
+
+static void set_bit(uint64_t *map, unsigned n, bool on)
+{
+	uint64_t mask = 1ull << (n % WORD_BITS);
+
+	map[n / WORD_BITS] = on ? map[n / WORD_BITS] | mask : map[n / WORD_BITS] & ~mask;
+}
+
+/* Makes room for descriptor n.  -EMFILE past what any table may hold, -ENOMEM. */
+static int grow(struct fdtable *t, unsigned n)
+{
+	unsigned cap = t->cap;
+	struct file **files;
+	uint64_t *maps;
+
+	if (n < cap)
+		return 0;
+	if (n >= FD_CEILING)
+		return -EMFILE;
+	while (cap <= n)
+		cap = cap ? cap * 2 : FD_FIRST;
+	files = calloc(cap, sizeof(*files));
+	maps = calloc(2 * (cap / WORD_BITS), sizeof(*maps));
+	if (!files || !maps) {
+		free(files);
+		free(maps);
+		return -ENOMEM;
+	}
+	if (t->cap) {
+		memcpy(files, t->files, t->cap * sizeof(*files));
+		memcpy(maps, t->used, t->cap / 8);
+		memcpy(maps + cap / WORD_BITS, t->cloexec, t->cap / 8);
+	}
+	free(t->files);
+	free(t->used);
+	t->files = files;
+	t->used = maps;
+	t->cloexec = maps + cap / WORD_BITS;
+	t->cap = cap;
+	return 0;
+}
+
+struct fdtable *fdtable_new(void)
+{
+	struct fdtable *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	refcount_init(&t->refs, 1);
+	mutex_init(&t->lock);
+	if (grow(t, 0) < 0) {
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+struct fdtable *fdtable_copy(struct fdtable *old)
+{
+	struct fdtable *t = fdtable_new();
+	unsigned top;
+
+	if (!t)
+		return NULL;
+	mutex_lock(&old->lock);
+	for (top = old->cap / WORD_BITS; top > 1 && !old->used[top - 1];)
+		top--;
+	if (grow(t, top * WORD_BITS - 1) < 0) {
+		mutex_unlock(&old->lock);
+		fdtable_put(t);
+		return NULL;
+	}
+	memcpy(t->used, old->used, top * sizeof(*t->used));
+	memcpy(t->cloexec, old->cloexec, top * sizeof(*t->cloexec));
+	for (unsigned n = 0; n < top * WORD_BITS; n++)
+		if (bit(t->used, n))
+			t->files[n] = file_get(old->files[n]);
+	t->hint = old->hint;
+	mutex_unlock(&old->lock);
+	return t;
+}
+
+struct fdtable *fdtable_get(struct fdtable *t)
+{
+	refcount_inc(&t->refs);
+	return t;
+}
+
+bool fdtable_shared(const struct fdtable *t)
+{
+	return refcount_read(&t->refs) > 1;
+}
+
+/* What each close(2) does to a file that has left the table; f is consumed. */
+static int closed(struct fdtable *t, struct file *f)
+{
+	int r = 0;
+
+	if (f->inode->locks && !(f->mode & FILE_PATH))
+		vfs_locks_release(f->inode, t);
+	if (f->ops && f->ops->flush && !(f->mode & FILE_PATH))
+		r = f->ops->flush(f);
+	file_put(f);
+	return r;
+}
+
+/* Takes fd out; NULL if it is not open.  Lock held; the table's reference becomes the caller's. */
+static struct file *take(struct fdtable *t, unsigned fd)
+{
+	struct file *f;
+
+	if (fd >= t->cap || !bit(t->used, fd))
+		return NULL;
+	f = t->files[fd];
+	t->files[fd] = NULL;
+	set_bit(t->used, fd, false);
+	set_bit(t->cloexec, fd, false);
+	if (fd < t->hint)
+		t->hint = fd;
+	return f;
+}
+
+static void put(struct fdtable *t, unsigned fd, struct file *f, bool cloexec)
+{
+	t->files[fd] = f;
+	set_bit(t->used, fd, true);
+	set_bit(t->cloexec, fd, cloexec);
+}
+
+void fdtable_put(struct fdtable *t)
+{
+	if (!t || !refcount_dec(&t->refs))
+		return;
+	for (unsigned n = 0; n < t->cap; n++)
+		if (bit(t->used, n))
+			(void)closed(t, t->files[n]);
+	free(t->files);
+	free(t->used);
+	mutex_destroy(&t->lock);
+	free(t);
+}
+
+/* ---- one descriptor ---- */
+
+struct file *fd_lookup_path_ok(struct fdtable *t, int fd)
+{
+	struct file *f = NULL;
+
+	if (fd < 0)
+		return NULL;
+	mutex_lock(&t->lock);
+	if ((unsigned)fd < t->cap && bit(t->used, (unsigned)fd))
+		f = file_get(t->files[fd]);
+	mutex_unlock(&t->lock);
+	return f;
+}
+
+struct file *fd_lookup(struct fdtable *t, int fd)
+{
+	struct file *f = fd_lookup_path_ok(t, fd);
+
+	if (f && (f->mode & FILE_PATH)) {
+		file_put(f);
+		return NULL;
+	}
+	return f;
+}
+
+/* The lowest free descriptor >= min, room made for it; -EMFILE if there is none below limit.  Lock held. */
+static int find_free(struct fdtable *t, unsigned min, unsigned limit)
+{
+	unsigned fd = max_of(min, t->hint);
+	int r;
+
+	while (fd < t->cap) {
+		uint64_t busy = t->used[fd / WORD_BITS] | ((1ull << (fd % WORD_BITS)) - 1);
+
+		if (busy != UINT64_MAX) {
+			fd = fd / WORD_BITS * WORD_BITS + (unsigned)__builtin_ctzll(~busy);
+			break;
+		}
+		fd = (fd / WORD_BITS + 1) * WORD_BITS;
+	}
+	if (fd >= limit)
+		return -EMFILE;
+	r = grow(t, fd);
+	if (r < 0)
+		return r;
+	if (min <= t->hint)
+		t->hint = fd + 1;
+	return (int)fd;
+}
+
+int fd_install(struct fdtable *t, struct file *f, int min, int limit, bool cloexec)
+{
+	int fd;
+
+	mutex_lock(&t->lock);
+	fd = find_free(t, (unsigned)min, (unsigned)limit);
+	if (fd >= 0)
+		put(t, (unsigned)fd, f, cloexec);
+	mutex_unlock(&t->lock);
+	return fd;
+}
+
+int fd_install_pair(struct fdtable *t, struct file *a, struct file *b, int limit, bool cloexec, int fds[2])
+{
+	int r;
+
+	mutex_lock(&t->lock);
+	r = fds[0] = find_free(t, 0, (unsigned)limit);
+	if (r >= 0) {
+		put(t, (unsigned)fds[0], a, cloexec);
+		r = fds[1] = find_free(t, 0, (unsigned)limit);
+		if (r >= 0)
+			put(t, (unsigned)fds[1], b, cloexec);
+		else
+			take(t, (unsigned)fds[0]);
+	}
+	mutex_unlock(&t->lock);
+	return r < 0 ? r : 0;
+}
+
+int fd_replace(struct fdtable *t, struct file *f, int fd, int limit, bool cloexec)
+{
+	struct file *old;
+	int r;
+
+	if (fd < 0 || fd >= limit) {
+		file_put(f);
+		return -EBADF;
+	}
+	mutex_lock(&t->lock);
+	r = grow(t, (unsigned)fd);
+	if (r < 0) {
+		mutex_unlock(&t->lock);
+		file_put(f);
+		return r == -EMFILE ? -EBADF : r;
+	}
+	old = take(t, (unsigned)fd);
+	put(t, (unsigned)fd, f, cloexec);
+	mutex_unlock(&t->lock);
+	if (old)
+		(void)closed(t, old); /* dup2(2): its errors are lost */
+	return fd;
+}
+
+int fd_get_cloexec(struct fdtable *t, int fd)
+{
+	int r = -EBADF;
+
+	mutex_lock(&t->lock);
+	if (fd >= 0 && (unsigned)fd < t->cap && bit(t->used, (unsigned)fd))
+		r = bit(t->cloexec, (unsigned)fd);
+	mutex_unlock(&t->lock);
+	return r;
+}
+
+int fd_set_cloexec(struct fdtable *t, int fd, bool cloexec)
+{
+	int r = -EBADF;
+
+	mutex_lock(&t->lock);
+	if (fd >= 0 && (unsigned)fd < t->cap && bit(t->used, (unsigned)fd)) {
+		set_bit(t->cloexec, (unsigned)fd, cloexec);
+		r = 0;
+	}
+	mutex_unlock(&t->lock);
+	return r;
+}
+
+int fd_close(struct fdtable *t, int fd)
+{
+	struct file *f;
+
+	if (fd < 0)
+		return -EBADF;
+	mutex_lock(&t->lock);
+	f = take(t, (unsigned)fd);
+	mutex_unlock(&t->lock);
+	return f ? closed(t, f) : -EBADF;
+}
+
+/* ---- many descriptors ---- */
+
+void fd_close_range(struct fdtable *t, unsigned first, unsigned last, bool cloexec)
+{
+	mutex_lock(&t->lock);
+	for (unsigned fd = first; fd <= last && fd < t->cap; fd++) {
+		struct file *f;
+
+		if (!bit(t->used, fd))
+			continue;
+		if (cloexec) {
+			set_bit(t->cloexec, fd, true);
+			continue;
+		}
+		f = take(t, fd);
+		mutex_unlock(&t->lock);
+		(void)closed(t, f);
+		mutex_lock(&t->lock);
+	}
+	mutex_unlock(&t->lock);
+}
+
+void fdtable_close_on_exec(struct fdtable *t)
+{
+	mutex_lock(&t->lock);
+	for (unsigned fd = 0; fd < t->cap; fd++) {
+		struct file *f;
+
+		if (!bit(t->cloexec, fd))
+			continue;
+		f = take(t, fd);
+		mutex_unlock(&t->lock);
+		(void)closed(t, f);
+		mutex_lock(&t->lock);
+	}
+	mutex_unlock(&t->lock);
+}
+
+int fdtable_next(struct fdtable *t, int from, struct file **out, bool *cloexec)
+{
+	unsigned fd = from < 0 ? 0 : (unsigned)from;
+	int found = -1;
+
+	mutex_lock(&t->lock);
+	while (fd < t->cap && !bit(t->used, fd))
+		fd++;
+	if (fd < t->cap) {
+		found = (int)fd;
+		if (out)
+			*out = file_get(t->files[fd]);
+		if (cloexec)
+			*cloexec = bit(t->cloexec, fd);
+	}
+	mutex_unlock(&t->lock);
+	return found;
+}

@@ -1,0 +1,304 @@
+/*
+ * Open file descriptions: their life, and reading, writing and seeking at a position.
+ *
+ * What the calls return is Linux's: a transfer that moved something gives its count, whatever ended it; an error is
+ * told only if nothing was moved.  Limits of the process (RLIMIT_FSIZE) are the callers' matter.
+ */
+#include <stdlib.h>
+
+#include "abi/errno.h"
+#include "abi/poll.h"
+#include "base/checked.h"
+#include "sentry/vfs/internal.h"
+
+void (*file_epoll_forget)(struct file *f);
+
+/* Takes references of its own to *p and c.  The access mode is in flags; ops are the inode's. */
+struct file *file_new(const struct path *p, uint32_t flags, const struct cred *c)
+{
+	struct file *f = calloc(1, sizeof(*f));
+	uint32_t access = flags & L_O_ACCMODE;
+
+	if (!f)
+		return NULL;
+	refcount_init(&f->refs, 1);
+	path_get(p);
+	f->path = *p;
+	f->inode = inode_get(p->dentry->inode);
+	f->cred = cred_get(c);
+	f->flags = flags;
+	f->mode = FILE_PREAD;
+	if (access == L_O_RDONLY || access == L_O_RDWR)
+		f->mode |= FILE_READ;
+	if (access == L_O_WRONLY || access == L_O_RDWR)
+		f->mode |= FILE_WRITE;
+	f->ops = f->inode->fops;
+	mutex_init(&f->pos_lock);
+	return f;
+}
+
+struct file *file_get(struct file *f)
+{
+	refcount_inc(&f->refs);
+	return f;
+}
+
+void file_put(struct file *f)
+{
+	if (!f || !refcount_dec(&f->refs))
+		return;
+	if (f->epoll_links && file_epoll_forget)
+		file_epoll_forget(f);
+	if (f->inode->locks)
+		vfs_locks_release(f->inode, f);
+	if (f->ops && f->ops->release)
+		f->ops->release(f);
+	if (f->mode & FILE_WRITER)
+		inode_put_write(f->inode);
+	if (f->mode & FILE_DENIES)
+		inode_allow_write(f->inode);
+	path_put(&f->path);
+	inode_put(f->inode);
+	cred_put(f->cred);
+	free(f->owner);
+	mutex_destroy(&f->pos_lock);
+	free(f);
+}
+
+/* ---- transfers ---- */
+
+static int check_read(const struct file *f)
+{
+	if (!(f->mode & FILE_READ))
+		return -EBADF;
+	if (!f->ops || !f->ops->read)
+		return inode_is(f->inode, L_S_IFDIR) ? -EISDIR : -EINVAL;
+	return 0;
+}
+
+static int check_write(const struct file *f)
+{
+	if (!(f->mode & FILE_WRITE))
+		return -EBADF;
+	if (!f->ops || !f->ops->write)
+		return -EINVAL;
+	return 0;
+}
+
+/* relatime: the first read after a change is recorded, and one a day. */
+static void accessed(struct file *f)
+{
+	struct inode *i = f->inode;
+	struct l_timespec now;
+
+	if ((f->flags & L_O_NOATIME) || path_want_write(&f->path) < 0)
+		return;
+	now = vfs_now();
+	mutex_lock(&i->lock);
+	if (i->atime.tv_sec < i->mtime.tv_sec || i->atime.tv_sec < i->ctime.tv_sec ||
+	    (i->atime.tv_sec == i->mtime.tv_sec && i->atime.tv_nsec <= i->mtime.tv_nsec) ||
+	    (i->atime.tv_sec == i->ctime.tv_sec && i->atime.tv_nsec <= i->ctime.tv_nsec) ||
+	    now.tv_sec - i->atime.tv_sec >= 24 * 3600)
+		i->atime = now;
+	mutex_unlock(&i->lock);
+}
+
+static ssize_t read_at(struct file *f, struct uio *u, int64_t pos)
+{
+	ssize_t n = f->ops->read(f, u, pos);
+
+	if (n > 0 && inode_is(f->inode, L_S_IFREG))
+		accessed(f);
+	return n;
+}
+
+static ssize_t write_at(struct file *f, struct uio *u, int64_t pos)
+{
+	if (inode_is(f->inode, L_S_IFREG)) {
+		int r;
+
+		if (pos == INT64_MAX)
+			return -EFBIG;
+		u->total = u->done + min_of(uio_left(u), (uint64_t)(INT64_MAX - pos));
+		r = vfs_remove_privs(f, f->cred);
+		if (r < 0)
+			return r;
+	}
+	return f->ops->write(f, u, pos);
+}
+
+ssize_t file_read(struct file *f, struct uio *u)
+{
+	ssize_t n = check_read(f);
+
+	if (n < 0)
+		return n;
+	if (f->mode & FILE_STREAM)
+		return f->ops->read(f, u, 0);
+	mutex_lock(&f->pos_lock);
+	n = read_at(f, u, f->pos);
+	if (n > 0)
+		f->pos += n;
+	mutex_unlock(&f->pos_lock);
+	return n;
+}
+
+ssize_t file_write(struct file *f, struct uio *u)
+{
+	ssize_t n = check_write(f);
+
+	if (n < 0)
+		return n;
+	if (f->mode & FILE_STREAM)
+		return f->ops->write(f, u, 0);
+	mutex_lock(&f->pos_lock);
+	n = write_at(f, u, f->pos);
+	if (n > 0) /* an appending write found the end itself, and left it after what it wrote */
+		f->pos = f->flags & L_O_APPEND ? (int64_t)f->inode->size : f->pos + n;
+	mutex_unlock(&f->pos_lock);
+	return n;
+}
+
+ssize_t file_pread(struct file *f, struct uio *u, int64_t pos)
+{
+	int r;
+
+	if (pos < 0)
+		return -EINVAL;
+	if (!(f->mode & FILE_PREAD) || (f->mode & FILE_STREAM))
+		return -ESPIPE;
+	r = check_read(f);
+	return r < 0 ? r : read_at(f, u, pos);
+}
+
+ssize_t file_pwrite(struct file *f, struct uio *u, int64_t pos)
+{
+	int r;
+
+	if (pos < 0)
+		return -EINVAL;
+	if (!(f->mode & FILE_PREAD) || (f->mode & FILE_STREAM))
+		return -ESPIPE;
+	r = check_write(f);
+	return r < 0 ? r : write_at(f, u, pos);
+}
+
+ssize_t vfs_read_kernel(struct file *f, void *buf, size_t len, int64_t pos)
+{
+	struct uio u = uio_kernel(buf, len);
+	ssize_t n = 0;
+
+	if (!f->ops || !f->ops->read)
+		return inode_is(f->inode, L_S_IFDIR) ? -EISDIR : -EINVAL;
+	while (uio_left(&u)) {
+		n = f->ops->read(f, &u, pos + (int64_t)u.done);
+		if (n <= 0)
+			break;
+	}
+	return u.done ? (ssize_t)u.done : n;
+}
+
+/* ---- positions ---- */
+
+int64_t file_lseek_generic(struct file *f, int64_t off, int whence, uint64_t size)
+{
+	int64_t pos;
+
+	switch (whence) {
+	case L_SEEK_SET:
+		pos = off;
+		break;
+	case L_SEEK_CUR:
+		if (__builtin_add_overflow(f->pos, off, &pos))
+			return -EOVERFLOW;
+		break;
+	case L_SEEK_END:
+		if (__builtin_add_overflow((int64_t)size, off, &pos))
+			return -EOVERFLOW;
+		break;
+	case L_SEEK_DATA: /* a file without holes: all of it is data, and the hole is at its end */
+	case L_SEEK_HOLE:
+		if (off < 0 || (uint64_t)off >= size)
+			return -ENXIO;
+		pos = whence == L_SEEK_DATA ? off : (int64_t)size;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (pos < 0)
+		return -EINVAL;
+	if (pos != f->pos) {
+		f->pos = pos;
+		f->version = 0;
+	}
+	return pos;
+}
+
+int64_t file_lseek(struct file *f, int64_t off, int whence)
+{
+	struct l_statx st;
+	int64_t pos;
+	int r;
+
+	if (f->mode & FILE_STREAM)
+		return -ESPIPE;
+	if (whence < 0 || whence > L_SEEK_HOLE)
+		return -EINVAL;
+	if (!(f->ops && f->ops->lseek) && (whence == L_SEEK_END || whence >= L_SEEK_DATA)) {
+		r = vfs_getattr(&f->path, &st);
+		if (r < 0)
+			return r;
+	} else {
+		st.stx_size = 0;
+	}
+	mutex_lock(&f->pos_lock);
+	if (f->ops && f->ops->lseek)
+		pos = f->ops->lseek(f, off, whence);
+	else
+		pos = file_lseek_generic(f, off, whence, st.stx_size);
+	mutex_unlock(&f->pos_lock);
+	return pos;
+}
+
+int file_iterate(struct file *f, struct dir_context *dc)
+{
+	int r;
+
+	if (!inode_is(f->inode, L_S_IFDIR) || !f->ops || !f->ops->iterate)
+		return -ENOTDIR;
+	if (f->path.dentry->flags & D_UNLINKED)
+		return -ENOENT;
+	mutex_lock(&f->pos_lock);
+	dc->pos = f->pos;
+	r = f->ops->iterate(f, dc);
+	f->pos = dc->pos;
+	mutex_unlock(&f->pos_lock);
+	return r;
+}
+
+/* ---- the rest ---- */
+
+uint32_t file_poll(struct file *f, struct wait_entry *e)
+{
+	if (!f->ops || !f->ops->poll)
+		return L_POLLIN | L_POLLOUT | L_POLLRDNORM | L_POLLWRNORM;
+	return f->ops->poll(f, e);
+}
+
+int file_set_flags(struct file *f, uint32_t flags)
+{
+	uint32_t old = f->flags;
+	int r;
+
+	/* Whoever may not have changed the times must not read without a trace. */
+	if ((flags & ~old & L_O_NOATIME) && !inode_owner_or_capable(f->inode, f->cred))
+		return -EPERM;
+	flags = (old & ~(uint32_t)L_SETFL_MASK) | (flags & L_SETFL_MASK);
+	if (f->ops && f->ops->setfl) {
+		r = f->ops->setfl(f, flags);
+		if (r < 0)
+			return r;
+	}
+	f->flags = flags;
+	return 0;
+}

@@ -1,0 +1,387 @@
+/*
+ * Advisory locks: flock(2), POSIX record locks and open-file-description locks (fcntl_locking(2)).
+ *
+ * One lock over all of them: deadlocks are found across inodes, and the lists are short.  Whoever must wait sleeps on
+ * its inode's queue and looks again when anything there was let go.  A POSIX lock is owned by a descriptor table, an
+ * OFD lock and a flock by a file; owners are compared, never dereferenced.
+ */
+#include <stdlib.h>
+
+#include "abi/errno.h"
+#include "base/checked.h"
+#include "sentry/vfs/internal.h"
+
+#define DEADLOCK_STEPS 10 /* how far a chain of waiters is followed, as Linux does */
+
+struct range_lock {
+	struct list_head node;
+	const void *owner;
+	struct lock_range r;
+};
+
+struct whole_lock {
+	struct list_head node;
+	const struct file *owner;
+	bool exclusive;
+};
+
+struct inode_locks {
+	struct list_head ranges; /* of one owner: in order, disjoint, neighbours of one type joined */
+	struct list_head wholes;
+	struct waitqueue wq;
+};
+
+struct waiter { /* of POSIX locks, for finding deadlocks */
+	struct list_head node;
+	const void *owner, *blocker;
+};
+
+/* Guards every inode's locks and the waiters. */
+static struct mutex locks_lock = MUTEX_INIT;
+static struct list_head waiters = LIST_HEAD_INIT(waiters);
+
+static struct inode_locks *locks_of(struct inode *i) REQUIRES(locks_lock)
+{
+	struct inode_locks *l = i->locks;
+
+	if (l)
+		return l;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return NULL;
+	list_init(&l->ranges);
+	list_init(&l->wholes);
+	waitqueue_init(&l->wq);
+	i->locks = l;
+	return l;
+}
+
+/* The inode has no user any more, and so no lock. */
+void locks_free(struct inode *i)
+{
+	if (!i->locks)
+		return;
+	ASSERT(list_empty(&i->locks->ranges) && list_empty(&i->locks->wholes));
+	waitqueue_destroy(&i->locks->wq);
+	free(i->locks);
+}
+
+/* ---- flock ---- */
+
+static struct whole_lock *own_whole(struct inode_locks *l, const struct file *f)
+{
+	struct whole_lock *w;
+
+	list_for_each_entry(w, &l->wholes, node)
+		if (w->owner == f)
+			return w;
+	return NULL;
+}
+
+static bool whole_conflicts(struct inode_locks *l, const struct file *f, bool exclusive)
+{
+	struct whole_lock *w;
+
+	list_for_each_entry(w, &l->wholes, node)
+		if (w->owner != f && (exclusive || w->exclusive))
+			return true;
+	return false;
+}
+
+static bool whole_is_free(struct inode_locks *l, const struct file *f, bool exclusive)
+{
+	bool r;
+
+	mutex_lock(&locks_lock);
+	r = !whole_conflicts(l, f, exclusive);
+	mutex_unlock(&locks_lock);
+	return r;
+}
+
+/* One attempt: 0, -EAGAIN.  fresh is used up on success.  An own lock of the other kind is let go first, and stays so. */
+static int whole_try(struct inode_locks *l, struct file *f, bool exclusive, struct whole_lock **fresh, bool *let_go)
+	REQUIRES(locks_lock)
+{
+	struct whole_lock *own = own_whole(l, f);
+
+	if (own && own->exclusive == exclusive)
+		return 0;
+	if (own) {
+		list_del_init(&own->node);
+		free(own);
+		*let_go = true;
+	}
+	if (whole_conflicts(l, f, exclusive))
+		return -EAGAIN;
+	(*fresh)->owner = f;
+	(*fresh)->exclusive = exclusive;
+	list_add_tail(&(*fresh)->node, &l->wholes);
+	*fresh = NULL;
+	return 0;
+}
+
+static int whole_unlock(struct inode *i, struct file *f)
+{
+	struct inode_locks *l;
+	struct whole_lock *own = NULL;
+
+	mutex_lock(&locks_lock);
+	l = i->locks;
+	if (l)
+		own = own_whole(l, f);
+	if (own)
+		list_del_init(&own->node);
+	mutex_unlock(&locks_lock);
+	if (own)
+		waitqueue_wake(&l->wq, 0);
+	free(own);
+	return 0;
+}
+
+int vfs_flock(struct file *f, unsigned op)
+{
+	bool exclusive = (op & ~(unsigned)L_LOCK_NB) == L_LOCK_EX;
+	struct whole_lock *fresh;
+	struct inode_locks *l;
+	int r;
+
+	switch (op & ~(unsigned)L_LOCK_NB) {
+	case L_LOCK_UN:
+		return whole_unlock(f->inode, f);
+	case L_LOCK_SH:
+	case L_LOCK_EX:
+		break;
+	default:
+		return -EINVAL;
+	}
+	fresh = calloc(1, sizeof(*fresh));
+	if (!fresh)
+		return -ENOMEM;
+	do {
+		bool let_go = false;
+
+		mutex_lock(&locks_lock);
+		l = locks_of(f->inode);
+		r = l ? whole_try(l, f, exclusive, &fresh, &let_go) : -ENOMEM;
+		mutex_unlock(&locks_lock);
+		if (let_go)
+			waitqueue_wake(&l->wq, 0);
+		if (r != -EAGAIN || (op & L_LOCK_NB))
+			break;
+		r = wait_event(&l->wq, whole_is_free(l, f, exclusive));
+	} while (r == 0);
+	free(fresh);
+	return r;
+}
+
+/* ---- ranges ---- */
+
+static bool overlap(const struct lock_range *a, const struct lock_range *b)
+{
+	return a->start <= b->end && b->start <= a->end;
+}
+
+static struct range_lock *range_blocker(struct inode_locks *l, const void *owner, const struct lock_range *want)
+{
+	struct range_lock *k;
+
+	list_for_each_entry(k, &l->ranges, node)
+		if (k->owner != owner && overlap(&k->r, want) &&
+		    (k->r.type == L_F_WRLCK || want->type == L_F_WRLCK))
+			return k;
+	return NULL;
+}
+
+/* Cuts [start, end] out of the owner's ranges.  *spare is used when one range becomes two. */
+static void cut(struct inode_locks *l, const void *owner, const struct lock_range *r, struct range_lock **spare,
+		struct list_head *gone)
+{
+	struct range_lock *k, *tmp;
+
+	list_for_each_entry_safe(k, tmp, &l->ranges, node) {
+		if (k->owner != owner || !overlap(&k->r, r))
+			continue;
+		if (k->r.start < r->start && k->r.end > r->end) {
+			struct range_lock *tail = *spare;
+
+			*spare = NULL;
+			tail->owner = owner;
+			tail->r = k->r;
+			tail->r.start = r->end + 1;
+			k->r.end = r->start - 1;
+			list_add(&tail->node, &k->node);
+		} else if (k->r.start < r->start) {
+			k->r.end = r->start - 1;
+		} else if (k->r.end > r->end) {
+			k->r.start = r->end + 1;
+		} else {
+			list_del_init(&k->node);
+			list_add(&k->node, gone);
+		}
+	}
+}
+
+/* Puts fresh in its place among the owner's, and joins it with neighbours of its type. */
+static void insert(struct inode_locks *l, struct range_lock *fresh, struct list_head *gone)
+{
+	struct range_lock *k, *tmp;
+	struct list_head *before = &l->ranges;
+
+	list_for_each_entry_safe(k, tmp, &l->ranges, node) {
+		if (k->owner != fresh->owner)
+			continue;
+		if (k->r.type == fresh->r.type &&
+		    (k->r.end + 1 == fresh->r.start || fresh->r.end + 1 == k->r.start)) {
+			fresh->r.start = min_of(fresh->r.start, k->r.start);
+			fresh->r.end = max_of(fresh->r.end, k->r.end);
+			list_del_init(&k->node);
+			list_add(&k->node, gone);
+		} else if (k->r.start > fresh->r.end && before == &l->ranges) {
+			before = &k->node;
+		}
+	}
+	list_add_tail(&fresh->node, before);
+}
+
+static void free_ranges(struct list_head *gone)
+{
+	while (!list_empty(gone)) {
+		struct range_lock *k = list_first_entry(gone, struct range_lock, node);
+
+		list_del_init(&k->node);
+		free(k);
+	}
+}
+
+/* True if owner, waiting for blocker, would wait for itself. */
+static bool would_deadlock(const void *owner, const void *blocker) REQUIRES(locks_lock)
+{
+	for (int n = 0; n < DEADLOCK_STEPS; n++) {
+		const struct waiter *w, *found = NULL;
+
+		list_for_each_entry(w, &waiters, node)
+			if (w->owner == blocker)
+				found = w;
+		if (!found)
+			return false;
+		blocker = found->blocker;
+		if (blocker == owner)
+			return true;
+	}
+	return false;
+}
+
+static bool range_is_free(struct inode_locks *l, const void *owner, const struct lock_range *want)
+{
+	bool r;
+
+	mutex_lock(&locks_lock);
+	r = !range_blocker(l, owner, want);
+	mutex_unlock(&locks_lock);
+	return r;
+}
+
+/* Sleeps until the range looks free. */
+static int range_wait(struct inode_locks *l, const void *owner, const struct lock_range *want)
+{
+	struct waiter me = {.owner = owner};
+	struct range_lock *blocker;
+	int r = 0;
+
+	mutex_lock(&locks_lock);
+	blocker = range_blocker(l, owner, want);
+	if (blocker && want->pid >= 0 && would_deadlock(owner, blocker->owner))
+		r = -EDEADLK;
+	list_init(&me.node);
+	if (blocker && r == 0) {
+		me.blocker = blocker->owner;
+		list_add(&me.node, &waiters);
+	}
+	mutex_unlock(&locks_lock);
+	if (!blocker || r < 0)
+		return r;
+	r = wait_event(&l->wq, range_is_free(l, owner, want));
+	mutex_lock(&locks_lock);
+	list_del_init(&me.node);
+	mutex_unlock(&locks_lock);
+	return r;
+}
+
+int vfs_lock(struct file *f, const void *owner, const struct lock_range *want, bool wait)
+{
+	struct range_lock *fresh = calloc(1, sizeof(*fresh)), *spare = calloc(1, sizeof(*spare));
+	struct list_head gone = LIST_HEAD_INIT(gone);
+	struct inode_locks *l = NULL;
+	int r = fresh && spare ? 0 : -ENOMEM;
+
+	while (r == 0) {
+		mutex_lock(&locks_lock);
+		l = locks_of(f->inode);
+		if (!l) {
+			r = -ENOMEM;
+		} else if (want->type != L_F_UNLCK && range_blocker(l, owner, want)) {
+			r = -EAGAIN;
+		} else {
+			cut(l, owner, want, &spare, &gone);
+			if (want->type != L_F_UNLCK) {
+				fresh->owner = owner;
+				fresh->r = *want;
+				insert(l, fresh, &gone);
+				fresh = NULL;
+			}
+		}
+		mutex_unlock(&locks_lock);
+		if (r != -EAGAIN) {
+			if (r == 0) /* less may be held than before: by unlocking, or from writing to reading */
+				waitqueue_wake(&l->wq, 0);
+			break;
+		}
+		if (wait)
+			r = range_wait(l, owner, want);
+	}
+	free_ranges(&gone);
+	free(fresh);
+	free(spare);
+	return r;
+}
+
+void vfs_lock_test(struct file *f, const void *owner, struct lock_range *range)
+{
+	struct range_lock *k = NULL;
+
+	mutex_lock(&locks_lock);
+	if (f->inode->locks)
+		k = range_blocker(f->inode->locks, owner, range);
+	if (k)
+		*range = k->r;
+	else
+		range->type = L_F_UNLCK;
+	mutex_unlock(&locks_lock);
+}
+
+void vfs_locks_release(struct inode *i, const void *owner)
+{
+	struct list_head gone = LIST_HEAD_INIT(gone);
+	struct inode_locks *l;
+	struct range_lock *k, *tmp;
+	struct whole_lock *w = NULL;
+
+	mutex_lock(&locks_lock);
+	l = i->locks;
+	if (l) {
+		list_for_each_entry_safe(k, tmp, &l->ranges, node) {
+			if (k->owner != owner)
+				continue;
+			list_del_init(&k->node);
+			list_add(&k->node, &gone);
+		}
+		w = own_whole(l, owner);
+		if (w)
+			list_del_init(&w->node);
+	}
+	mutex_unlock(&locks_lock);
+	if (l && (w || !list_empty(&gone)))
+		waitqueue_wake(&l->wq, 0);
+	free_ranges(&gone);
+	free(w);
+}

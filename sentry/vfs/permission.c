@@ -1,0 +1,105 @@
+/*
+ * Who may do what to an inode: mode bits, capabilities, sticky and set-group-ID directories.  Rules: path_resolution(7),
+ * inode(7), capabilities(7).
+ */
+#include "abi/capability.h"
+#include "abi/errno.h"
+#include "sentry/vfs/internal.h"
+
+static int by_mode(const struct inode *i, unsigned mask, const struct cred *c)
+{
+	uint32_t mode = i->mode;
+	bool dir = L_S_ISDIR(mode);
+
+	if (c->fsuid == i->uid)
+		mode >>= 6;
+	else if ((mode & 070) != ((mode & 07) << 3) && cred_in_group(c, i->gid))
+		mode >>= 3;
+	if ((mask & ~mode & 7) == 0)
+		return 0;
+	/* Capabilities: anything in directories; reading; writing; executing what somebody may execute. */
+	if (dir ? !(mask & MAY_WRITE) : mask == MAY_READ)
+		if (cred_capable(c, L_CAP_DAC_READ_SEARCH))
+			return 0;
+	if (dir || !(mask & MAY_EXEC) || (i->mode & L_S_IXUGO))
+		if (cred_capable(c, L_CAP_DAC_OVERRIDE))
+			return 0;
+	return -EACCES;
+}
+
+int inode_permission(struct inode *i, unsigned mask, const struct cred *c)
+{
+	if (i->ops && i->ops->permission)
+		return i->ops->permission(i, mask, c);
+	return by_mode(i, mask, c);
+}
+
+int vfs_permission(const struct path *p, unsigned mask, const struct cred *c)
+{
+	struct inode *i = p->dentry->inode;
+
+	if (!i)
+		return -ENOENT;
+	/* Devices, FIFOs and sockets are written to without a change to the file system. */
+	if ((mask & MAY_WRITE) && (inode_is(i, L_S_IFREG) || inode_is(i, L_S_IFDIR) || inode_is(i, L_S_IFLNK)) &&
+	    path_want_write(p) < 0)
+		return -EROFS;
+	if ((mask & MAY_EXEC) && inode_is(i, L_S_IFREG) && (mount_flags(p->mnt) & MNT_NOEXEC))
+		return -EACCES;
+	return inode_permission(i, mask, c);
+}
+
+bool inode_owner_or_capable(const struct inode *i, const struct cred *c)
+{
+	return c->fsuid == i->uid || cred_capable(c, L_CAP_FOWNER);
+}
+
+int may_create(const struct path *dir, const struct cred *c)
+{
+	int r = path_want_write(dir);
+
+	if (r < 0)
+		return r;
+	if (dir->dentry->flags & D_UNLINKED)
+		return -ENOENT;
+	return inode_permission(dir->dentry->inode, MAY_WRITE | MAY_EXEC, c);
+}
+
+int may_delete(const struct path *dir, const struct dentry *victim, bool is_dir, const struct cred *c)
+{
+	const struct inode *d = dir->dentry->inode, *v = victim->inode;
+	int r;
+
+	if (!v)
+		return -ENOENT;
+	r = inode_permission(dir->dentry->inode, MAY_WRITE | MAY_EXEC, c);
+	if (r < 0)
+		return r;
+	if ((d->mode & L_S_ISVTX) && c->fsuid != v->uid && c->fsuid != d->uid && !cred_capable(c, L_CAP_FOWNER))
+		return -EPERM;
+	if (is_dir) {
+		if (!inode_is(v, L_S_IFDIR))
+			return -ENOTDIR;
+		if (!victim->parent)
+			return -EBUSY;
+	} else if (inode_is(v, L_S_IFDIR)) {
+		return -EISDIR;
+	}
+	if (dir->dentry->flags & D_UNLINKED)
+		return -ENOENT;
+	return 0;
+}
+
+uint32_t mode_for_new(const struct lookup *l, const struct inode *dir, uint32_t mode)
+{
+	uint32_t mask;
+
+	mutex_lock(&l->fs->lock);
+	mask = l->fs->umask;
+	mutex_unlock(&l->fs->lock);
+	/* An executable that will get the directory's group must not run with it, unless its maker is of the group. */
+	if (!L_S_ISDIR(mode) && (mode & (L_S_ISGID | L_S_IXGRP)) == (L_S_ISGID | L_S_IXGRP) &&
+	    (dir->mode & L_S_ISGID) && !cred_in_group(l->cred, dir->gid) && !cred_capable(l->cred, L_CAP_FSETID))
+		mode &= ~(uint32_t)L_S_ISGID;
+	return mode & ~mask;
+}
