@@ -1,0 +1,44 @@
+/*
+ * The floating point and vector state as a signal frame holds it: an XSAVE area in standard form whose software bytes
+ * say how large it is.  Pure functions on buffers; how a state gets in and out of a thread is the platform's.
+ * Source: the kernel's arch/x86/include/uapi/asm/sigcontext.h.
+ *
+ * A state is xstate_size bytes; FP_XSTATE_MAGIC2, the four bytes that follow it in a frame, is the frame builder's
+ * (extended_size in the software bytes counts it).
+ */
+#ifndef BAILEY_PLATFORM_ARCH_X86_64_XSTATE_H
+#define BAILEY_PLATFORM_ARCH_X86_64_XSTATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+#define XSTATE_LEGACY_SIZE 512u /* FXSAVE's part, where the software bytes lie too */
+#define XSTATE_HEADER_SIZE 64u
+#define XSTATE_MAGIC1 0x46505853u
+#define XSTATE_MAGIC2 0x46505845u
+
+/* At the end of the legacy part (struct _fpx_sw_bytes). */
+struct xstate_software_bytes {
+	uint32_t magic1;
+	uint32_t extended_size; /* bytes, MAGIC2 included */
+	uint64_t xfeatures;	/* what the area can hold */
+	uint32_t xstate_size;	/* bytes, MAGIC2 not included */
+	uint32_t padding[7];
+};
+#define XSTATE_SOFTWARE_OFF (XSTATE_LEGACY_SIZE - sizeof(struct xstate_software_bytes))
+
+/* Writes the software bytes of a state of size bytes that holds xfeatures; none (zeroes) for a legacy state. */
+void xstate_mark(void *state, size_t size, uint64_t xfeatures);
+
+/* Writes the state of a fresh process. */
+void xstate_fresh(void *state, size_t size);
+
+/*
+ * Turns what a frame held (size bytes) into a whole area of full_size bytes, as the kernel does at rt_sigreturn: a state
+ * without valid software bytes gives its legacy part, and all else is initial.  -EINVAL for less than a legacy part.
+ */
+int xstate_from_frame(void *state, size_t full_size, const void *frame, size_t size) MUST_CHECK;
+
+#endif

@@ -1,0 +1,305 @@
+/* See tracee.h. */
+#include "platform/ptrace/tracee.h"
+
+#include <sched.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+#include "abi/errno.h"
+#include "base/log.h"
+#include "platform/arch/x86_64/fault.h"
+#include "platform/arch/x86_64/regs.h"
+#include "platform/ptrace/shim.h"
+
+_Static_assert(sizeof(struct abi_regs) == sizeof(struct user_regs_struct), "PTRACE_GETREGS fills abi_regs");
+_Static_assert(offsetof(struct abi_regs, rip) == offsetof(struct user_regs_struct, rip), "the order of registers");
+
+#define SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
+#define INT3 0xcc
+#define NOT_IN_SYSCALL UINT64_MAX     /* in orig_rax: the host then never restarts a call */
+
+void tracee_init(struct tracee *t, pid_t pid, pid_t tid, uint64_t shim_base)
+{
+	memset(t, 0, sizeof(*t));
+	t->pid = pid;
+	t->tid = tid;
+	t->shim_base = shim_base;
+}
+
+/* A request that can fail only because the thread is dying. */
+static int request(struct tracee *t, enum __ptrace_request req, void *addr, void *data)
+{
+	if (t->gone)
+		return -ESRCH;
+	if (ptrace(req, t->tid, addr, data) == 0)
+		return 0;
+	if (errno != ESRCH)
+		log_error("ptrace request %d on thread %d of a stub: %s", (int)req, t->tid, strerror(errno));
+	t->gone = true;
+	return -ESRCH;
+}
+
+/* ---- registers ---- */
+
+static int fetch_regs(struct tracee *t)
+{
+	int r;
+
+	if (t->regs_known)
+		return 0;
+	r = request(t, PTRACE_GETREGS, NULL, &t->regs);
+	if (r < 0)
+		return r;
+	if (t->rax_dirty)
+		t->regs.rax = t->rax;
+	t->regs_known = true;
+	return 0;
+}
+
+static int flush_regs(struct tracee *t)
+{
+	int r = 0;
+
+	if (t->regs_dirty) {
+		t->regs.orig_rax = NOT_IN_SYSCALL;
+		r = request(t, PTRACE_SETREGS, NULL, &t->regs);
+	} else if (t->rax_dirty) {
+		/* orig_rax still holds the call's number, but what the sentry returns is never a restart code. */
+		r = request(t, PTRACE_POKEUSER, (void *)offsetof(struct user, regs.rax), (void *)t->rax);
+	}
+	t->regs_dirty = t->rax_dirty = false;
+	return r;
+}
+
+int tracee_get_regs(struct tracee *t, struct abi_regs *out)
+{
+	int r = fetch_regs(t);
+
+	if (r == 0)
+		*out = t->regs;
+	return r;
+}
+
+void tracee_set_regs(struct tracee *t, const struct abi_regs *regs)
+{
+	t->regs = *regs;
+	t->regs_known = t->regs_dirty = true;
+	t->rax_dirty = false;
+}
+
+void tracee_set_rax(struct tracee *t, uint64_t rax)
+{
+	if (t->regs_known)
+		t->regs.rax = rax;
+	if (!t->regs_dirty) {
+		t->rax = rax;
+		t->rax_dirty = true;
+	}
+}
+
+int tracee_siginfo(struct tracee *t, siginfo_t *out)
+{
+	return request(t, PTRACE_GETSIGINFO, NULL, out);
+}
+
+/* ---- running and waiting ---- */
+
+int tracee_resume(struct tracee *t, int req)
+{
+	int r = flush_regs(t);
+
+	if (r == 0)
+		r = request(t, (enum __ptrace_request)req, NULL, NULL);
+	t->regs_known = false;
+	return r;
+}
+
+static struct stop classify(struct tracee *t, int status)
+{
+	if (!WIFSTOPPED(status)) {
+		t->gone = t->reaped = true;
+		return (struct stop){STOP_GONE, 0};
+	}
+	if (status >> 16)
+		return (struct stop){STOP_EVENT, 0};
+	if (WSTOPSIG(status) == SYSCALL_STOP)
+		return (struct stop){STOP_SYSCALL, 0};
+	return (struct stop){STOP_SIGNAL, WSTOPSIG(status)};
+}
+
+struct stop tracee_wait(struct tracee *t)
+{
+	int status;
+	pid_t r;
+
+	do
+		r = waitpid(t->tid, &status, __WALL | __WNOTHREAD);
+	while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		t->gone = true;
+		return (struct stop){STOP_GONE, 0};
+	}
+	return classify(t, status);
+}
+
+/* ---- seizing and letting go ---- */
+
+static bool in_park(const struct tracee *t, uint64_t ip)
+{
+	return ip >= SHIM_AT(t->shim_base, park) && ip <= SHIM_AT(t->shim_base, parked);
+}
+
+int tracee_seize(struct tracee *t)
+{
+	struct stop stop;
+
+	if (ptrace(PTRACE_SEIZE, t->tid, NULL, (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) < 0) {
+		t->gone = errno == ESRCH;
+		return -errno;
+	}
+	t->traced = true;
+	for (;;) {
+		int r = request(t, PTRACE_INTERRUPT, NULL, NULL);
+
+		if (r < 0)
+			return r;
+		stop = tracee_wait(t);
+		if (stop.kind == STOP_GONE)
+			return -ESRCH;
+		if (stop.kind == STOP_SIGNAL && stop.signo != SIGURG) {
+			t->gone = true; /* it trapped on its way to the park: its sentry was not its parent */
+			return -ESRCH;
+		}
+		r = fetch_regs(t);
+		if (r < 0)
+			return r;
+		if (in_park(t, t->regs.rip))
+			return 0;
+		/* A fresh process that has not finished its first steps.  Let it have the CPU. */
+		r = tracee_resume(t, PTRACE_CONT);
+		if (r < 0)
+			return r;
+		sched_yield();
+	}
+}
+
+static int detach_at(struct tracee *t, uint64_t ip)
+{
+	int r = fetch_regs(t);
+
+	if (r < 0)
+		return r;
+	t->regs.rip = ip;
+	t->regs_dirty = true;
+	r = flush_regs(t);
+	if (r == 0)
+		r = request(t, PTRACE_DETACH, NULL, NULL);
+	t->traced = false;
+	t->regs_known = false;
+	return r;
+}
+
+int tracee_park(struct tracee *t)
+{
+	return detach_at(t, SHIM_AT(t->shim_base, park));
+}
+
+void tracee_end(struct tracee *t)
+{
+	if (t->reaped)
+		return;
+	if (!t->gone && detach_at(t, SHIM_AT(t->shim_base, exit)) == 0)
+		return;
+	/*
+	 * Dying: a traced thread stays a zombie until its tracer has waited for it, and keeps its stub from being reaped.
+	 * A leader is not waited for here: its end shows only after that of its siblings, whose tracers may be asleep; it
+	 * is reaped with the stub.
+	 */
+	if (t->traced && t->tid != t->pid) {
+		while (tracee_wait(t).kind != STOP_GONE) {
+			if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0 && errno != ESRCH)
+				return;
+		}
+	}
+}
+
+/* ---- the shim ---- */
+
+/* True if the thread has run into one of the shim's int3: a SIGTRAP can also have been sent from outside. */
+static bool at_end_of_entry(const struct tracee *t, uint64_t ip)
+{
+	uint64_t off = ip - t->shim_base;
+
+	return off > 0 && off <= (uint64_t)(ptrace_shim_end - ptrace_shim) && ptrace_shim[off - 1] == INT3;
+}
+
+/* Continues a thread that is in the shim until an entry is done.  *io takes the registers.  0, -EFAULT or -ESRCH. */
+static int run_to_end(struct tracee *t, uint64_t entry, struct abi_regs *io)
+{
+	for (;;) {
+		struct stop stop;
+		siginfo_t info;
+		int r = request(t, PTRACE_CONT, NULL, NULL);
+
+		if (r < 0)
+			return r;
+		stop = tracee_wait(t);
+		if (stop.kind == STOP_GONE)
+			return -ESRCH;
+		/* A kick that came late and a stop signal from outside are not for now. */
+		if (stop.kind != STOP_SIGNAL || stop.signo == SIGURG)
+			continue;
+		if (request(t, PTRACE_GETREGS, NULL, io) < 0 || tracee_siginfo(t, &info) < 0)
+			return -ESRCH;
+		if (stop.signo == SIGTRAP && at_end_of_entry(t, io->rip))
+			return 0;
+		if (!fault_is_exception(&info))
+			continue;
+		if (io->rip == entry)
+			return -EFAULT;
+		t->gone = true; /* the shim does not trap elsewhere: this stub is not what it should be */
+		return -ESRCH;
+	}
+}
+
+int tracee_run_shim(struct tracee *t, uint64_t entry, struct abi_regs *io)
+{
+	struct abi_regs call;
+	int r = fetch_regs(t);
+
+	if (r < 0)
+		return r;
+	call = t->regs;
+	call.rax = io->rax;
+	call.rdi = io->rdi;
+	call.rsi = io->rsi;
+	call.rdx = io->rdx;
+	call.r10 = io->r10;
+	call.r8 = io->r8;
+	call.r9 = io->r9;
+	call.r12 = io->r12;
+	call.r13 = io->r13;
+	call.rip = entry;
+	call.orig_rax = NOT_IN_SYSCALL;
+	/* The guest may run with the trap or alignment-check flag, or in 32-bit mode. */
+	call.eflags = X86_64_EFLAGS_FRESH;
+	call.cs = X86_64_USER_CS;
+	call.ss = X86_64_USER_DS;
+	t->regs_dirty = true; /* from here on the host has the shim's */
+	r = request(t, PTRACE_SETREGS, NULL, &call);
+	return r < 0 ? r : run_to_end(t, entry, io);
+}
+
+int64_t tracee_syscall(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+		       uint64_t a5)
+{
+	struct abi_regs io = {
+		.rax = (uint64_t)nr, .rdi = a0, .rsi = a1, .rdx = a2, .r10 = a3, .r8 = a4, .r9 = a5,
+	};
+	int r = tracee_run_shim(t, SHIM_AT(t->shim_base, syscall), &io);
+
+	return r < 0 ? -ESRCH : (int64_t)io.rax;
+}
