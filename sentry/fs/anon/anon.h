@@ -1,0 +1,51 @@
+/*
+ * Files without a name that are neither pipes nor sockets: eventfds, epolls and timerfds.  Each is made by x_file_new
+ * (returned owned, to be put into a descriptor table), and told from other files by x_file_is.
+ */
+#ifndef BAILEY_SENTRY_FS_ANON_ANON_H
+#define BAILEY_SENTRY_FS_ANON_ANON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/epoll.h"
+#include "abi/time.h"
+#include "base/compiler.h"
+
+struct cred;
+struct file;
+
+/* ---- eventfd(2): flags are L_EFD_*, checked by the caller ---- */
+
+int eventfd_file_new(uint32_t initial, uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;
+/* Adds n as a write would, but never blocks: what does not fit is dropped, and poll says POLLERR.  Any thread. */
+void eventfd_file_signal(struct file *f, uint64_t n);
+
+/* ---- epoll(7) ---- */
+
+int eventpoll_file_new(const struct cred *c, struct file **out) MUST_CHECK;
+bool eventpoll_file_is(const struct file *f);
+/*
+ * epoll_ctl(2): op on what watches `target` (borrowed) as descriptor fd.  event is NULL for DEL.  ep is an epoll.
+ * -EINVAL, -EPERM (cannot be polled), -EEXIST, -ENOENT, -ELOOP, -ENOSPC, -ENOMEM.
+ */
+int eventpoll_ctl(struct file *ep, int op, struct file *target, int fd, const struct l_epoll_event *event) MUST_CHECK;
+/*
+ * epoll_wait(2): gives at most max events to put, which takes count of them as the first-th and following; if it refuses
+ * (-errno) they stay ready.  Waits until the monotonic clock reaches deadline_ns; 0: not at all.  The count, 0 when
+ * the time is over, -EINTR, or put's error if no event was given.
+ */
+typedef int eventpoll_put(void *arg, size_t first, const struct l_epoll_event *events, size_t count);
+int eventpoll_wait(struct file *ep, size_t max, int64_t deadline_ns, eventpoll_put *put, void *arg) MUST_CHECK;
+
+/* ---- timerfd_create(2) ---- */
+
+/* clock is REALTIME, MONOTONIC or BOOTTIME; flags L_O_NONBLOCK or 0. */
+int timerfd_file_new(int clock, uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;
+bool timerfd_file_is(const struct file *f);
+/* spec has been checked.  *old is what timerfd_gettime would have said. */
+int timerfd_set(struct file *f, bool absolute, const struct l_itimerspec *spec, struct l_itimerspec *old) MUST_CHECK;
+void timerfd_get(struct file *f, struct l_itimerspec *out);
+
+#endif

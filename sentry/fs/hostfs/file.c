@@ -1,0 +1,375 @@
+/* Open files of hostfs: regular files through the host descriptors of their inode, and listings of directories. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/dirent.h"
+#include "abi/errno.h"
+#include "base/checked.h"
+#include "sentry/fs/common.h"
+#include "sentry/fs/hostfs/internal.h"
+
+#define BOUNCE_SIZE (128 * 1024ul)
+
+/* ---- opening ---- */
+
+/*
+ * Opens the node's file.  What is there is looked at before, so that a FIFO or a device put in the file's place is not
+ * touched; and again after, since it may have been put there in between (O_NONBLOCK keeps even that from blocking).
+ */
+static int open_regular(struct host_node *n, int kind)
+{
+	struct node_place place;
+	struct host_stat st;
+	int fd = -ESTALE, r = node_place_get(n, &place);
+
+	if (r < 0)
+		return r;
+	r = host_stat_at(place.fd, place.name, &st);
+	if (r == 0 && st.ino == n->ino && st.dev == n->dev && L_S_ISREG(st.mode)) {
+		fd = host_open_file(place.fd, place.name, kind ? HOST_READ_WRITE : HOST_READ);
+		if (fd == -EACCES && kind)
+			fd = host_open_file(place.fd, place.name, HOST_WRITE);
+	}
+	node_place_put(&place);
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return fd == -EMFILE ? -ENFILE : fd;
+	r = host_stat_fd(fd, &st);
+	if (r == 0 && (st.ino != n->ino || st.dev != n->dev))
+		r = -ESTALE;
+	if (r < 0) {
+		host_close(fd);
+		return r;
+	}
+	node_set_attr(n->inode, &st);
+	return fd;
+}
+
+static int use_fd(struct host_node *n, int kind)
+{
+	if (n->fds[kind].users == 0 && n->fds[kind].fd < 0) {
+		int fd = open_regular(n, kind);
+
+		if (fd < 0)
+			return fd;
+		n->fds[kind].fd = fd;
+	}
+	n->fds[kind].users++;
+	return 0;
+}
+
+static void unuse_fd(struct host_node *n, int kind)
+{
+	if (--n->fds[kind].users == 0) {
+		host_close(n->fds[kind].fd);
+		n->fds[kind].fd = -1;
+	}
+}
+
+static bool wants(const struct file *f, int kind)
+{
+	return f->mode & (kind ? FILE_WRITE : FILE_READ);
+}
+
+int hostfs_open(struct inode *i, struct file *f)
+{
+	struct host_node *n = node_of(i);
+	int r = 0;
+
+	if (!L_S_ISREG(i->mode))
+		return L_S_ISDIR(i->mode) ? 0 : -ENXIO;
+	mutex_lock(&i->lock);
+	if (wants(f, 0))
+		r = use_fd(n, 0);
+	if (r == 0 && wants(f, 1)) {
+		r = use_fd(n, 1);
+		if (r < 0 && wants(f, 0))
+			unuse_fd(n, 0);
+	}
+	mutex_unlock(&i->lock);
+	return r;
+}
+
+static void file_release(struct file *f)
+{
+	struct host_node *n = node_of(f->inode);
+
+	mutex_lock(&n->inode->lock);
+	for (int kind = 0; kind < 2; kind++) {
+		if (wants(f, kind))
+			unuse_fd(n, kind);
+	}
+	mutex_unlock(&n->inode->lock);
+}
+
+/* The descriptor that f itself opened: for what needs reading, or writing. */
+static int fd_of(const struct file *f, int kind)
+{
+	const struct host_node *n = node_of(f->inode);
+
+	return wants(f, kind) ? n->fds[kind].fd : n->fds[!kind].fd;
+}
+
+/* ---- reading and writing ---- */
+
+static ssize_t file_read_at(struct file *f, struct uio *u, int64_t pos)
+{
+	uint64_t left = uio_left(u), total = 0;
+	uint8_t small[PAGE_SIZE], *buf = small;
+	size_t buf_size = sizeof(small);
+	ssize_t n = 0;
+
+	if (!u->ctx) { /* straight into the sentry's memory */
+		n = host_pread(fd_of(f, 0), u->buf + u->done, left, pos);
+		if (n > 0)
+			u->done += (uint64_t)n;
+		return n;
+	}
+	if (left > sizeof(small)) {
+		buf_size = min_of(left, BOUNCE_SIZE);
+		buf = malloc(buf_size);
+		if (!buf)
+			return -ENOMEM;
+	}
+	while (left > 0) {
+		size_t want = min_of(left, buf_size);
+		ssize_t got = host_pread(fd_of(f, 0), buf, want, pos + (int64_t)total);
+
+		if (got <= 0) {
+			n = got;
+			break;
+		}
+		n = uio_put(u, buf, (size_t)got);
+		if (n < 0)
+			break;
+		total += (uint64_t)n;
+		left -= (uint64_t)n;
+		if ((size_t)n < want)
+			break;
+	}
+	if (buf != small)
+		free(buf);
+	return total ? (ssize_t)total : n;
+}
+
+/* DIVERGES: an append finds the end and then writes there; only appenders of this sandbox are kept from mixing. */
+static ssize_t file_write_at(struct file *f, struct uio *u, int64_t pos)
+{
+	struct inode *i = f->inode;
+	uint64_t left = uio_left(u), total = 0;
+	size_t buf_size = min_of(left, BOUNCE_SIZE);
+	uint8_t *buf = malloc(buf_size ? buf_size : 1);
+	int fd = fd_of(f, 1);
+	ssize_t n = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	mutex_lock(&i->lock);
+	if (f->flags & L_O_APPEND) {
+		node_refresh(i);
+		pos = (int64_t)i->size;
+	}
+	while (left > 0) {
+		size_t want = min_of(left, buf_size), taken;
+
+		n = uio_take(u, buf, want);
+		if (n <= 0)
+			break;
+		taken = (size_t)n;
+		n = host_pwrite(fd, buf, taken, pos + (int64_t)total);
+		if (n < 0)
+			break;
+		total += (uint64_t)n;
+		left -= (uint64_t)n;
+		if ((size_t)n < want)
+			break;
+	}
+	if (total && (uint64_t)pos + total > i->size)
+		i->size = (uint64_t)pos + total;
+	mutex_unlock(&i->lock);
+	free(buf);
+	return total ? (ssize_t)total : n;
+}
+
+static int64_t file_seek(struct file *f, int64_t off, int whence)
+{
+	struct inode *i = f->inode;
+
+	if (whence == L_SEEK_DATA || whence == L_SEEK_HOLE) {
+		off = host_lseek(fd_of(f, 0), off, whence); /* its own offset is never used */
+		if (off < 0)
+			return off;
+		whence = L_SEEK_SET;
+	} else if (whence == L_SEEK_END) {
+		mutex_lock(&i->lock);
+		node_refresh(i);
+		mutex_unlock(&i->lock);
+	}
+	/* Where the host put a hole may lie at the end: never past it. */
+	return file_lseek_generic(f, off, whence, i->size);
+}
+
+static int file_map(struct file *f, uint64_t off, uint64_t len, int prot, int flags, int *host_fd, uint64_t *host_off)
+{
+	*host_fd = fd_of(f, 1);
+	*host_off = off;
+	return 0;
+}
+
+static int file_sync(struct file *f, bool data_only)
+{
+	return hostfs_of(f->inode)->read_only ? 0 : host_fsync(fd_of(f, 1), data_only);
+}
+
+static int file_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
+{
+	struct inode *i = f->inode;
+	int r;
+
+	mutex_lock(&i->lock);
+	r = host_fallocate(fd_of(f, 1), mode, off, len);
+	node_refresh(i);
+	mutex_unlock(&i->lock);
+	return r;
+}
+
+const struct file_ops hostfs_regular_file_ops = {
+	.read = file_read_at,
+	.write = file_write_at,
+	.lseek = file_seek,
+	.mmap = file_map,
+	.fsync = file_sync,
+	.fallocate = file_allocate,
+	.release = file_release,
+};
+
+/* ---- listings ---- */
+
+/*
+ * The names of a directory, read from the host all at once when a listing begins: positions are then indexes, which
+ * stay true whatever the host's own positions look like.  Guarded by the file's pos_lock.
+ */
+struct listing {
+	size_t count, cap, size;
+	char *dents; /* struct l_dirent64 records, as the host gave them */
+	size_t *offs; /* [count] into dents */
+};
+
+static void listing_free(struct listing *l)
+{
+	if (!l)
+		return;
+	free(l->dents);
+	free(l->offs);
+	free(l);
+}
+
+static int add_offsets(struct listing *l, size_t from)
+{
+	while (from < l->size) {
+		const struct l_dirent64 *d = (const void *)(l->dents + from);
+
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0) {
+			if ((l->count & (l->count - 1)) == 0) {
+				size_t *offs = realloc(l->offs, (l->count ? l->count * 2 : 1) * sizeof(*offs));
+
+				if (!offs)
+					return -ENOMEM;
+				l->offs = offs;
+			}
+			l->offs[l->count++] = from;
+		}
+		from += d->d_reclen;
+	}
+	return 0;
+}
+
+static int read_all(int fd, struct listing *l)
+{
+	for (;;) {
+		ssize_t n;
+
+		if (l->cap - l->size < 16 * 1024) {
+			size_t cap = l->cap ? l->cap * 2 : 32 * 1024;
+			char *dents = realloc(l->dents, cap);
+
+			if (!dents)
+				return -ENOMEM;
+			l->dents = dents;
+			l->cap = cap;
+		}
+		n = host_getdents(fd, l->dents + l->size, l->cap - l->size);
+		if (n <= 0)
+			return (int)n;
+		l->size += (size_t)n;
+		n = add_offsets(l, l->size - (size_t)n);
+		if (n < 0)
+			return (int)n;
+	}
+}
+
+static int listing_read(struct host_node *dir, struct listing **out)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+	int fd, r = dir_fd_get(dir);
+
+	if (r < 0 || !l) {
+		if (r >= 0)
+			dir_fd_put(dir);
+		free(l);
+		return r < 0 ? r : -ENOMEM;
+	}
+	fd = host_open_dir(r, ".");
+	dir_fd_put(dir);
+	r = fd < 0 ? fd : read_all(fd, l);
+	if (fd >= 0)
+		host_close(fd);
+	if (r < 0) {
+		listing_free(l);
+		return r;
+	}
+	*out = l;
+	return 0;
+}
+
+static int iterate(struct file *f, struct dir_context *dc)
+{
+	struct listing *l = f->priv;
+
+	if (!l || dc->pos == 0) {
+		struct listing *fresh;
+		int r = listing_read(node_of(f->inode), &fresh);
+
+		if (r < 0)
+			return r;
+		listing_free(l);
+		f->priv = l = fresh;
+	}
+	if (!fs_emit_dots(f, dc))
+		return 0;
+	while ((uint64_t)dc->pos - 2 < l->count) {
+		const struct l_dirent64 *d = (const void *)(l->dents + l->offs[dc->pos - 2]);
+
+		if (!dc->emit(dc, d->d_name, strlen(d->d_name), d->d_ino, d->d_type, dc->pos + 1))
+			return 0;
+		dc->pos++;
+	}
+	return 0;
+}
+
+static void dir_release(struct file *f)
+{
+	listing_free(f->priv);
+}
+
+static int dir_sync(struct file *f, bool data_only)
+{
+	return 0;
+}
+
+const struct file_ops hostfs_dir_file_ops = {
+	.iterate = iterate,
+	.fsync = dir_sync,
+	.release = dir_release,
+};

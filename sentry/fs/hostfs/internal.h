@@ -1,0 +1,104 @@
+/*
+ * What the files of hostfs share.
+ *
+ * An inode is known by the host's device and inode number, and reached by a parent node and a name: the root's
+ * descriptor is the only one that is always open.  Directories that are in use keep an O_PATH descriptor in an LRU of
+ * DIR_FDS_MAX entries; one that has dropped out is opened again by its name from its parent's, and must then still be the
+ * same directory (-ESTALE).  Files are reached by (directory descriptor, name), which needs one short host call, cannot
+ * leave the tree and follows no link.  This was chosen over an O_PATH descriptor an inode (no bound: a find over /usr
+ * would hold 100,000) and over path strings (long host walks, and every rename of a directory rewrites its subtree).
+ *
+ * Regular files hold one descriptor an inode for reading and one for writing while anybody has them open so.
+ *
+ * Locks: fs->lock guards the table of nodes, each node's place (parent, name) and the LRU; it is a leaf below the
+ * inodes' locks.  node->fds are guarded by the inode's lock, but whoever has the file open may use what it opened.
+ *
+ * DIVERGES: a read-only tree is taken as unchanging where it is cached: names, and attributes until the next open.  A
+ * read-write tree is asked again at each lookup and stat.
+ */
+#ifndef BAILEY_SENTRY_FS_HOSTFS_INTERNAL_H
+#define BAILEY_SENTRY_FS_HOSTFS_INTERNAL_H
+
+#include "abi/types.h"
+#include "host/file.h"
+#include "sentry/vfs/vfs.h"
+
+#define NODE_BUCKETS 4096u
+#define DIR_FDS_MAX 256u
+
+struct host_node {
+	struct inode *inode;  /* borrowed: the node is its priv */
+	uint64_t dev, ino;    /* the host's; immutable */
+	struct host_node *next; /* in the table; guarded by fs->lock */
+
+	/* Guarded by fs->lock. */
+	struct host_node *parent; /* its inode counted; NULL: the root, or nowhere any more */
+	char *name;
+	int dir_fd;		  /* O_PATH, or -1 */
+	unsigned dir_fd_users;
+	struct list_head lru;	  /* in fs->dir_fds while dir_fd is open; not for the root */
+
+	/* Guarded by inode->lock. */
+	struct { int fd; unsigned users; } fds[2]; /* [0] for reading, [1] for writing (and reading, if allowed) */
+};
+
+struct hostfs {
+	struct mutex lock;
+	struct host_node *buckets[NODE_BUCKETS];
+	struct list_head dir_fds; /* the latest used first */
+	unsigned dir_fd_count;
+	struct host_node *root;	  /* borrowed: the super block's root dentry holds it */
+	uint64_t root_dev;	  /* immutable */
+	bool read_only;		  /* immutable */
+};
+
+static inline struct hostfs *hostfs_of(const struct inode *i)
+{
+	return i->sb->priv;
+}
+static inline struct host_node *node_of(const struct inode *i)
+{
+	return i->priv;
+}
+
+/* ---- node.c ---- */
+
+/* The inode for what the host says is at (parent, name), found or made; its attributes brought up to date.  Counted. */
+int node_get(struct super_block *sb, const struct host_stat *st, struct host_node *parent, const char *name,
+	     struct inode **out) MUST_CHECK;
+/* The inode's release. */
+void node_release(struct inode *i);
+/* Attributes from the host's into the inode; i->lock held. */
+void node_set_attr(struct inode *i, const struct host_stat *st);
+uint64_t node_guest_ino(const struct hostfs *fs, uint64_t dev, uint64_t ino);
+
+/* A directory's O_PATH descriptor, to be given back by dir_fd_put.  -ESTALE if it is no longer where it was. */
+int dir_fd_get(struct host_node *dir) MUST_CHECK;
+void dir_fd_put(struct host_node *dir);
+/* Where a node is: its directory (counted, its descriptor got) and its name; -ESTALE if it has none. */
+struct node_place {
+	struct host_node *dir;
+	int fd;
+	char name[L_NAME_MAX + 1];
+};
+int node_place_get(struct host_node *n, struct node_place *out) MUST_CHECK;
+void node_place_put(struct node_place *p);
+/* The node is now called name in parent; or (NULL) has lost that name. */
+int node_set_place(struct host_node *n, struct host_node *parent, const char *name) MUST_CHECK;
+void node_lose_place(struct host_node *n, const struct host_node *parent, const char *name);
+/* Asks the host for the attributes of an open or named node.  i->lock held.  What cannot be reached keeps its old ones. */
+void node_refresh(struct inode *i);
+
+/* ---- names.c, file.c ---- */
+
+extern const struct inode_ops hostfs_dir_ops, hostfs_file_ops, hostfs_symlink_ops, hostfs_special_ops;
+extern const struct file_ops hostfs_dir_file_ops, hostfs_regular_file_ops;
+
+int hostfs_open(struct inode *i, struct file *f);
+int hostfs_setattr(struct inode *i, const struct iattr *a);
+ssize_t hostfs_getxattr(struct inode *i, const char *name, void *buf, size_t size);
+ssize_t hostfs_listxattr(struct inode *i, char *buf, size_t size);
+int hostfs_setxattr(struct inode *i, const char *name, const void *value, size_t size, int flags);
+int hostfs_removexattr(struct inode *i, const char *name);
+
+#endif

@@ -1,0 +1,292 @@
+/* Names in a host directory: looking up, making, removing, moving.  Every call is relative to a directory's descriptor. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "sentry/fs/hostfs/internal.h"
+
+/* The VFS splits paths, so this holds already; nothing else keeps a name from climbing out, so it is asked again. */
+static int check_name(const char *name)
+{
+	if (strlen(name) > L_NAME_MAX)
+		return -ENAMETOOLONG;
+	return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ? -ENOENT : 0;
+}
+
+static int lookup_inode(struct inode *dir, const char *name, struct inode **out)
+{
+	struct host_stat st;
+	int fd, r = check_name(name);
+
+	*out = NULL;
+	if (r < 0)
+		return r;
+	fd = dir_fd_get(node_of(dir));
+	if (fd < 0)
+		return fd;
+	r = host_stat_at(fd, name, &st);
+	dir_fd_put(node_of(dir));
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? r : node_get(dir->sb, &st, node_of(dir), name, out);
+}
+
+static int lookup(struct inode *dir, struct dentry *d)
+{
+	struct inode *i;
+	int r = lookup_inode(dir, dentry_name(d), &i);
+
+	if (r == 0 && i)
+		dentry_instantiate(d, i);
+	return r;
+}
+
+/* ---- making ---- */
+
+static bool writable(const struct inode *dir)
+{
+	return !hostfs_of(dir)->read_only;
+}
+
+/*
+ * After d's name was made in dir: it belongs to whom Linux would have it belong to, as far as the sentry may give files
+ * away, and gets exactly the mode that was asked for, whatever the sentry's umask.
+ */
+static int finish_new(struct inode *dir, struct dentry *d, int fd, uint32_t mode, const struct cred *c)
+{
+	struct inode want = {.mode = 0}, *i;
+	struct host_stat st;
+	int r;
+
+	inode_init_owner(&want, dir, mode, c);
+	r = host_stat_at(fd, dentry_name(d), &st);
+	if (r < 0)
+		return r;
+	if (st.uid != want.uid || st.gid != want.gid) {
+		r = host_chown_at(fd, dentry_name(d), want.uid, want.gid);
+		if (r < 0 && r != -EPERM)
+			return r;
+	}
+	if (!L_S_ISLNK(mode) && st.mode != want.mode) {
+		r = host_chmod_at(fd, dentry_name(d), want.mode);
+		if (r < 0 && r != -EPERM && r != -EOPNOTSUPP)
+			return r;
+	}
+	r = host_stat_at(fd, dentry_name(d), &st);
+	if (r == 0)
+		r = node_get(dir->sb, &st, node_of(dir), dentry_name(d), &i);
+	if (r == 0)
+		dentry_instantiate(d, i);
+	node_refresh(dir);
+	return r;
+}
+
+static int make(struct inode *dir, struct dentry *d, uint32_t mode, const char *target, const struct cred *c)
+{
+	const char *name = dentry_name(d);
+	int fd, r;
+
+	if (!writable(dir))
+		return -EROFS;
+	fd = dir_fd_get(node_of(dir));
+	if (fd < 0)
+		return fd;
+	switch (mode & L_S_IFMT) {
+	case L_S_IFREG:
+		r = host_create_file(fd, name, mode);
+		if (r >= 0) {
+			host_close(r);
+			r = 0;
+		}
+		break;
+	case L_S_IFDIR:
+		r = host_mkdir_at(fd, name, mode);
+		break;
+	case L_S_IFLNK:
+		r = host_symlink_at(target, fd, name);
+		break;
+	default:
+		r = host_mknod_at(fd, name, mode);
+		break;
+	}
+	if (r == 0)
+		r = finish_new(dir, d, fd, mode, c);
+	dir_fd_put(node_of(dir));
+	return r;
+}
+
+static int create(struct inode *dir, struct dentry *d, uint32_t mode, const struct cred *c)
+{
+	return make(dir, d, mode, NULL, c);
+}
+
+static int make_node(struct inode *dir, struct dentry *d, uint32_t mode, uint64_t rdev, const struct cred *c)
+{
+	return make(dir, d, mode, NULL, c);
+}
+
+static int make_symlink(struct inode *dir, struct dentry *d, const char *target, const struct cred *c)
+{
+	return make(dir, d, L_S_IFLNK | 0777, target, c);
+}
+
+static int make_link(struct inode *dir, struct dentry *d, struct inode *target)
+{
+	struct node_place place;
+	int fd, r;
+
+	if (!writable(dir))
+		return -EROFS;
+	r = node_place_get(node_of(target), &place);
+	if (r < 0)
+		return r == -ESTALE ? -ENOENT : r;
+	fd = dir_fd_get(node_of(dir));
+	r = fd < 0 ? fd : host_link_at(place.fd, place.name, fd, dentry_name(d));
+	node_place_put(&place);
+	if (fd >= 0)
+		dir_fd_put(node_of(dir));
+	if (r < 0)
+		return r;
+	mutex_lock(&target->lock);
+	node_refresh(target);
+	mutex_unlock(&target->lock);
+	node_refresh(dir);
+	dentry_instantiate(d, inode_get(target));
+	return 0;
+}
+
+/* DIVERGES: O_TMPFILE is refused; a host file without a name could not be given one without /proc. */
+static int make_tmpfile(struct inode *dir, uint32_t mode, const struct cred *c, struct inode **out)
+{
+	return -EOPNOTSUPP;
+}
+
+/* ---- removing and moving ---- */
+
+static int remove_name(struct inode *dir, struct dentry *d)
+{
+	struct inode *i = dentry_inode(d);
+	int fd, r;
+
+	if (!writable(dir))
+		return -EROFS;
+	fd = dir_fd_get(node_of(dir));
+	if (fd < 0)
+		return fd;
+	r = host_unlink_at(fd, dentry_name(d), inode_is(i, L_S_IFDIR));
+	dir_fd_put(node_of(dir));
+	if (r < 0)
+		return r;
+	node_lose_place(node_of(i), node_of(dir), dentry_name(d));
+	mutex_lock(&i->lock);
+	i->nlink = inode_is(i, L_S_IFDIR) || i->nlink == 0 ? 0 : i->nlink - 1;
+	inode_touch(i, 0);
+	mutex_unlock(&i->lock);
+	node_refresh(dir);
+	return 0;
+}
+
+static int rename_name(struct inode *old_dir, struct dentry *old_d, struct inode *new_dir, struct dentry *new_d,
+		       unsigned flags, const struct cred *c)
+{
+	struct host_node *moved = node_of(dentry_inode(old_d)), *from = node_of(old_dir), *to = node_of(new_dir);
+	struct inode *victim = dentry_inode(new_d);
+	int old_fd, new_fd, r;
+
+	if (!writable(old_dir))
+		return -EROFS;
+	if (flags & L_RENAME_WHITEOUT)
+		return -EINVAL;
+	old_fd = dir_fd_get(from);
+	if (old_fd < 0)
+		return old_fd;
+	new_fd = dir_fd_get(to);
+	r = new_fd < 0 ? new_fd : host_rename_at(old_fd, dentry_name(old_d), new_fd, dentry_name(new_d), flags);
+	dir_fd_put(from);
+	if (new_fd >= 0)
+		dir_fd_put(to);
+	if (r < 0)
+		return r;
+	if (victim && (flags & L_RENAME_EXCHANGE)) {
+		r = node_set_place(node_of(victim), from, dentry_name(old_d));
+	} else if (victim) {
+		node_lose_place(node_of(victim), to, dentry_name(new_d));
+		mutex_lock(&victim->lock);
+		victim->nlink = inode_is(victim, L_S_IFDIR) || victim->nlink == 0 ? 0 : victim->nlink - 1;
+		mutex_unlock(&victim->lock);
+	}
+	/* It is done on the host: a node that does not learn its place (no memory) is found again by the next lookup. */
+	if (node_set_place(moved, to, dentry_name(new_d)) < 0)
+		node_lose_place(moved, from, dentry_name(old_d));
+	node_refresh(old_dir);
+	if (new_dir != old_dir)
+		node_refresh(new_dir);
+	return 0;
+}
+
+/* ---- links and attributes ---- */
+
+static int read_link(struct inode *i, char **out)
+{
+	struct node_place place;
+	char buf[L_PATH_MAX];
+	int r = node_place_get(node_of(i), &place);
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	n = host_readlink_at(place.fd, place.name, buf, sizeof(buf));
+	node_place_put(&place);
+	if (n < 0)
+		return (int)n;
+	*out = strndup(buf, (size_t)n);
+	return *out ? 0 : -ENOMEM;
+}
+
+static int getattr(struct inode *i, struct l_statx *st)
+{
+	if (!hostfs_of(i)->read_only) {
+		mutex_lock(&i->lock);
+		node_refresh(i);
+		mutex_unlock(&i->lock);
+	}
+	inode_generic_stat(i, st);
+	return 0;
+}
+
+const struct inode_ops hostfs_dir_ops = {
+	.lookup = lookup,
+	.lookup_inode = lookup_inode,
+	.create = create,
+	.mkdir = create,
+	.mknod = make_node,
+	.symlink = make_symlink,
+	.link = make_link,
+	.unlink = remove_name,
+	.rmdir = remove_name,
+	.rename = rename_name,
+	.tmpfile = make_tmpfile,
+	.getattr = getattr,
+	.setattr = hostfs_setattr,
+	.getxattr = hostfs_getxattr,
+	.setxattr = hostfs_setxattr,
+	.listxattr = hostfs_listxattr,
+	.removexattr = hostfs_removexattr,
+	.release = node_release,
+};
+const struct inode_ops hostfs_file_ops = {
+	.open = hostfs_open,
+	.getattr = getattr,
+	.setattr = hostfs_setattr,
+	.getxattr = hostfs_getxattr,
+	.setxattr = hostfs_setxattr,
+	.listxattr = hostfs_listxattr,
+	.removexattr = hostfs_removexattr,
+	.release = node_release,
+};
+const struct inode_ops hostfs_symlink_ops = {
+	.readlink = read_link,
+	.getattr = getattr,
+	.setattr = hostfs_setattr,
+	.release = node_release,
+};

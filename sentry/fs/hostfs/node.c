@@ -1,0 +1,353 @@
+/* Host inodes: the table by device and number, where each is, and the descriptors of directories.  See internal.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "sentry/fs/hostfs/internal.h"
+
+static struct host_node **bucket(struct hostfs *fs, uint64_t dev, uint64_t ino)
+{
+	uint64_t h = (ino ^ (dev << 32)) * 0x9e3779b97f4a7c15ull;
+
+	return &fs->buckets[h >> 52 & (NODE_BUCKETS - 1)];
+}
+
+uint64_t node_guest_ino(const struct hostfs *fs, uint64_t dev, uint64_t ino)
+{
+	/* One number space for what may be several host file systems. */
+	return dev == fs->root_dev ? ino : ino ^ (dev * 0x9e3779b97f4a7c15ull);
+}
+
+void node_set_attr(struct inode *i, const struct host_stat *st)
+{
+	i->mode = st->mode;
+	i->uid = st->uid;
+	i->gid = st->gid;
+	i->nlink = st->nlink;
+	i->size = st->size;
+	i->blocks = st->blocks;
+	i->atime = st->atime;
+	i->mtime = st->mtime;
+	i->ctime = st->ctime;
+	i->btime = st->btime;
+}
+
+static bool same_file(const struct host_node *n, const struct host_stat *st)
+{
+	return n->dev == st->dev && n->ino == st->ino && ((n->inode->mode ^ st->mode) & L_S_IFMT) == 0;
+}
+
+/* ---- the table ---- */
+
+static int node_new(struct super_block *sb, const struct host_stat *st, struct host_node **out)
+{
+	const struct inode_ops *ops = &hostfs_special_ops;
+	const struct file_ops *fops = NULL;
+	struct hostfs *fs = sb->priv;
+	struct host_node *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return -ENOMEM;
+	if (L_S_ISDIR(st->mode)) {
+		ops = &hostfs_dir_ops;
+		fops = &hostfs_dir_file_ops;
+	} else if (L_S_ISREG(st->mode)) {
+		ops = &hostfs_file_ops;
+		fops = &hostfs_regular_file_ops;
+	} else if (L_S_ISLNK(st->mode)) {
+		ops = &hostfs_symlink_ops;
+	}
+	n->inode = inode_new(sb, st->mode, ops, fops);
+	if (!n->inode) {
+		free(n);
+		return -ENOMEM;
+	}
+	n->inode->ino = node_guest_ino(fs, st->dev, st->ino);
+	n->inode->rdev = st->rdev;
+	node_set_attr(n->inode, st);
+	n->dev = st->dev;
+	n->ino = st->ino;
+	n->dir_fd = n->fds[0].fd = n->fds[1].fd = -1;
+	list_init(&n->lru);
+	n->inode->priv = n;
+	*out = n;
+	return 0;
+}
+
+static struct inode *find_locked(struct hostfs *fs, const struct host_stat *st)
+{
+	for (struct host_node *n = *bucket(fs, st->dev, st->ino); n; n = n->next) {
+		if (same_file(n, st) && refcount_inc_not_zero(&n->inode->refs))
+			return n->inode;
+	}
+	return NULL;
+}
+
+int node_get(struct super_block *sb, const struct host_stat *st, struct host_node *parent, const char *name,
+	     struct inode **out)
+{
+	struct hostfs *fs = sb->priv;
+	struct host_node *fresh = NULL;
+	struct inode *i;
+	int r;
+
+	mutex_lock(&fs->lock);
+	i = find_locked(fs, st);
+	mutex_unlock(&fs->lock);
+	if (!i) {
+		r = node_new(sb, st, &fresh);
+		if (r < 0)
+			return r;
+		mutex_lock(&fs->lock);
+		i = find_locked(fs, st); /* somebody may have been faster */
+		if (!i) {
+			struct host_node **b = bucket(fs, st->dev, st->ino);
+
+			fresh->next = *b;
+			*b = fresh;
+			i = fresh->inode;
+			fresh = NULL;
+		}
+		mutex_unlock(&fs->lock);
+		if (fresh)
+			inode_put(fresh->inode);
+	}
+	r = parent ? node_set_place(node_of(i), parent, name) : 0;
+	if (r < 0) {
+		inode_put(i);
+		return r;
+	}
+	mutex_lock(&i->lock);
+	node_set_attr(i, st);
+	mutex_unlock(&i->lock);
+	*out = i;
+	return 0;
+}
+
+void node_release(struct inode *i)
+{
+	struct hostfs *fs = hostfs_of(i);
+	struct host_node *n = node_of(i), **link;
+
+	mutex_lock(&fs->lock);
+	for (link = bucket(fs, n->dev, n->ino); *link && *link != n; link = &(*link)->next)
+		;
+	if (*link)
+		*link = n->next;
+	if (n->dir_fd >= 0 && n != fs->root)
+		fs->dir_fd_count--;
+	list_del_init(&n->lru);
+	mutex_unlock(&fs->lock);
+
+	if (n->dir_fd >= 0)
+		host_close(n->dir_fd);
+	for (int k = 0; k < 2; k++) {
+		if (n->fds[k].fd >= 0)
+			host_close(n->fds[k].fd);
+	}
+	if (n->parent)
+		inode_put(n->parent->inode);
+	free(n->name);
+	free(n);
+}
+
+/* ---- places ---- */
+
+int node_set_place(struct host_node *n, struct host_node *parent, const char *name)
+{
+	struct hostfs *fs = hostfs_of(n->inode);
+	struct host_node *old_parent = NULL;
+	char *copy = NULL;
+	bool same;
+
+	mutex_lock(&fs->lock);
+	same = n->parent == parent && strcmp(n->name, name) == 0;
+	mutex_unlock(&fs->lock);
+	if (same || n == fs->root)
+		return 0;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	inode_get(parent->inode);
+	mutex_lock(&fs->lock);
+	old_parent = n->parent;
+	free(n->name);
+	n->parent = parent;
+	n->name = copy;
+	mutex_unlock(&fs->lock);
+	if (old_parent)
+		inode_put(old_parent->inode);
+	return 0;
+}
+
+void node_lose_place(struct host_node *n, const struct host_node *parent, const char *name)
+{
+	struct hostfs *fs = hostfs_of(n->inode);
+	struct host_node *old_parent = NULL;
+
+	mutex_lock(&fs->lock);
+	if (n->parent == parent && strcmp(n->name, name) == 0) {
+		old_parent = n->parent;
+		n->parent = NULL;
+		free(n->name);
+		n->name = NULL;
+	}
+	mutex_unlock(&fs->lock);
+	if (old_parent)
+		inode_put(old_parent->inode);
+}
+
+/* Copies the place; *parent counted. */
+static int read_place(struct host_node *n, struct host_node **parent, char name[L_NAME_MAX + 1])
+{
+	struct hostfs *fs = hostfs_of(n->inode);
+	int r = -ESTALE;
+
+	mutex_lock(&fs->lock);
+	if (n->parent) {
+		inode_get(n->parent->inode);
+		*parent = n->parent;
+		strcpy(name, n->name); /* checked against L_NAME_MAX at lookup */
+		r = 0;
+	}
+	mutex_unlock(&fs->lock);
+	return r;
+}
+
+int node_place_get(struct host_node *n, struct node_place *out)
+{
+	int r = read_place(n, &out->dir, out->name);
+
+	if (r < 0)
+		return r;
+	out->fd = dir_fd_get(out->dir);
+	if (out->fd < 0) {
+		inode_put(out->dir->inode);
+		return out->fd;
+	}
+	return 0;
+}
+
+void node_place_put(struct node_place *p)
+{
+	dir_fd_put(p->dir);
+	inode_put(p->dir->inode);
+}
+
+/* ---- descriptors of directories ---- */
+
+/* Takes one descriptor that nobody uses off the end of the LRU: to be closed by the caller, or -1. */
+static int evict_locked(struct hostfs *fs)
+{
+	struct host_node *n;
+
+	if (fs->dir_fd_count <= DIR_FDS_MAX)
+		return -1;
+	for (struct list_head *h = fs->dir_fds.prev; h != &fs->dir_fds; h = h->prev) {
+		n = list_entry(h, struct host_node, lru);
+		if (n->dir_fd_users == 0) {
+			int fd = n->dir_fd;
+
+			n->dir_fd = -1;
+			list_del_init(&n->lru);
+			fs->dir_fd_count--;
+			return fd;
+		}
+	}
+	return -1;
+}
+
+static int use_locked(struct hostfs *fs, struct host_node *dir)
+{
+	dir->dir_fd_users++;
+	if (dir != fs->root) {
+		list_del_init(&dir->lru);
+		list_add(&dir->lru, &fs->dir_fds);
+	}
+	return dir->dir_fd;
+}
+
+static int open_by_name(struct host_node *dir)
+{
+	struct node_place place;
+	struct host_stat st;
+	int fd, r = node_place_get(dir, &place);
+
+	if (r < 0)
+		return r;
+	fd = host_open_dir_path(place.fd, place.name);
+	node_place_put(&place);
+	if (fd < 0)
+		return fd;
+	r = host_stat_fd(fd, &st);
+	if (r == 0 && !same_file(dir, &st))
+		r = -ESTALE;
+	if (r < 0) {
+		host_close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int dir_fd_get(struct host_node *dir)
+{
+	struct hostfs *fs = hostfs_of(dir->inode);
+	int fd = -1, spare;
+
+	mutex_lock(&fs->lock);
+	if (dir->dir_fd >= 0)
+		fd = use_locked(fs, dir);
+	mutex_unlock(&fs->lock);
+	if (fd >= 0)
+		return fd;
+
+	spare = open_by_name(dir);
+	if (spare < 0)
+		return spare;
+	mutex_lock(&fs->lock);
+	if (dir->dir_fd < 0) { /* else somebody was faster */
+		dir->dir_fd = spare;
+		fs->dir_fd_count++;
+		spare = -1;
+	}
+	fd = use_locked(fs, dir);
+	if (spare < 0)
+		spare = evict_locked(fs);
+	mutex_unlock(&fs->lock);
+	if (spare >= 0)
+		host_close(spare);
+	return fd;
+}
+
+void dir_fd_put(struct host_node *dir)
+{
+	struct hostfs *fs = hostfs_of(dir->inode);
+
+	mutex_lock(&fs->lock);
+	dir->dir_fd_users--;
+	mutex_unlock(&fs->lock);
+}
+
+/* ---- attributes ---- */
+
+void node_refresh(struct inode *i)
+{
+	struct host_node *n = node_of(i);
+	struct node_place place;
+	struct host_stat st;
+	int r;
+
+	if (n->fds[0].fd >= 0 || n->fds[1].fd >= 0) {
+		r = host_stat_fd(n->fds[0].fd >= 0 ? n->fds[0].fd : n->fds[1].fd, &st);
+	} else if (n == hostfs_of(i)->root) {
+		r = host_stat_fd(n->dir_fd, &st);
+	} else {
+		r = node_place_get(n, &place);
+		if (r == 0) {
+			r = host_stat_at(place.fd, place.name, &st);
+			node_place_put(&place);
+		}
+	}
+	if (r == 0 && same_file(n, &st))
+		node_set_attr(i, &st);
+}

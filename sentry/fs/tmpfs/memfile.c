@@ -1,0 +1,445 @@
+/* Regular files in memory.  See memfile.h. */
+#include "sentry/fs/tmpfs/memfile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "base/checked.h"
+#include "host/file.h"
+#include "sentry/fs/common.h"
+
+/* Transfers go through a buffer of this size, so that a copy to or from the guest is not made page by page. */
+#define BOUNCE_SIZE (64 * 1024ul)
+
+int mem_quota_charge(struct mem_quota *q, uint64_t pages)
+{
+	uint64_t used = q->used;
+
+	do {
+		if (q->limit && (pages > q->limit || used > q->limit - pages))
+			return -ENOSPC;
+	} while (!atomic_compare_exchange_weak(&q->used, &used, used + pages));
+	return 0;
+}
+
+void mem_quota_release(struct mem_quota *q, uint64_t pages)
+{
+	q->used -= pages;
+}
+
+void memfile_init(struct memfile *m, struct mem_quota *quota)
+{
+	*m = (struct memfile){.fd = -1, .quota = quota};
+}
+
+void memfile_destroy(struct memfile *m)
+{
+	page_tree_remove(&m->tree, 0, UINT64_MAX);
+	if (m->fd >= 0)
+		host_close(m->fd);
+	mem_quota_release(m->quota, m->charged);
+}
+
+/* ---- accounting ---- */
+
+static void set_blocks(struct inode *i, const struct memfile *m)
+{
+	i->blocks = m->charged * (PAGE_SIZE / 512);
+}
+
+static void discharge(struct inode *i, struct memfile *m, uint64_t pages)
+{
+	m->charged -= pages;
+	mem_quota_release(m->quota, pages);
+	set_blocks(i, m);
+}
+
+/*
+ * DIVERGES: what guests write into the holes of a mapped file is charged when the sentry next looks at the file, so
+ * that the size limit can be passed through mappings (the sandbox's memory limit cannot).
+ */
+void memfile_refresh(struct inode *i, struct memfile *m)
+{
+	struct host_stat st;
+	uint64_t pages;
+
+	if (m->fd < 0 || host_stat_fd(m->fd, &st) < 0)
+		return;
+	pages = st.blocks / (PAGE_SIZE / 512);
+	if (pages > m->charged)
+		m->quota->used += pages - m->charged;
+	else
+		mem_quota_release(m->quota, m->charged - pages);
+	m->charged = pages;
+	i->size = st.size;
+	set_blocks(i, m);
+}
+
+/* ---- the two stores ---- */
+
+/* The page at index, made if it is a hole. */
+static int get_page(struct inode *i, struct memfile *m, uint64_t index, uint8_t **out)
+{
+	uint8_t *page = page_tree_get(&m->tree, index);
+	int r;
+
+	if (!page) {
+		r = mem_quota_charge(m->quota, 1);
+		if (r < 0)
+			return r;
+		page = page_tree_add(&m->tree, index);
+		if (!page) {
+			mem_quota_release(m->quota, 1);
+			return -ENOMEM;
+		}
+		m->charged++;
+		set_blocks(i, m);
+	}
+	*out = page;
+	return 0;
+}
+
+/* How many pages a write of [pos, pos + len) may add to the memfd at most. */
+static uint64_t span_pages(uint64_t pos, uint64_t len)
+{
+	return len ? (pos + len - 1) / PAGE_SIZE - pos / PAGE_SIZE + 1 : 0;
+}
+
+/* Stores as much of buf as there is room for: the count, or an error if none.  The size grows with it. */
+static ssize_t store_some(struct inode *i, struct memfile *m, const uint8_t *buf, size_t len, uint64_t pos)
+{
+	size_t done = 0;
+	int r = 0;
+
+	if (m->fd >= 0) {
+		uint64_t room = span_pages(pos, len);
+
+		r = mem_quota_charge(m->quota, room); /* memfile_refresh gives back what was not needed */
+		if (r < 0)
+			return r;
+		m->charged += room;
+		while (done < len) {
+			ssize_t n = host_pwrite(m->fd, buf + done, len - done, (int64_t)(pos + done));
+
+			if (n <= 0) {
+				r = n ? (int)n : -EIO;
+				break;
+			}
+			done += (size_t)n;
+		}
+		memfile_refresh(i, m);
+		return done ? (ssize_t)done : r;
+	}
+	while (done < len) {
+		size_t in_page = (pos + done) % PAGE_SIZE;
+		size_t n = min_of(len - done, PAGE_SIZE - in_page);
+		uint8_t *page;
+
+		r = get_page(i, m, (pos + done) / PAGE_SIZE, &page);
+		if (r < 0)
+			break;
+		memcpy(page + in_page, buf + done, n);
+		done += n;
+	}
+	if (done && pos + done > i->size)
+		i->size = pos + done;
+	return done ? (ssize_t)done : r;
+}
+
+/* Loads [pos, pos + len), which lies within the size. */
+static ssize_t load(const struct memfile *m, uint8_t *buf, size_t len, uint64_t pos)
+{
+	size_t done = 0;
+
+	if (m->fd >= 0)
+		return host_pread(m->fd, buf, len, (int64_t)pos);
+	while (done < len) {
+		size_t in_page = (pos + done) % PAGE_SIZE;
+		size_t n = min_of(len - done, PAGE_SIZE - in_page);
+		const uint8_t *page = page_tree_get(&m->tree, (pos + done) / PAGE_SIZE);
+
+		if (page)
+			memcpy(buf + done, page + in_page, n);
+		else
+			memset(buf + done, 0, n);
+		done += n;
+	}
+	return (ssize_t)done;
+}
+
+int memfile_store(struct inode *i, struct memfile *m, const void *buf, size_t len, uint64_t pos)
+{
+	const uint8_t *p = buf;
+
+	for (size_t done = 0; done < len;) {
+		ssize_t n = store_some(i, m, p + done, len - done, pos + done);
+
+		if (n < 0)
+			return (int)n;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+/* ---- reading and writing ---- */
+
+ssize_t memfile_read(struct inode *i, struct memfile *m, struct uio *u, int64_t pos)
+{
+	uint64_t left, at = (uint64_t)pos, total = 0;
+	uint8_t small[PAGE_SIZE], *buf = small;
+	size_t buf_size = sizeof(small);
+	ssize_t r = 0;
+
+	memfile_refresh(i, m);
+	if (pos < 0)
+		return -EINVAL;
+	left = at < i->size ? min_of(i->size - at, uio_left(u)) : 0;
+	if (left > sizeof(small)) {
+		buf_size = min_of(left, BOUNCE_SIZE);
+		buf = malloc(buf_size);
+		if (!buf)
+			return -ENOMEM;
+	}
+	while (left > 0) {
+		size_t n = min_of(left, buf_size);
+
+		r = load(m, buf, n, at);
+		if (r <= 0)
+			break;
+		n = (size_t)r;
+		r = uio_put(u, buf, n);
+		if (r < 0)
+			break;
+		total += (uint64_t)r;
+		at += (uint64_t)r;
+		left -= (uint64_t)r;
+		if ((size_t)r < n)
+			break;
+	}
+	if (buf != small)
+		free(buf);
+	return total ? (ssize_t)total : r;
+}
+
+ssize_t memfile_write(struct inode *i, struct memfile *m, struct file *f, struct uio *u, int64_t pos)
+{
+	uint64_t left, at, total = 0;
+	uint8_t small[PAGE_SIZE], *buf = small;
+	size_t buf_size = sizeof(small);
+	ssize_t r = 0;
+
+	memfile_refresh(i, m);
+	if (f->flags & L_O_APPEND)
+		pos = (int64_t)i->size;
+	if (pos < 0)
+		return -EINVAL;
+	at = (uint64_t)pos;
+	left = uio_left(u);
+	if (left == 0)
+		return 0;
+	if (at >= MEMFILE_MAX_SIZE)
+		return -EFBIG;
+	left = min_of(left, MEMFILE_MAX_SIZE - at);
+	if (left > sizeof(small)) {
+		buf_size = min_of(left, BOUNCE_SIZE);
+		buf = malloc(buf_size);
+		if (!buf)
+			return -ENOMEM;
+	}
+	while (left > 0) {
+		size_t taken, n = min_of(left, buf_size);
+
+		r = uio_take(u, buf, n);
+		if (r <= 0)
+			break;
+		taken = (size_t)r;
+		r = store_some(i, m, buf, taken, at);
+		if (r < 0)
+			break;
+		total += (uint64_t)r;
+		at += (uint64_t)r;
+		left -= (uint64_t)r;
+		if ((size_t)r < n)
+			break;
+	}
+	if (buf != small)
+		free(buf);
+	if (total > 0)
+		inode_touch(i, ATTR_MTIME);
+	return total ? (ssize_t)total : r;
+}
+
+/* ---- size, holes, mappings ---- */
+
+/* Where data or a hole starts at or after off, which lies within the size. */
+static int64_t seek_tree(const struct inode *i, const struct memfile *m, uint64_t off, bool data)
+{
+	uint64_t index = off / PAGE_SIZE;
+
+	if (data) {
+		if (!page_tree_next(&m->tree, &index) || index * PAGE_SIZE >= i->size)
+			return -ENXIO;
+	} else {
+		while (index * PAGE_SIZE < i->size && page_tree_get(&m->tree, index))
+			index++;
+	}
+	return (int64_t)min_of(max_of(index * PAGE_SIZE, off), i->size);
+}
+
+int64_t memfile_lseek(struct inode *i, struct memfile *m, struct file *f, int64_t off, int whence)
+{
+	memfile_refresh(i, m);
+	if (whence == L_SEEK_DATA || whence == L_SEEK_HOLE) {
+		if (off < 0 || (uint64_t)off >= i->size)
+			return -ENXIO;
+		if (m->fd >= 0)
+			off = host_lseek(m->fd, off, whence);
+		else
+			off = seek_tree(i, m, (uint64_t)off, whence == L_SEEK_DATA);
+		if (off < 0)
+			return off;
+		whence = L_SEEK_SET;
+	}
+	return file_lseek_generic(f, off, whence, i->size);
+}
+
+/* Zeroes [off, end): whole pages become holes. */
+static void punch_tree(struct inode *i, struct memfile *m, uint64_t off, uint64_t end)
+{
+	uint64_t first = (off + PAGE_SIZE - 1) / PAGE_SIZE, past = end / PAGE_SIZE;
+	uint8_t *page;
+
+	if (off / PAGE_SIZE == end / PAGE_SIZE) { /* within one page */
+		page = page_tree_get(&m->tree, off / PAGE_SIZE);
+		if (page)
+			memset(page + off % PAGE_SIZE, 0, end - off);
+		return;
+	}
+	page = off % PAGE_SIZE ? page_tree_get(&m->tree, off / PAGE_SIZE) : NULL;
+	if (page)
+		memset(page + off % PAGE_SIZE, 0, PAGE_SIZE - off % PAGE_SIZE);
+	page = end % PAGE_SIZE ? page_tree_get(&m->tree, past) : NULL;
+	if (page)
+		memset(page, 0, end % PAGE_SIZE);
+	if (first < past)
+		discharge(i, m, page_tree_remove(&m->tree, first, past - 1));
+}
+
+int memfile_truncate(struct inode *i, struct memfile *m, uint64_t size)
+{
+	int r;
+
+	if (size > MEMFILE_MAX_SIZE)
+		return -EINVAL;
+	if (m->fd >= 0) {
+		r = host_ftruncate(m->fd, size);
+		memfile_refresh(i, m);
+		return r;
+	}
+	if (size < i->size) {
+		uint64_t first = (size + PAGE_SIZE - 1) / PAGE_SIZE;
+		uint8_t *page = size % PAGE_SIZE ? page_tree_get(&m->tree, size / PAGE_SIZE) : NULL;
+
+		if (page)
+			memset(page + size % PAGE_SIZE, 0, PAGE_SIZE - size % PAGE_SIZE);
+		discharge(i, m, page_tree_remove(&m->tree, first, UINT64_MAX));
+	}
+	i->size = size;
+	return 0;
+}
+
+int memfile_fallocate(struct inode *i, struct memfile *m, int mode, uint64_t off, uint64_t len)
+{
+	const int known = L_FALLOC_FL_KEEP_SIZE | L_FALLOC_FL_PUNCH_HOLE;
+	uint64_t end, first, added = 0;
+	int r;
+
+	if ((mode & ~known) || mode == L_FALLOC_FL_PUNCH_HOLE)
+		return -EOPNOTSUPP;
+	if (len == 0 || off > MEMFILE_MAX_SIZE || !checked_add(off, len, &end))
+		return -EINVAL;
+	if (end > MEMFILE_MAX_SIZE)
+		return -EFBIG;
+	if (m->fd >= 0) {
+		uint64_t room = (mode & L_FALLOC_FL_PUNCH_HOLE) ? 0 : span_pages(off, len);
+
+		memfile_refresh(i, m);
+		r = mem_quota_charge(m->quota, room);
+		if (r < 0)
+			return r;
+		m->charged += room;
+		r = host_fallocate(m->fd, mode, off, len);
+		memfile_refresh(i, m);
+		return r;
+	}
+	if (mode & L_FALLOC_FL_PUNCH_HOLE) {
+		punch_tree(i, m, off, end);
+		return 0;
+	}
+	/* The quota is asked for all at once, so that an impossible request fails before it eats memory. */
+	first = off / PAGE_SIZE;
+	for (uint64_t at = first; at < first + span_pages(off, len);) {
+		uint64_t next = at;
+		bool more = page_tree_next(&m->tree, &next);
+
+		next = more ? min_of(next, first + span_pages(off, len)) : first + span_pages(off, len);
+		added += next - at;
+		at = next + 1;
+	}
+	r = mem_quota_charge(m->quota, added);
+	if (r < 0)
+		return r;
+	mem_quota_release(m->quota, added);
+	for (uint64_t n = 0; n < span_pages(off, len); n++) {
+		uint8_t *page;
+
+		r = get_page(i, m, first + n, &page);
+		if (r < 0)
+			return r;
+	}
+	if (!(mode & L_FALLOC_FL_KEEP_SIZE) && end > i->size)
+		i->size = end;
+	return 0;
+}
+
+/* Moves the tree's pages to a new memfd. */
+static int move_to_memfd(struct inode *i, struct memfile *m)
+{
+	int fd = host_memfd("tmpfs");
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = host_ftruncate(fd, i->size);
+	for (uint64_t index = 0; r >= 0 && page_tree_next(&m->tree, &index); index++) {
+		uint64_t off = index * PAGE_SIZE;
+		ssize_t n;
+
+		if (off >= i->size) /* preallocated past the end */
+			break;
+		n = host_pwrite(fd, page_tree_get(&m->tree, index), min_of(PAGE_SIZE, i->size - off), (int64_t)off);
+		if (n < 0)
+			r = (int)n;
+	}
+	if (r < 0) {
+		host_close(fd);
+		return r;
+	}
+	page_tree_remove(&m->tree, 0, UINT64_MAX);
+	m->fd = fd;
+	memfile_refresh(i, m);
+	return 0;
+}
+
+int memfile_map(struct inode *i, struct memfile *m, int *host_fd)
+{
+	if (m->fd < 0) {
+		int r = move_to_memfd(i, m);
+
+		if (r < 0)
+			return r;
+	}
+	*host_fd = m->fd;
+	return 0;
+}
