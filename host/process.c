@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "abi/errno.h"
@@ -69,4 +70,29 @@ void host_cpu_times(struct host_cpu_times *out)
 	getrusage(RUSAGE_CHILDREN, &children);
 	*out = (struct host_cpu_times){ns_of(self.ru_utime), ns_of(self.ru_stime), ns_of(children.ru_utime),
 				       ns_of(children.ru_stime)};
+}
+
+/* The kernel's encoding of a CPU clock by id: see clock_getcpuclockid(3). */
+static int64_t cpu_clock_ns(pid_t id, int kind)
+{
+	struct timespec ts;
+
+	if (clock_gettime((clockid_t)((~(unsigned)id << 3) | (unsigned)kind), &ts) < 0)
+		return -errno;
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+int64_t host_process_cpu_ns(pid_t pid)
+{
+	return cpu_clock_ns(pid, 2 /* CPUCLOCK_SCHED */);
+}
+
+int64_t host_thread_cpu_ns(pid_t tid)
+{
+	return cpu_clock_ns(tid, 4 | 2 /* PERTHREAD */);
+}
+
+pid_t host_gettid(void)
+{
+	return gettid();
 }

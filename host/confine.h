@@ -1,0 +1,84 @@
+/*
+ * Confinement: what the sentry gives up before it runs guest code, so that a sentry that was taken over can do little.
+ *
+ *     confine_split     own namespaces, and a front process that stays outside        (as many as the host allows)
+ *     confine_root      an empty root that holds only what is to be seen              (if there is a mount namespace)
+ *     confine_drop      no capability, no_new_privs, bound to the front's life        (mandatory)
+ *     ... the platform starts, then the helper threads ...
+ *     confine_filter    the allow-list of host calls, on every thread                 (mandatory)
+ *
+ * in this order.  What a host refuses is noted in the report and done without; what is mandatory and fails is an error.
+ * All but confine_filter are called single-threaded.
+ */
+#ifndef BAILEY_HOST_CONFINE_H
+#define BAILEY_HOST_CONFINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+enum confine_layer {
+	CONFINE_USER_NS,
+	CONFINE_MOUNT_NS,
+	CONFINE_PID_NS,
+	CONFINE_NET_NS,
+	CONFINE_IPC_NS,
+	CONFINE_UTS_NS,
+	CONFINE_CGROUP_NS,
+	CONFINE_EMPTY_ROOT,
+	CONFINE_PROC,	  /* a read-only proc of the own pid namespace, to learn of the stubs' memory */
+	CONFINE_NO_CAPS,  /* mandatory from here on */
+	CONFINE_NO_NEW_PRIVS,
+	CONFINE_SECCOMP,
+	CONFINE_LAYER_COUNT,
+};
+
+/* What came of each layer: 0 it is there, -errno the host refused it, CONFINE_UNNEEDED, CONFINE_PENDING. */
+struct confine_report {
+	int state[CONFINE_LAYER_COUNT];
+};
+#define CONFINE_PENDING 1
+#define CONFINE_UNNEEDED 2 /* a user namespace, where the caller may make the others without one */
+
+void confine_report_init(struct confine_report *rep);
+const char *confine_layer_name(enum confine_layer layer);
+/* One line: which layers there are, and which are missing and why. */
+void confine_report_text(const struct confine_report *rep, char *buf, size_t size);
+
+/*
+ * Makes the namespaces and forks.  Returns 0 in the child, which goes on to become the sentry (process 1 of its own
+ * namespace where there is one), and its process id in the front process, which calls supervise() (front.h).  Host signals that are
+ * meant for the guest are blocked in both.  -errno if there is no child.
+ */
+pid_t confine_split(struct confine_report *rep) MUST_CHECK;
+
+/* Something of the host to be seen inside. */
+struct confine_bind {
+	const char *source; /* borrowed; a host path, in the caller's view */
+	bool read_only;
+	/* Set by confine_root: */
+	int dir_fd;	  /* O_PATH: the directory, or the one that holds the file; owned by the caller */
+	const char *name; /* NULL: dir_fd itself; else the file's name in it (static, or part of source) */
+	int error;	  /* 0, or -errno: source cannot be had, and confine_root has failed with it */
+};
+
+/*
+ * Opens the host's root (read-only, *root_fd: an O_PATH directory, owned by the caller) and the binds, makes the sentry's own root empty
+ * and shuts the rest out.  /proc, /sys and /dev of the host are not in it.  Without a mount namespace the descriptors are
+ * opened as they are and the sentry keeps the host's root.  -errno if a bind cannot be had.
+ */
+int confine_root(struct confine_report *rep, int *root_fd, struct confine_bind *binds, size_t count) MUST_CHECK;
+
+/* Lets go of all capabilities for good, and ends with the front process.  -errno: the sentry must not go on. */
+int confine_drop(struct confine_report *rep) MUST_CHECK;
+
+/*
+ * Installs the allow-list of host/calls.def with the rows of `platform` on every thread of the sentry.  With the
+ * environment variable BAILEY_HOST_CALLS=report a forbidden call is logged and fails with ENOSYS, for developers.
+ */
+int confine_filter(struct confine_report *rep, const char *platform) MUST_CHECK;
+
+#endif
