@@ -3,7 +3,12 @@ add_compile_definitions(_GNU_SOURCE)
 add_compile_options(
   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough -Wpointer-arith
   -Wundef -Wformat=2 -Wno-unused-parameter
-  -fno-strict-aliasing -fno-common -fstack-protector-strong -ftrivial-auto-var-init=zero)
+  -fno-strict-aliasing -fno-common -fstack-protector-strong)
+include(CheckCCompilerFlag)
+check_c_compiler_flag(-ftrivial-auto-var-init=zero BAILEY_HAS_AUTO_VAR_INIT) # clang before 16 wants a plea with it
+if(BAILEY_HAS_AUTO_VAR_INIT)
+  add_compile_options(-ftrivial-auto-var-init=zero)
+endif()
 if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
   add_compile_options(-Wthread-safety -Wno-gnu-zero-variadic-macro-arguments)
 endif()
