@@ -102,4 +102,6 @@
 #define L_SUID_DUMP_DISABLE 0
 #define L_SUID_DUMP_USER 1
 
+#define L_TIMER_SLACK_DEFAULT 50000ull /* ns */
+
 #endif

@@ -54,4 +54,6 @@ L_ASSERT_SIZE(struct l_rusage, 144);
 #define L_PRIO_PGRP 1
 #define L_PRIO_USER 2
 
+#define L_NR_OPEN 1048576 /* fs.nr_open: the most RLIMIT_NOFILE can be */
+
 #endif

@@ -142,4 +142,7 @@ struct l_rseq_cs {
 } __attribute__((aligned(32)));
 L_ASSERT_SIZE(struct l_rseq_cs, 32);
 
+/* The first address above user space, with four-level page tables. */
+#define L_TASK_SIZE 0x7ffffffff000ull
+
 #endif

@@ -19,6 +19,12 @@ void host_set_proc_fd(int fd);
 /* Resident bytes of the process, or 0 if that cannot be learnt (no proc, or the process is gone). */
 uint64_t host_process_rss(pid_t pid);
 
+/* CPU time in ns that a process (a stub), or a thread of the sentry's own, has used so far; negative if it is gone. */
+int64_t host_process_cpu_ns(pid_t pid);
+int64_t host_thread_cpu_ns(pid_t tid);
+/* The calling thread's id on the host. */
+pid_t host_gettid(void);
+
 /* CPU time of the sentry and of the children it has waited for, in ns. */
 struct host_cpu_times {
 	int64_t user_ns, system_ns, child_user_ns, child_system_ns;

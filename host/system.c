@@ -79,3 +79,15 @@ unsigned host_kernel_version(void)
 		return 0;
 	return major << 16 | minor;
 }
+
+unsigned host_current_cpu(void)
+{
+	int cpu = sched_getcpu();
+
+	return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
+void host_yield(void)
+{
+	sched_yield();
+}

@@ -22,6 +22,9 @@ struct host_memory { /* bytes */
 void host_memory(struct host_memory *out);
 /* Seconds since the host's start, and its load averages as sysinfo(2) scales them. */
 void host_uptime(uint64_t *seconds, uint64_t loads[3]);
+/* The CPU the calling thread runs on; lets others run first. */
+unsigned host_current_cpu(void);
+void host_yield(void);
 /* The host kernel's release, e.g. 6.1 as 0x60001: for what depends on the version. */
 unsigned host_kernel_version(void);
 

@@ -26,6 +26,8 @@ struct cred {
 struct cred *cred_copy(const struct cred *old, uint32_t group_count);
 /* uid and gid everywhere; all capabilities if uid is 0, none otherwise. */
 struct cred *cred_new(uint32_t uid, uint32_t gid, const uint32_t *groups, uint32_t group_count);
+/* Of a cred that is not published yet: its groups may be in any order until then. */
+void cred_sort_groups(struct cred *c);
 struct cred *cred_get(const struct cred *c);
 void cred_put(const struct cred *c);
 /* True if gid is the fsgid or a supplementary group. */

@@ -25,7 +25,8 @@ struct vma {
 	int prot;	     /* L_PROT_* */
 	int flags;	     /* L_MAP_SHARED or L_MAP_PRIVATE, L_MAP_ANONYMOUS, L_MAP_GROWSDOWN, L_MAP_NORESERVE */
 	struct file *file;   /* counted, or NULL */
-	uint64_t off;	     /* in the file, bytes */
+	uint64_t off;	     /* in the file (or the shared anonymous object), bytes */
+	uint64_t shared_id;  /* names a shared anonymous object, for futex keys; 0: none */
 	int kind;	     /* VMA_* */
 	bool locked;
 	bool wipe_on_fork, dont_fork, dont_dump;
@@ -47,8 +48,11 @@ struct mm {
 	uint64_t arg_start, arg_end, env_start, env_end; /* for cmdline and environ */
 	uint64_t start_code, end_code, start_data, end_data, start_stack;
 	uint64_t auxv[2 * 32]; /* as on the stack, AT_NULL-terminated */
-	bool guard_locked_future;
+	bool lock_future; /* mlockall(MCL_FUTURE) */
 };
+
+/* Most VMAs an address space may have, as vm.max_map_count. */
+#define MM_MAX_MAP_COUNT 65530
 
 struct mm *mm_new(struct pas *as /* consumed */);
 struct mm *mm_get(struct mm *mm);
@@ -65,8 +69,28 @@ int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len,
 		 uint64_t new_addr) MUST_CHECK;
 uint64_t mm_brk(struct task *t, struct mm *mm, uint64_t brk);
 
+int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int advice) MUST_CHECK;
+int mm_sync(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags) MUST_CHECK;
+/* mlock2(2) and munlock(2): lock says which. */
+int mm_lock(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags, bool lock) MUST_CHECK;
+int mm_lock_all(struct task *t, struct mm *mm, int flags) MUST_CHECK;
+int mm_unlock_all(struct task *t, struct mm *mm) MUST_CHECK;
+/* True if every page of [addr, addr + len) is mapped. */
+bool mm_range_mapped(struct mm *mm, uint64_t addr, uint64_t len);
+
+/* Room for a mapping of len bytes, top-down from mmap_base and clear of below; 0 if there is none.  mm->lock held. */
+uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceiling) REQUIRES(mm->lock);
+
 /* The VMA that holds addr, or NULL.  mm->lock held. */
 struct vma *mm_find(struct mm *mm, uint64_t addr) REQUIRES(mm->lock);
+
+/* What a futex on a shared mapping is known by: the same words have the same key in every address space. */
+struct mm_key {
+	uint64_t object; /* an inode's address, a shared anonymous object's id, or the mm's own address (private) */
+	uint64_t off;
+};
+/* The key of the aligned word at addr; -EFAULT if nothing is mapped there. */
+int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_key *out) MUST_CHECK;
 
 /* The text of /proc/PID/maps, allocated (smaps: of that).  root is borrowed: names are shown as seen from it. */
 struct path;

@@ -5,7 +5,8 @@
  * (entry/run.c), task_exit takes it apart.  A process whose last thread is gone is a zombie until its parent waits.
  *
  * Locks (docs/LOCKING.md): tasks_lock guards the tree (pid table, parent, children, process groups, sessions,
- * exit states); sighand->lock nests inside it and guards everything about signals.
+ * exit states); process->sig_lock nests inside it and guards everything about signals but the table of actions,
+ * whose sighand->lock is innermost.
  */
 #ifndef BAILEY_SENTRY_TASK_TASK_H
 #define BAILEY_SENTRY_TASK_TASK_H
@@ -17,6 +18,7 @@
 #include "abi/resource.h"
 #include "abi/signal.h"
 #include "abi/sysargs.h"
+#include "base/checked.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/refcount.h"
@@ -83,22 +85,23 @@ struct process {
 	bool zombie, reaped;
 	int exit_status;	     /* as wait(2) reports it */
 	int exit_signal;	     /* to the parent at the end: SIGCHLD, or clone's, 0: none */
+	uint32_t exit_uid;	     /* for the parent's siginfo */
 	bool child_subreaper;
 	bool did_exec;
 	bool wait_stopped, wait_continued; /* news for the parent not yet waited for */
 	int stop_code;
-	bool vfork_shared;	     /* runs in its parent's address space: the parent waits on vfork_wq */
 	struct rusage_sum self, reaped_children;
 	struct waitqueue child_wq;   /* wait4: a child changed state */
 
-	/* Guarded by the sighand lock of its threads. */
+	struct mutex sig_lock;
+	/* Guarded by sig_lock; the atomics are written under it and may be read without. */
 	struct sigpending shared_pending;
-	enum job_state job;
-	bool group_exiting;	     /* exit_group or a fatal signal: every thread is to die */
-	int group_exit_status;
-	struct task *group_exec;     /* the thread that is in execve and waits for the others to die */
+	_Atomic int job;	     /* enum job_state */
+	_Atomic bool group_exiting;  /* exit_group or a fatal signal: every thread is to die */
+	int group_exit_status;	     /* wait status; valid once group_exiting */
+	struct task *_Atomic group_exec; /* the thread that is in execve and waits for the others to die */
 	uint32_t pending_count;	     /* queued signals, against RLIMIT_SIGPENDING */
-	struct waitqueue job_wq;     /* stopped threads wait here for SIGCONT */
+	struct waitqueue job_wq;     /* stopped threads wait here for SIGCONT; an exec, for the other threads' end */
 
 	struct mutex limits_lock;
 	struct l_rlimit64 rlimits[L_RLIM_NLIMITS]; /* guarded by limits_lock */
@@ -109,14 +112,22 @@ struct process {
 
 	int64_t start_ns;	     /* CLOCK_BOOTTIME; immutable */
 	int oom_score_adj;	     /* atomic enough: an int written by its owner */
-	struct process_timers *timers; /* itimers and POSIX timers; made on first use; guarded by sighand lock */
+	struct process_timers *timers; /* itimers and POSIX timers; made on first use; guarded by sig_lock */
 	void *posix_locks;
 	uint32_t personality;
 	bool dumpable;
-	int pdeathsig;
+	bool thp_disable;
+	_Atomic int pdeathsig;
 };
 
 /* ---- task ---- */
+
+/* A vfork child's promise to its parent: done once it has let go of the shared address space. */
+struct vfork_completion {
+	struct refcount refs;
+	struct waitqueue wq;
+	_Atomic bool done;
+};
 
 struct restart_block { /* what restart_syscall(2) goes on with; only its own task touches it */
 	long (*fn)(struct task *t);
@@ -142,10 +153,10 @@ struct task {
 	char comm[TASK_COMM_LEN];
 
 	struct sleeper sleeper;
-	struct pctx *ctx;	     /* its thread's own; pctx_interrupt by others under sighand->lock */
-	bool ctx_running;	     /* guarded by sighand->lock: in platform_switch, so a kick is worth it */
+	struct pctx *ctx;	     /* its thread's own; others use it (pctx_interrupt) under sig_lock */
+	_Atomic bool ctx_running;    /* in platform_switch, or about to: a kick is worth it (entry/run.c has the protocol) */
 
-	/* Signals; guarded by sighand->lock, but its own thread reads blocked freely. */
+	/* Signals; guarded by process->sig_lock, but its own thread reads blocked freely. */
 	struct sigpending pending;
 	sigset blocked;
 	sigset saved_mask;	     /* to be restored when a call like sigsuspend ends */
@@ -160,12 +171,16 @@ struct task {
 	uint64_t robust_list;	     /* gva or 0 */
 	uint64_t rseq;		     /* gva or 0 */
 	uint32_t rseq_size, rseq_sig;
-	struct waitqueue *vfork_done; /* parent's, woken when this task lets go of the shared mm */
-	int exit_code;
-	pthread_t thread;
+	struct vfork_completion *vfork; /* counted; completed when this task lets go of the shared mm */
+	struct clone_start *start;   /* the state it begins with; until its thread has loaded it */
+	bool leaving;		     /* exit(2): this thread alone is to end */
+	int host_tid;		     /* of its sentry thread; immutable once it runs */
+	int exit_code;		     /* wait status it leaves with */
+	struct pf_fault last_fault;  /* what a handler's frame says of the last exception */
+	long result;		     /* of the call in hand, restart codes included */
 	_Atomic char state;	     /* 'R', 'S', 'T', 'Z' as /proc shows */
-	int64_t utime_ns, stime_ns;
 	int nice;
+	uint64_t timer_slack_ns;     /* prctl; 0: the default */
 };
 
 extern struct mutex tasks_lock;
@@ -214,10 +229,72 @@ struct boot_args {
 /* Starts it; *status_out gets CMD's wait status when it has ended and the sandbox is empty or told to end.  Returns 0 or
  * -errno of what execve said. */
 int sandbox_run(struct boot_args *args, int *status_out) MUST_CHECK;
+/* The platform the sandbox runs on; immutable once it runs. */
+struct platform *sandbox_platform(void);
 
-/* Ends the calling task (code is a wait status).  Returns; the run loop then leaves. */
+/* Takes the calling task apart; the run loop has left, and its thread ends next.  wait_status is the task's own and becomes the
+ * process's if it is the last and nobody ended the group with another. */
 void task_exit(struct task *t, int wait_status);
+/* Ends the calling task's whole process, unless that is under way already.  The task itself leaves when its run loop looks. */
 void process_group_exit(struct task *t, int wait_status);
+/* True once the task must leave for good: its group is ending, or another thread is in execve. */
+bool task_killed(const struct task *t);
+
+/* clone(2) and its kin, decoded. */
+struct clone_request {
+	uint64_t flags; /* L_CLONE_*, without the signal */
+	int exit_signal;
+	uint64_t stack; /* the new stack pointer, or 0 to keep it */
+	uint64_t parent_tid, child_tid; /* gva, used as the flags say */
+	uint64_t tls;
+};
+/* Makes a child of t; returns its tid (as t's parent sees it) or -errno. */
+long task_clone(struct task *t, const struct clone_request *req) MUST_CHECK;
+
+struct strings;
+/* execve(2): replaces t's program.  argv and envp are the caller's (loader.h); a script's interpreter changes argv.  budget is what
+ * they left of stack_args_limit.  On success the task's registers are those of the new program; after the point of no return a
+ * failure kills the process, as on Linux. */
+struct exec_request {
+	int dirfd;
+	const char *path;
+	unsigned at_flags;
+	struct strings *argv, *envp;
+	uint64_t budget;
+};
+long task_exec(struct task *t, const struct exec_request *req) MUST_CHECK;
+
+/* Ends every other thread of t's process and waits until they are gone; makes t the leader.  -EAGAIN or -ERESTARTNOINTR if t's
+ * process is ending anyway. */
+int task_become_only_thread(struct task *t) MUST_CHECK;
+
+/* Zombies: wait4(2) and waitid(2). */
+struct wait_request {
+	int type;	/* L_P_ALL, L_P_PID, L_P_PGID */
+	int id;
+	int options;	/* L_WEXITED and so on */
+};
+struct wait_result {
+	int pid;	/* 0: nothing yet (WNOHANG) */
+	uint32_t uid;
+	int status;	/* as wait4 reports it */
+	int code;	/* CLD_* */
+	struct rusage_sum usage;
+};
+int task_wait(struct task *t, const struct wait_request *req, struct wait_result *out) MUST_CHECK;
+
+int process_pgid(struct process *p);
+/* The parent's pid: 0 for init. */
+int process_ppid(struct process *p);
+/* Process groups and sessions; -errno as setpgid(2) and setsid(2) give. */
+int process_setpgid(struct task *t, int pid, int pgid) MUST_CHECK;
+int process_setsid(struct task *t) MUST_CHECK;
+
+/* Counts of what there is, for limits and /proc/loadavg. */
+int task_count(void);
+
+/* Replaces t's credentials (consumed). */
+void task_set_cred(struct task *t, const struct cred *c);
 
 /* ---- signals (sentry/signal/signal.h has the rest) ---- */
 int signal_send_process(struct process *p, const struct l_siginfo *info) MUST_CHECK;

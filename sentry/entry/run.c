@@ -1,0 +1,96 @@
+/*
+ * The run loop: every guest thread's sentry thread lives here.
+ *
+ *     look for signals -> let the guest run -> act on what happened -> again
+ *
+ * Who wants this task's attention (a signal, exit_group, a stop) first raises the sleeper's interrupt flag and then, if
+ * ctx_running is set, kicks the context.  The loop sets ctx_running first and looks at the flag afterwards.  Both sides use
+ * sequentially consistent atomics, so one of them sees the other: nothing is lost without a lock on this path.
+ */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "abi/audit.h"
+#include "abi/errno.h"
+#include "abi/signal.h"
+#include "sentry/entry/entry.h"
+#include "sentry/entry/strace.h"
+#include "sentry/signal/signal.h"
+
+/* A guest exception becomes a signal with the hardware's account of it. */
+static void on_fault(struct task *t, const struct pf_fault *f)
+{
+	struct l_siginfo info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = f->signo;
+	info.si_code = f->code;
+	info.fault.addr = f->addr;
+	t->last_fault = *f;
+	signal_force(t, &info);
+}
+
+static void on_syscall(struct task *t, const struct pf_event *ev)
+{
+	struct sys_args args = {ev->nr, {ev->args[0], ev->args[1], ev->args[2], ev->args[3], ev->args[4], ev->args[5]}};
+
+	t->syscall_nr = ev->nr;
+	t->in_syscall = true;
+	if (UNLIKELY(ev->arch != L_AUDIT_ARCH_X86_64)) {
+		t->result = -ENOSYS; /* int 0x80: 32-bit calls are not offered */
+		return;
+	}
+	if (UNLIKELY(strace_on))
+		strace_enter(t, &args);
+	t->result = dispatch(t, &args);
+	if (UNLIKELY(strace_on))
+		strace_exit(t, &args, t->result);
+}
+
+/* Results of -1 to -4095 are errors; the internal codes lie among them, and signal_work makes results of those. */
+static bool needs_signal_work(long result)
+{
+	return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
+}
+
+static bool before_guest(struct task *t)
+{
+	if (UNLIKELY(t->leaving))
+		return false;
+	if (t->in_syscall && !needs_signal_work(t->result) && !t->restore_mask && !signal_pending(t)) {
+		pctx_set_result(t->ctx, t->result);
+		t->in_syscall = false;
+		return true;
+	}
+	if (t->in_syscall || t->restore_mask || signal_pending(t))
+		return signal_work(t);
+	return true;
+}
+
+void task_run(struct task *t)
+{
+	struct pf_event ev;
+
+	while (before_guest(t)) {
+		atomic_store(&t->ctx_running, true);
+		if (UNLIKELY(signal_pending(t))) {
+			atomic_store(&t->ctx_running, false);
+			continue;
+		}
+		platform_switch(t->ctx, &ev);
+		atomic_store(&t->ctx_running, false);
+		switch (ev.kind) {
+		case PF_SYSCALL:
+			on_syscall(t, &ev);
+			break;
+		case PF_FAULT:
+			on_fault(t, &ev.fault);
+			break;
+		case PF_INTERRUPTED:
+			break;
+		case PF_DEAD:
+			process_group_exit(t, L_SIGKILL);
+			break;
+		}
+	}
+}

@@ -1,0 +1,159 @@
+/* Making, copying and freeing an mm, and questions about what is mapped.  Changes are in map.c. */
+#include "sentry/mm/mm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "base/checked.h"
+#include "host/process.h"
+#include "sentry/mm/vma.h"
+#include "sentry/vfs/vfs.h"
+
+struct mm *mm_new(struct pas *as)
+{
+	struct mm *mm = calloc(1, sizeof(*mm));
+
+	if (!mm)
+		return NULL;
+	refcount_init(&mm->refs, 1);
+	mutex_init(&mm->lock);
+	mm->as = as;
+	mm->mmap_base = GUEST_CEILING;
+	return mm;
+}
+
+struct mm *mm_get(struct mm *mm)
+{
+	refcount_inc(&mm->refs);
+	return mm;
+}
+
+void mm_put(struct mm *mm)
+{
+	if (!mm || !refcount_dec(&mm->refs))
+		return;
+	for (size_t i = 0; i < mm->vma_count; i++) {
+		if (mm->vmas[i]->file)
+			file_put(mm->vmas[i]->file);
+		free(mm->vmas[i]);
+	}
+	free(mm->vmas);
+	pas_put(mm->as);
+	mutex_destroy(&mm->lock);
+	free(mm);
+}
+
+int mm_fork(struct mm *old, struct pas *as, struct mm **out)
+{
+	struct mm *mm = mm_new(as);
+	size_t n = 0;
+
+	if (!mm)
+		goto out_as;
+	mutex_lock(&old->lock);
+	mm->vmas = malloc((old->vma_count + 3) * sizeof(struct vma *));
+	if (!mm->vmas)
+		goto out_unlock;
+	mm->vma_cap = old->vma_count + 3;
+	mm->total_size = old->total_size;
+	mm->data_size = old->data_size;
+	mm->stack_size = old->stack_size;
+	for (size_t i = 0; i < old->vma_count; i++) {
+		const struct vma *from = old->vmas[i];
+		struct vma *v;
+
+		if (from->dont_fork) {
+			mm->total_size -= vma_len(from);
+			if ((from->flags & L_MAP_PRIVATE) && (from->prot & L_PROT_WRITE))
+				mm->data_size -= vma_len(from);
+			continue;
+		}
+		v = malloc(sizeof(*v));
+		if (!v)
+			goto out_unlock;
+		*v = *from;
+		v->locked = false; /* memory locks are not inherited: mlock(2) */
+		if (v->file)
+			file_get(v->file);
+		mm->vmas[n++] = v;
+		mm->vma_count = n;
+	}
+	mm->peak_size = mm->total_size;
+	mm->brk_start = old->brk_start;
+	mm->brk = old->brk;
+	mm->mmap_base = old->mmap_base;
+	mm->stack_top = old->stack_top;
+	mm->stack_limit = old->stack_limit;
+	mm->arg_start = old->arg_start;
+	mm->arg_end = old->arg_end;
+	mm->env_start = old->env_start;
+	mm->env_end = old->env_end;
+	mm->start_code = old->start_code;
+	mm->end_code = old->end_code;
+	mm->start_data = old->start_data;
+	mm->end_data = old->end_data;
+	mm->start_stack = old->start_stack;
+	memcpy(mm->auxv, old->auxv, sizeof(mm->auxv));
+	mutex_unlock(&old->lock);
+	*out = mm;
+	return 0;
+
+out_unlock:
+	mutex_unlock(&old->lock);
+	mm_put(mm); /* the address space goes with it */
+	return -ENOMEM;
+out_as:
+	pas_put(as);
+	return -ENOMEM;
+}
+
+bool mm_range_mapped(struct mm *mm, uint64_t addr, uint64_t len)
+{
+	uint64_t end, at = addr;
+	bool whole = true;
+
+	if (!checked_add(addr, len, &end))
+		return false;
+	mutex_lock(&mm->lock);
+	while (at < end) {
+		struct vma *v = mm_find(mm, at);
+
+		if (!v) {
+			whole = false;
+			break;
+		}
+		at = v->end;
+	}
+	mutex_unlock(&mm->lock);
+	return whole;
+}
+
+int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_key *out)
+{
+	struct vma *v;
+	int r = 0;
+
+	*out = (struct mm_key){(uintptr_t)mm, addr};
+	if (process_private)
+		return addr < GUEST_CEILING ? 0 : -EFAULT;
+	mutex_lock(&mm->lock);
+	v = mm_find(mm, addr);
+	if (!v)
+		r = -EFAULT;
+	else if ((v->flags & L_MAP_SHARED) && v->shared_id)
+		*out = (struct mm_key){v->shared_id, v->off + (addr - v->start)};
+	else if ((v->flags & L_MAP_SHARED) && v->file)
+		*out = (struct mm_key){(uintptr_t)v->file->inode, v->off + (addr - v->start)};
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
+void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes)
+{
+	mutex_lock(&mm->lock);
+	*size_bytes = mm->total_size;
+	mutex_unlock(&mm->lock);
+	*rss_bytes = host_process_rss(pas_host_pid(mm->as));
+}

@@ -1,0 +1,181 @@
+/* The sorted array of VMAs.  See vma.h. */
+#include "sentry/mm/vma.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "sentry/vfs/vfs.h"
+
+int vma_reserve(struct mm *mm, struct vma_spare *spare)
+{
+	if (mm->vma_count + 3 > mm->vma_cap) {
+		size_t cap = mm->vma_cap ? mm->vma_cap * 2 : 64;
+		struct vma **grown = realloc(mm->vmas, cap * sizeof(struct vma *));
+
+		if (!grown)
+			return -ENOMEM;
+		mm->vmas = grown;
+		mm->vma_cap = cap;
+	}
+	for (size_t i = 0; i < 3; i++) {
+		spare->v[i] = malloc(sizeof(struct vma));
+		if (!spare->v[i]) {
+			while (i--)
+				free(spare->v[i]);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void vma_spare_free(struct vma_spare *spare)
+{
+	for (size_t i = 0; i < 3; i++) {
+		free(spare->v[i]);
+		spare->v[i] = NULL;
+	}
+}
+
+static struct vma *spare_take(struct vma_spare *spare)
+{
+	for (size_t i = 0; i < 3; i++) {
+		struct vma *v = spare->v[i];
+
+		if (v) {
+			spare->v[i] = NULL;
+			return v;
+		}
+	}
+	panic("a change to the VMA list needed more than it reserved");
+}
+
+size_t vma_index(const struct mm *mm, uint64_t addr)
+{
+	size_t lo = 0, hi = mm->vma_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (mm->vmas[mid]->end > addr)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo;
+}
+
+/* What a VMA adds to the sums that limits and /proc speak of; sign is 1 or -1. */
+static void account(struct mm *mm, const struct vma *v, int sign)
+{
+	uint64_t len = sign > 0 ? vma_len(v) : -vma_len(v);
+
+	mm->total_size += len;
+	if (v->kind == VMA_STACK)
+		mm->stack_size += len;
+	else if ((v->flags & L_MAP_PRIVATE) && (v->prot & L_PROT_WRITE))
+		mm->data_size += len;
+	if (v->locked)
+		mm->locked_size += len;
+	if (mm->total_size > mm->peak_size)
+		mm->peak_size = mm->total_size;
+}
+
+static void array_insert(struct mm *mm, size_t i, struct vma *v)
+{
+	memmove(&mm->vmas[i + 1], &mm->vmas[i], (mm->vma_count - i) * sizeof(struct vma *));
+	mm->vmas[i] = v;
+	mm->vma_count++;
+}
+
+static void array_remove(struct mm *mm, size_t i)
+{
+	mm->vma_count--;
+	memmove(&mm->vmas[i], &mm->vmas[i + 1], (mm->vma_count - i) * sizeof(struct vma *));
+}
+
+static void vma_free(struct vma *v)
+{
+	if (v->file)
+		file_put(v->file);
+	free(v);
+}
+
+void vma_split(struct mm *mm, uint64_t addr, struct vma_spare *spare)
+{
+	size_t i = vma_index(mm, addr);
+	struct vma *low, *high;
+
+	if (i == mm->vma_count || mm->vmas[i]->start >= addr)
+		return;
+	low = mm->vmas[i];
+	high = spare_take(spare);
+	*high = *low;
+	high->start = addr;
+	high->off += addr - low->start;
+	if (high->file)
+		file_get(high->file);
+	low->end = addr;
+	array_insert(mm, i + 1, high);
+}
+
+void vma_remove_range(struct mm *mm, uint64_t start, uint64_t end, struct vma_spare *spare)
+{
+	size_t first, last;
+
+	vma_split(mm, start, spare);
+	vma_split(mm, end, spare);
+	first = vma_index(mm, start);
+	for (last = first; last < mm->vma_count && mm->vmas[last]->start < end; last++) {
+		account(mm, mm->vmas[last], -1);
+		vma_free(mm->vmas[last]);
+	}
+	memmove(&mm->vmas[first], &mm->vmas[last], (mm->vma_count - last) * sizeof(struct vma *));
+	mm->vma_count -= last - first;
+}
+
+static bool mergeable(const struct vma *a, const struct vma *b)
+{
+	if (a->end != b->start || a->prot != b->prot || a->flags != b->flags || a->file != b->file ||
+	    a->kind != b->kind || a->locked != b->locked || a->shared_id != b->shared_id ||
+	    a->wipe_on_fork != b->wipe_on_fork || a->dont_fork != b->dont_fork || a->dont_dump != b->dont_dump)
+		return false;
+	return (!a->file && !a->shared_id) || a->off + vma_len(a) == b->off;
+}
+
+void vma_merge_range(struct mm *mm, uint64_t start, uint64_t end)
+{
+	size_t i = vma_index(mm, start ? start - 1 : 0);
+
+	while (i + 1 < mm->vma_count && mm->vmas[i]->start <= end) {
+		struct vma *a = mm->vmas[i], *b = mm->vmas[i + 1];
+
+		if (mergeable(a, b)) {
+			a->end = b->end;
+			array_remove(mm, i + 1);
+			vma_free(b);
+		} else {
+			i++;
+		}
+	}
+}
+
+void vma_insert(struct mm *mm, const struct vma *v, struct vma_spare *spare)
+{
+	struct vma *n = spare_take(spare);
+
+	*n = *v;
+	if (n->file)
+		file_get(n->file);
+	array_insert(mm, vma_index(mm, v->start), n);
+	account(mm, n, 1);
+	vma_merge_range(mm, v->start, v->end);
+}
+
+struct vma *mm_find(struct mm *mm, uint64_t addr)
+{
+	size_t i = vma_index(mm, addr);
+
+	return i < mm->vma_count && mm->vmas[i]->start <= addr ? mm->vmas[i] : NULL;
+}

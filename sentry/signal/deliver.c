@@ -1,0 +1,343 @@
+/*
+ * What a task does with its signals on its way back to the guest: stop, die, run handlers, restart the call in hand.
+ *
+ * A system call that was interrupted returned a restart code (abi/errno.h); here alone it becomes a result.  Which of
+ * "call it again" and EINTR it is depends on whether a handler runs and on that handler's SA_RESTART: signal(7).
+ */
+#include <string.h>
+
+#include "abi/errno.h"
+#include "abi/wait.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/tree.h"
+
+#define SYSCALL_INSN_SIZE 2 /* syscall and int 0x80 alike */
+#define NR_restart_syscall 219
+
+/* The registers, fetched when first needed and written back once. */
+struct reg_cache {
+	struct abi_regs regs;
+	bool loaded;
+};
+
+static int load_regs(struct task *t, struct reg_cache *rc)
+{
+	int r;
+
+	if (rc->loaded)
+		return 0;
+	r = pctx_get_regs(t->ctx, &rc->regs);
+	rc->loaded = r == 0;
+	return r;
+}
+
+static bool is_restart_code(long r)
+{
+	return r == -ERESTARTSYS || r == -ERESTARTNOINTR || r == -ERESTARTNOHAND || r == -ERESTART_RESTARTBLOCK;
+}
+
+static void call_again(struct task *t, struct abi_regs *regs, uint64_t nr)
+{
+	regs->rax = nr;
+	regs->rip -= SYSCALL_INSN_SIZE;
+	t->in_syscall = false;
+}
+
+/* The call in hand before a handler runs. */
+static void finish_call_for_handler(struct task *t, struct abi_regs *regs, const struct l_sigaction *act)
+{
+	if (!t->in_syscall)
+		return;
+	if (t->result == -ERESTARTNOINTR || (t->result == -ERESTARTSYS && (act->flags & L_SA_RESTART))) {
+		call_again(t, regs, t->syscall_nr);
+		return;
+	}
+	regs->rax = is_restart_code(t->result) ? (uint64_t)-EINTR : (uint64_t)t->result;
+	t->in_syscall = false;
+}
+
+/* The call in hand when no handler ran. */
+static int finish_call(struct task *t, struct reg_cache *rc)
+{
+	int r;
+
+	if (!t->in_syscall)
+		return 0;
+	if (!is_restart_code(t->result)) {
+		pctx_set_result(t->ctx, t->result);
+		t->in_syscall = false;
+		return 0;
+	}
+	r = load_regs(t, rc);
+	if (r < 0)
+		return r;
+	call_again(t, &rc->regs, t->result == -ERESTART_RESTARTBLOCK ? NR_restart_syscall : t->syscall_nr);
+	return 0;
+}
+
+/* ---- stopping ---- */
+
+static void stop_process(struct task *t, int sig)
+{
+	struct process *p = t->process;
+
+	mutex_lock(&tasks_lock);
+	mutex_lock(&p->sig_lock);
+	/* A SIGCONT that came since the signal was taken wins; so does death. */
+	if (!p->group_exiting && p->job == JOB_RUNNING && !(p->shared_pending.set & sig_bit(L_SIGCONT)) &&
+	    !(sig != L_SIGSTOP && pgrp_is_orphaned(p->pgid, NULL))) {
+		p->job = JOB_STOPPED;
+		p->stop_code = sig;
+		p->wait_stopped = true;
+		p->wait_continued = false;
+		signal_wake_threads(p);
+		process_report_job_change(p, L_W_STOPCODE(sig));
+	}
+	mutex_unlock(&p->sig_lock);
+	mutex_unlock(&tasks_lock);
+}
+
+static void wait_while_stopped(struct task *t)
+{
+	struct process *p = t->process;
+	struct wait_entry e;
+
+	t->state = 'T';
+	wait_entry_init_sleeper(&e, &t->sleeper);
+	waitqueue_add(&p->job_wq, &e);
+	for (;;) {
+		sleeper_arm(&t->sleeper);
+		if (p->job != JOB_STOPPED || task_killed(t))
+			break;
+		if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
+			break;
+	}
+	waitqueue_remove(&e);
+	t->state = 'R';
+}
+
+/* ---- masks ---- */
+
+/* Whether anything asks for signal_work; sig_lock held. */
+static bool work_pending(const struct task *t)
+{
+	const struct process *p = t->process;
+
+	return ((t->pending.set | p->shared_pending.set) & ~t->blocked) || p->job == JOB_STOPPED || task_killed(t);
+}
+
+static void recompute(struct task *t)
+{
+	if (work_pending(t))
+		sleeper_interrupt(&t->sleeper);
+	else
+		sleeper_clear_interrupt(&t->sleeper);
+}
+
+/* A process-wide signal that t now blocks may be some other thread's business; tasks_lock and sig_lock held. */
+static void retarget_shared(struct task *t, sigset newly_blocked)
+{
+	sigset moved = t->process->shared_pending.set & newly_blocked;
+	struct task *o;
+
+	if (!moved)
+		return;
+	list_for_each_entry(o, &t->process->threads, thread_node)
+		if (o != t && (moved & ~o->blocked))
+			signal_wake_task(o);
+}
+
+void signal_set_blocked(struct task *t, sigset mask)
+{
+	struct process *p = t->process;
+
+	mask &= ~SIG_UNBLOCKABLE;
+	if (mask == t->blocked)
+		return;
+	if (mask & ~t->blocked & p->shared_pending.set) {
+		mutex_lock(&tasks_lock);
+		mutex_lock(&p->sig_lock);
+		retarget_shared(t, mask & ~t->blocked);
+		t->blocked = mask;
+		recompute(t);
+		mutex_unlock(&p->sig_lock);
+		mutex_unlock(&tasks_lock);
+		return;
+	}
+	mutex_lock(&p->sig_lock);
+	t->blocked = mask;
+	recompute(t);
+	mutex_unlock(&p->sig_lock);
+}
+
+void signal_set_temporary_mask(struct task *t, sigset mask)
+{
+	t->saved_mask = t->blocked;
+	t->restore_mask = true;
+	signal_set_blocked(t, mask);
+}
+
+int signal_copy_mask(struct task *t, uint64_t gva, uint64_t size, sigset *out)
+{
+	if (size != L_SIGSET_SIZE)
+		return -EINVAL;
+	return copy_in(t->ctx, out, gva, sizeof(*out));
+}
+
+bool signal_pending(const struct task *t)
+{
+	return sleeper_interrupted(&t->sleeper);
+}
+
+sigset signal_pending_set(struct task *t)
+{
+	sigset s;
+
+	mutex_lock(&t->process->sig_lock);
+	s = t->pending.set | t->process->shared_pending.set;
+	mutex_unlock(&t->process->sig_lock);
+	return s;
+}
+
+static int take_locked(struct task *t, sigset mask, struct l_siginfo *info)
+{
+	int sig = sigpending_take(&t->pending, t->process, mask, info);
+
+	return sig ? sig : sigpending_take(&t->process->shared_pending, t->process, mask, info);
+}
+
+int signal_take(struct task *t, sigset mask, struct l_siginfo *info)
+{
+	int sig;
+
+	mutex_lock(&t->process->sig_lock);
+	sig = take_locked(t, mask & ~SIG_UNBLOCKABLE, info);
+	recompute(t);
+	mutex_unlock(&t->process->sig_lock);
+	return sig;
+}
+
+/* ---- delivery ---- */
+
+enum next { NEXT_NONE, NEXT_SIGNAL, NEXT_STOPPED, NEXT_LEAVE };
+
+static enum next next_signal(struct task *t, struct l_siginfo *info, struct l_sigaction *act)
+{
+	struct process *p = t->process;
+	enum next n = NEXT_NONE;
+	int sig;
+
+	mutex_lock(&p->sig_lock);
+	if (task_killed(t)) {
+		t->exit_code = p->group_exiting ? p->group_exit_status : 0;
+		n = NEXT_LEAVE;
+	} else if (p->job == JOB_STOPPED) {
+		n = NEXT_STOPPED;
+	} else {
+		sig = take_locked(t, ~t->blocked, info);
+		if (sig) {
+			struct l_sigaction *a = &t->sighand->action[sig - 1];
+
+			mutex_lock(&t->sighand->lock);
+			*act = *a;
+			if ((a->flags & L_SA_RESETHAND) && a->handler > L_SIG_IGN)
+				a->handler = L_SIG_DFL;
+			mutex_unlock(&t->sighand->lock);
+			n = NEXT_SIGNAL;
+		}
+	}
+	recompute(t);
+	mutex_unlock(&p->sig_lock);
+	return n;
+}
+
+/* Runs the handler's frame up; a stack that cannot take it is a SIGSEGV. */
+static int run_handler(struct task *t, struct reg_cache *rc, const struct l_sigaction *act,
+		       const struct l_siginfo *info)
+{
+	int sig = info->si_signo;
+	sigset block = t->blocked | act->mask;
+	int r = load_regs(t, rc);
+
+	if (r < 0)
+		return r;
+	finish_call_for_handler(t, &rc->regs, act);
+	r = signal_frame_push(t, act, info, &rc->regs);
+	if (r == -ESRCH)
+		return r;
+	if (r < 0) {
+		if (sig == L_SIGSEGV) { /* its own handler cannot be reached: no second try */
+			mutex_lock(&t->sighand->lock);
+			t->sighand->action[L_SIGSEGV - 1].handler = L_SIG_DFL;
+			mutex_unlock(&t->sighand->lock);
+		}
+		signal_force_kernel(t, L_SIGSEGV);
+		return 0;
+	}
+	t->restore_mask = false;
+	if (!(act->flags & L_SA_NODEFER))
+		block |= sig_bit(sig);
+	signal_set_blocked(t, block);
+	return 0;
+}
+
+static void default_action(struct task *t, int sig)
+{
+	switch (signal_default(sig)) {
+	case SIG_DEFAULT_IGNORE:
+	case SIG_DEFAULT_CONT:
+		return;
+	case SIG_DEFAULT_STOP:
+		stop_process(t, sig);
+		return;
+	case SIG_DEFAULT_CORE:
+		process_group_exit(t, sig | (process_rlimit(t->process, L_RLIMIT_CORE) ? L_WCOREFLAG : 0));
+		return;
+	case SIG_DEFAULT_TERM:
+	default:
+		process_group_exit(t, sig);
+		return;
+	}
+}
+
+bool signal_work(struct task *t)
+{
+	struct reg_cache rc = {.loaded = false};
+	struct l_sigaction act;
+	struct l_siginfo info;
+	int r;
+
+	for (;;) {
+		enum next n = next_signal(t, &info, &act);
+
+		if (n == NEXT_LEAVE)
+			return false;
+		if (n == NEXT_NONE)
+			break;
+		if (n == NEXT_STOPPED) {
+			wait_while_stopped(t);
+			continue;
+		}
+		if (act.handler == L_SIG_IGN)
+			continue;
+		if (act.handler == L_SIG_DFL) {
+			default_action(t, info.si_signo); /* if it was death, next_signal says leave */
+			continue;
+		}
+		r = run_handler(t, &rc, &act, &info);
+		if (r < 0)
+			goto out_dead;
+	}
+	if (t->restore_mask) {
+		t->restore_mask = false;
+		signal_set_blocked(t, t->saved_mask);
+	}
+	r = finish_call(t, &rc);
+	if (r == 0 && rc.loaded)
+		r = pctx_set_regs(t->ctx, &rc.regs);
+	if (r == 0)
+		return true;
+out_dead:
+	process_group_exit(t, L_SIGKILL);
+	return false;
+}

@@ -1,0 +1,164 @@
+/* Pending queues and the table of actions.  See signal.h; the caller holds the locks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "sentry/signal/signal.h"
+
+/* Exceptions come before everything else: the frame must tell of the instruction that raised them. */
+#define SYNCHRONOUS                                                                                                    \
+	(sig_bit(L_SIGSEGV) | sig_bit(L_SIGBUS) | sig_bit(L_SIGILL) | sig_bit(L_SIGTRAP) | sig_bit(L_SIGFPE) |         \
+	 sig_bit(L_SIGSYS))
+
+void sigpending_init(struct sigpending *q)
+{
+	list_init(&q->queue);
+	q->set = 0;
+}
+
+void sigpending_drop(struct sigpending *q, sigset mask)
+{
+	struct sigqueue *s, *tmp;
+
+	if (!(q->set & mask))
+		return;
+	list_for_each_entry_safe(s, tmp, &q->queue, node) {
+		if (sig_bit(s->info.si_signo) & mask) {
+			list_del_init(&s->node);
+			free(s);
+		}
+	}
+	q->set &= ~mask;
+}
+
+void sigpending_flush(struct sigpending *q)
+{
+	sigpending_drop(q, ~0ull);
+}
+
+int sigpending_add(struct sigpending *q, struct process *p, const struct l_siginfo *info, bool may_fail)
+{
+	int sig = info->si_signo;
+	struct sigqueue *s;
+
+	if (sig < L_SIGRTMIN && (q->set & sig_bit(sig)))
+		return 0;
+	s = p->pending_count < process_rlimit(p, L_RLIMIT_SIGPENDING) || sig < L_SIGRTMIN ? malloc(sizeof(*s)) : NULL;
+	if (!s) {
+		if (may_fail && sig >= L_SIGRTMIN)
+			return -EAGAIN;
+		q->set |= sig_bit(sig); /* delivered without its siginfo, as Linux does */
+		return 0;
+	}
+	s->info = *info;
+	list_add_tail(&s->node, &q->queue);
+	q->set |= sig_bit(sig);
+	p->pending_count++;
+	return 0;
+}
+
+static int next_signal(sigset pending)
+{
+	sigset sync = pending & SYNCHRONOUS;
+
+	return __builtin_ctzll(sync ? sync : pending) + 1;
+}
+
+int sigpending_take(struct sigpending *q, struct process *p, sigset mask, struct l_siginfo *info)
+{
+	struct sigqueue *s, *found = NULL;
+	bool more = false;
+	int sig;
+
+	if (!(q->set & mask))
+		return 0;
+	sig = next_signal(q->set & mask);
+	list_for_each_entry(s, &q->queue, node) {
+		if (s->info.si_signo != sig)
+			continue;
+		if (found) {
+			more = true;
+			break;
+		}
+		found = s;
+	}
+	if (!more)
+		q->set &= ~sig_bit(sig);
+	if (found) {
+		*info = found->info;
+		list_del_init(&found->node);
+		free(found);
+		if (p->pending_count)
+			p->pending_count--;
+	} else {
+		memset(info, 0, sizeof(*info));
+		info->si_signo = sig;
+	}
+	return sig;
+}
+
+/* ---- actions ---- */
+
+struct sighand *sighand_new(void)
+{
+	struct sighand *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	refcount_init(&s->refs, 1);
+	mutex_init(&s->lock);
+	return s;
+}
+
+struct sighand *sighand_copy(struct sighand *old)
+{
+	struct sighand *s = sighand_new();
+
+	if (!s)
+		return NULL;
+	mutex_lock(&old->lock);
+	memcpy(s->action, old->action, sizeof(s->action));
+	mutex_unlock(&old->lock);
+	return s;
+}
+
+struct sighand *sighand_get(struct sighand *s)
+{
+	refcount_inc(&s->refs);
+	return s;
+}
+
+void sighand_put(struct sighand *s)
+{
+	if (!s || !refcount_dec(&s->refs))
+		return;
+	mutex_destroy(&s->lock);
+	free(s);
+}
+
+void sighand_reset(struct sighand *s, bool exec)
+{
+	mutex_lock(&s->lock);
+	for (int i = 0; i < L_NSIG; i++) {
+		struct l_sigaction *a = &s->action[i];
+
+		if (a->handler != L_SIG_IGN)
+			a->handler = L_SIG_DFL;
+		if (exec || a->handler != L_SIG_IGN) {
+			a->flags = 0;
+			a->mask = 0;
+			a->restorer = 0;
+		}
+	}
+	mutex_unlock(&s->lock);
+}
+
+struct l_sigaction sighand_action(struct sighand *s, int sig)
+{
+	struct l_sigaction a;
+
+	mutex_lock(&s->lock);
+	a = s->action[sig - 1];
+	mutex_unlock(&s->lock);
+	return a;
+}

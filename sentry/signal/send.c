@@ -1,0 +1,308 @@
+/* Sending: who gets a signal and what happens at once.  See kill(2), signal(7). */
+#include <string.h>
+
+#include "abi/capability.h"
+#include "abi/errno.h"
+#include "abi/wait.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/tree.h"
+
+enum sig_default signal_default(int sig)
+{
+	switch (sig) {
+	case L_SIGQUIT:
+	case L_SIGILL:
+	case L_SIGTRAP:
+	case L_SIGABRT:
+	case L_SIGBUS:
+	case L_SIGFPE:
+	case L_SIGSEGV:
+	case L_SIGXCPU:
+	case L_SIGXFSZ:
+	case L_SIGSYS:
+		return SIG_DEFAULT_CORE;
+	case L_SIGCHLD:
+	case L_SIGURG:
+	case L_SIGWINCH:
+		return SIG_DEFAULT_IGNORE;
+	case L_SIGCONT:
+		return SIG_DEFAULT_CONT;
+	case L_SIGSTOP:
+	case L_SIGTSTP:
+	case L_SIGTTIN:
+	case L_SIGTTOU:
+		return SIG_DEFAULT_STOP;
+	default:
+		return SIG_DEFAULT_TERM;
+	}
+}
+
+/* ---- siginfo ---- */
+
+void signal_fill_user(struct l_siginfo *info, int sig, int code, const struct task *from)
+{
+	memset(info, 0, sizeof(*info));
+	info->si_signo = sig;
+	info->si_code = code;
+	info->kill.pid = from->process->pid;
+	info->kill.uid = from->cred->uid;
+}
+
+void signal_fill_kernel(struct l_siginfo *info, int sig)
+{
+	memset(info, 0, sizeof(*info));
+	info->si_signo = sig;
+	info->si_code = L_SI_KERNEL;
+}
+
+void signal_fill_child(struct l_siginfo *info, const struct process *p, int sig, int status)
+{
+	memset(info, 0, sizeof(*info));
+	info->si_signo = sig;
+	info->chld.pid = p->pid;
+	info->chld.uid = p->exit_uid;
+	info->chld.utime = p->self.utime_ns / 10000000;
+	info->chld.stime = p->self.stime_ns / 10000000;
+	if (status == L_W_CONTINUED) {
+		info->si_code = L_CLD_CONTINUED;
+		info->chld.status = L_SIGCONT;
+	} else if (l_wifstopped(status)) {
+		info->si_code = L_CLD_STOPPED;
+		info->chld.status = l_wexitstatus(status);
+	} else if (l_wifexited(status)) {
+		info->si_code = L_CLD_EXITED;
+		info->chld.status = l_wexitstatus(status);
+	} else {
+		info->si_code = status & L_WCOREFLAG ? L_CLD_DUMPED : L_CLD_KILLED;
+		info->chld.status = l_wtermsig(status);
+	}
+}
+
+/* ---- waking ---- */
+
+void signal_wake_task(struct task *t)
+{
+	sleeper_interrupt(&t->sleeper);
+	if (t->ctx && t->ctx_running)
+		pctx_interrupt(t->ctx);
+}
+
+void signal_wake_threads(struct process *p)
+{
+	struct task *t;
+
+	list_for_each_entry(t, &p->threads, thread_node)
+		signal_wake_task(t);
+	waitqueue_wake(&p->job_wq, 0);
+}
+
+/* ---- sending ---- */
+
+static struct sighand *process_sighand(struct process *p)
+{
+	return list_empty(&p->threads) ? NULL : list_first_entry(&p->threads, struct task, thread_node)->sighand;
+}
+
+static bool ignores(struct sighand *sh, int sig)
+{
+	struct l_sigaction a = sighand_action(sh, sig);
+
+	if (a.handler == L_SIG_IGN)
+		return true;
+	return a.handler == L_SIG_DFL && signal_default(sig) == SIG_DEFAULT_IGNORE;
+}
+
+/* Job-control signals cancel each other in the queues, and SIGCONT resumes at once.  tasks_lock and sig_lock held. */
+static void prepare_job_control(struct process *p, int sig)
+{
+	sigset cancel = sig == L_SIGCONT ? SIG_STOPS : signal_default(sig) == SIG_DEFAULT_STOP ? sig_bit(L_SIGCONT) : 0;
+	struct task *t;
+
+	if (!cancel)
+		return;
+	sigpending_drop(&p->shared_pending, cancel);
+	list_for_each_entry(t, &p->threads, thread_node)
+		sigpending_drop(&t->pending, cancel);
+	if (sig == L_SIGCONT && p->job == JOB_STOPPED) {
+		p->job = JOB_RUNNING;
+		p->wait_stopped = false;
+		p->wait_continued = true;
+		signal_wake_threads(p);
+		process_report_job_change(p, L_W_CONTINUED);
+	}
+}
+
+/* SIGKILL asks nobody. */
+static void kill_now(struct process *p)
+{
+	if (!p->group_exiting) {
+		p->group_exit_status = L_SIGKILL;
+		p->group_exiting = true;
+		p->job = JOB_RUNNING;
+	}
+	signal_wake_threads(p);
+}
+
+/* A thread that does not block sig: the leader if it can, else the first that sleeps or runs. */
+static struct task *choose_thread(struct process *p, int sig)
+{
+	struct task *t, *any = NULL;
+
+	list_for_each_entry(t, &p->threads, thread_node) {
+		if (t->blocked & sig_bit(sig))
+			continue;
+		if (t->tid == p->pid)
+			return t;
+		if (!any)
+			any = t;
+	}
+	return any;
+}
+
+/* target NULL: to the process.  tasks_lock and p->sig_lock held. */
+static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info)
+{
+	int sig = info->si_signo, r;
+	struct sighand *sh = target ? target->sighand : process_sighand(p);
+	struct task *t;
+	sigset blocked;
+
+	if (!sh || p->group_exiting || p->pid == 1)
+		return 0; /* it is as good as gone; or init, which heeds nothing from inside */
+	if (sig == L_SIGKILL) {
+		kill_now(p);
+		return 0;
+	}
+	prepare_job_control(p, sig);
+	t = target ? target : list_first_entry(&p->threads, struct task, thread_node);
+	blocked = t->blocked | (t->restore_mask ? t->saved_mask : 0);
+	if (!(blocked & sig_bit(sig)) && ignores(sh, sig))
+		return 0;
+	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, info,
+			   info->si_code < 0 && info->si_code != L_SI_TKILL);
+	if (r < 0)
+		return r;
+	if (target)
+		t = target->blocked & sig_bit(sig) ? NULL : target;
+	else
+		t = choose_thread(p, sig);
+	if (t)
+		signal_wake_task(t);
+	return 0;
+}
+
+int signal_send_process_locked(struct process *p, const struct l_siginfo *info)
+{
+	int r;
+
+	mutex_lock(&p->sig_lock);
+	r = send_locked(p, NULL, info);
+	mutex_unlock(&p->sig_lock);
+	return r;
+}
+
+int signal_send_process(struct process *p, const struct l_siginfo *info)
+{
+	int r;
+
+	mutex_lock(&tasks_lock);
+	r = signal_send_process_locked(p, info);
+	mutex_unlock(&tasks_lock);
+	return r;
+}
+
+int signal_send_task(struct task *t, const struct l_siginfo *info)
+{
+	int r = 0;
+
+	mutex_lock(&tasks_lock);
+	mutex_lock(&t->process->sig_lock);
+	if (!t->dead)
+		r = send_locked(t->process, t, info);
+	mutex_unlock(&t->process->sig_lock);
+	mutex_unlock(&tasks_lock);
+	return r;
+}
+
+struct pgrp_send {
+	int pgid, sent;
+	const struct l_siginfo *info;
+};
+
+static int send_to_member(struct process *p, void *arg)
+{
+	struct pgrp_send *s = arg;
+
+	if (p->pgid == s->pgid && !p->zombie) {
+		s->sent++;
+		if (signal_send_process_locked(p, s->info) < 0)
+			log_debug("signal %d to process %d lost: too many pending", s->info->si_signo, p->pid);
+	}
+	return 0;
+}
+
+int signal_send_pgrp(int pgid, const struct l_siginfo *info)
+{
+	struct pgrp_send s = {pgid, 0, info};
+
+	process_for_each(send_to_member, &s);
+	return s.sent ? 0 : -ESRCH;
+}
+
+void signal_force(struct task *t, const struct l_siginfo *info)
+{
+	struct process *p = t->process;
+	struct l_sigaction *a = &t->sighand->action[info->si_signo - 1];
+	bool was_blocked;
+	int r;
+
+	mutex_lock(&tasks_lock);
+	mutex_lock(&p->sig_lock);
+	was_blocked = (t->blocked & sig_bit(info->si_signo)) != 0;
+	mutex_lock(&t->sighand->lock);
+	if (was_blocked || a->handler == L_SIG_IGN)
+		a->handler = L_SIG_DFL;
+	mutex_unlock(&t->sighand->lock);
+	t->blocked &= ~sig_bit(info->si_signo);
+	sigpending_drop(&t->pending, sig_bit(info->si_signo)); /* the exception's own siginfo is the one that counts */
+	r = sigpending_add(&t->pending, p, info, false);
+	ASSERT(r == 0);
+	sleeper_interrupt(&t->sleeper);
+	mutex_unlock(&p->sig_lock);
+	mutex_unlock(&tasks_lock);
+}
+
+void signal_force_kernel(struct task *t, int sig)
+{
+	struct l_siginfo info;
+
+	signal_fill_kernel(&info, sig);
+	signal_force(t, &info);
+}
+
+bool signal_process_ignores_children(struct process *parent)
+{
+	struct sighand *sh = process_sighand(parent);
+	struct l_sigaction a;
+
+	if (!sh)
+		return false;
+	a = sighand_action(sh, L_SIGCHLD);
+	return a.handler == L_SIG_IGN || (a.flags & L_SA_NOCLDWAIT);
+}
+
+bool signal_permitted(const struct task *t, struct process *p, int sig)
+{
+	const struct cred *c = t->cred, *target;
+	struct task *leader;
+
+	if (p == t->process || cred_capable(c, L_CAP_KILL))
+		return true;
+	if (sig == L_SIGCONT && p->session == t->process->session)
+		return true;
+	leader = process_any_task(p);
+	if (!leader)
+		return true;
+	target = leader->cred;
+	return c->euid == target->suid || c->euid == target->uid || c->uid == target->suid || c->uid == target->uid;
+}

@@ -1,0 +1,91 @@
+/*
+ * Signals: sending, queueing, delivering and returning.  Rules: signal(7), sigaction(2), and what POSIX leaves open as Linux
+ * does it.
+ *
+ *   send.c     who gets a signal, and what sending does at once (SIGKILL, SIGCONT, stop signals)
+ *   pending.c  queues and the table of actions
+ *   deliver.c  what a task does with its signals before it goes back to the guest; system-call restart
+ *   frame.c    the handler's frame and rt_sigreturn
+ *
+ * process->sig_lock guards queues, masks and job state; sighand->lock, inside it, the actions.
+ */
+#ifndef BAILEY_SENTRY_SIGNAL_SIGNAL_H
+#define BAILEY_SENTRY_SIGNAL_SIGNAL_H
+
+#include "abi/signal.h"
+#include "sentry/task/task.h"
+
+static inline sigset sig_bit(int sig)
+{
+	return 1ull << (sig - 1);
+}
+static inline bool sig_valid(int sig)
+{
+	return sig >= 1 && sig <= L_NSIG;
+}
+#define SIG_UNBLOCKABLE (sig_bit(L_SIGKILL) | sig_bit(L_SIGSTOP))
+#define SIG_STOPS (sig_bit(L_SIGSTOP) | sig_bit(L_SIGTSTP) | sig_bit(L_SIGTTIN) | sig_bit(L_SIGTTOU))
+
+enum sig_default { SIG_DEFAULT_TERM, SIG_DEFAULT_CORE, SIG_DEFAULT_IGNORE, SIG_DEFAULT_STOP, SIG_DEFAULT_CONT };
+enum sig_default signal_default(int sig);
+
+/* ---- pending.c ---- */
+void sigpending_init(struct sigpending *q);
+void sigpending_flush(struct sigpending *q);
+/* Drops the signals of mask. */
+void sigpending_drop(struct sigpending *q, sigset mask);
+/* Adds a copy of *info.  A standard signal that is pending already is dropped (0).  may_fail: -EAGAIN rather than losing a
+ * real-time signal's siginfo when p is at its limit. */
+int sigpending_add(struct sigpending *q, struct process *p, const struct l_siginfo *info, bool may_fail) MUST_CHECK;
+/* Takes the next signal of mask off q: its number, or 0. */
+int sigpending_take(struct sigpending *q, struct process *p, sigset mask, struct l_siginfo *info) MUST_CHECK;
+
+struct sighand *sighand_new(void);
+struct sighand *sighand_copy(struct sighand *old);
+struct sighand *sighand_get(struct sighand *s);
+void sighand_put(struct sighand *s);
+/* All handlers to the default (exec; CLONE_CLEAR_SIGHAND); ignored signals stay so. */
+void sighand_reset(struct sighand *s, bool exec);
+struct l_sigaction sighand_action(struct sighand *s, int sig);
+
+/* ---- send.c ---- */
+/* tasks_lock held.  -EAGAIN as sigqueue(3). */
+int signal_send_process_locked(struct process *p, const struct l_siginfo *info) REQUIRES(tasks_lock);
+/* An exception of t's own: delivered even if blocked or ignored (then with the default action). */
+void signal_force(struct task *t, const struct l_siginfo *info);
+void signal_force_kernel(struct task *t, int sig); /* SI_KERNEL, as a failed frame gives */
+/* Makes every thread of p look at its state soon.  tasks_lock and p->sig_lock held. */
+void signal_wake_threads(struct process *p);
+/* Makes t look soon; p->sig_lock held. */
+void signal_wake_task(struct task *t);
+bool signal_process_ignores_children(struct process *parent) REQUIRES(tasks_lock);
+
+void signal_fill_user(struct l_siginfo *info, int sig, int code, const struct task *from);
+void signal_fill_kernel(struct l_siginfo *info, int sig);
+/* SIGCHLD and its like about p's wait status. */
+void signal_fill_child(struct l_siginfo *info, const struct process *p, int sig, int status);
+/* May a signal go from t to p: kill(2), EPERM. */
+bool signal_permitted(const struct task *t, struct process *p, int sig) REQUIRES(tasks_lock);
+
+/* ---- deliver.c ---- */
+/* Acts on what is pending, stops, finishes or restarts the call in hand.  False: t is to leave (t->exit_code is set). */
+bool signal_work(struct task *t) MUST_CHECK;
+void signal_set_blocked(struct task *t, sigset mask);
+/* For sigsuspend, ppoll and kin: mask is in force until the call's end (and its handlers' frames restore the old one). */
+void signal_set_temporary_mask(struct task *t, sigset mask);
+/* Reads a guest's mask argument; -EINVAL for a wrong size, -EFAULT. */
+int signal_copy_mask(struct task *t, uint64_t gva, uint64_t size, sigset *out) MUST_CHECK;
+/* Takes a pending signal of mask (own, then the process's): its number, or 0. */
+int signal_take(struct task *t, sigset mask, struct l_siginfo *info) MUST_CHECK;
+sigset signal_pending_set(struct task *t);
+
+/* ---- frame.c ---- */
+/* Builds the handler's frame and points *regs at it.  -EFAULT: the stack cannot take it. */
+int signal_frame_push(struct task *t, const struct l_sigaction *act, const struct l_siginfo *info,
+		      struct abi_regs *regs) MUST_CHECK;
+/* rt_sigreturn(2): loads registers, mask and alternate stack from the frame at regs->rsp - 8. */
+int signal_frame_pop(struct task *t, struct abi_regs *regs) MUST_CHECK;
+/* Whether sp lies on t's alternate stack. */
+bool signal_on_altstack(const struct task *t, uint64_t sp);
+
+#endif

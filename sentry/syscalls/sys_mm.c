@@ -1,0 +1,108 @@
+/* Memory calls: decoding, and the checks that Linux makes before it looks at the address space.  The work is in sentry/mm. */
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "abi/types.h"
+#include "base/checked.h"
+#include "sentry/mm/mm.h"
+#include "sentry/syscalls/syscalls.h"
+#include "sentry/task/task.h"
+
+#define MAP_KNOWN                                                                                                      \
+	(L_MAP_SHARED | L_MAP_PRIVATE | L_MAP_FIXED | L_MAP_ANONYMOUS | L_MAP_32BIT | L_MAP_GROWSDOWN |                \
+	 L_MAP_DENYWRITE | L_MAP_EXECUTABLE | L_MAP_LOCKED | L_MAP_NORESERVE | L_MAP_POPULATE | L_MAP_NONBLOCK |       \
+	 L_MAP_STACK | L_MAP_HUGETLB | L_MAP_FIXED_NOREPLACE)
+
+long sys_mmap(struct task *t, const struct sys_args *args)
+{
+	uint64_t addr = args->a[0], len = args->a[1], off = args->a[5], end;
+	int prot = (int)args->a[2], flags = (int)args->a[3], fd = (int)args->a[4];
+	struct file *file = NULL;
+	long r;
+
+	if (off & ~PAGE_MASK)
+		return -EINVAL;
+	if (len == 0)
+		return -EINVAL;
+	switch (flags & L_MAP_TYPE) {
+	case L_MAP_PRIVATE:
+	case L_MAP_SHARED:
+		break;
+	case L_MAP_SHARED_VALIDATE:
+		if (flags & ~(MAP_KNOWN | L_MAP_TYPE))
+			return -EOPNOTSUPP;
+		flags = (flags & ~L_MAP_TYPE) | L_MAP_SHARED;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (flags & L_MAP_HUGETLB)
+		return -ENOMEM; /* no huge pages are reserved here */
+	if (flags & L_MAP_FIXED_NOREPLACE)
+		flags &= ~L_MAP_FIXED;
+	if (!(flags & L_MAP_ANONYMOUS)) {
+		if (!checked_add(off, len, &end) || end > INT64_MAX)
+			return -EOVERFLOW;
+		file = fd_lookup(t->files, fd);
+		if (!file)
+			return -EBADF;
+	}
+	r = mm_map(t, t->mm, addr, len, prot, flags, file, file ? off : 0, VMA_PLAIN);
+	if (file)
+		file_put(file);
+	return r;
+}
+
+long sys_munmap(struct task *t, const struct sys_args *args)
+{
+	return mm_unmap(t, t->mm, args->a[0], args->a[1]);
+}
+
+long sys_mprotect(struct task *t, const struct sys_args *args)
+{
+	return mm_protect(t, t->mm, args->a[0], args->a[1], (int)args->a[2]);
+}
+
+long sys_mremap(struct task *t, const struct sys_args *args)
+{
+	return mm_remap(t, t->mm, args->a[0], args->a[1], args->a[2], (int)args->a[3], args->a[4]);
+}
+
+long sys_brk(struct task *t, const struct sys_args *args)
+{
+	return (long)mm_brk(t, t->mm, args->a[0]);
+}
+
+long sys_madvise(struct task *t, const struct sys_args *args)
+{
+	return mm_advise(t, t->mm, args->a[0], args->a[1], (int)args->a[2]);
+}
+
+long sys_msync(struct task *t, const struct sys_args *args)
+{
+	return mm_sync(t, t->mm, args->a[0], args->a[1], (int)args->a[2]);
+}
+
+long sys_mlock(struct task *t, const struct sys_args *args)
+{
+	return mm_lock(t, t->mm, args->a[0], args->a[1], 0, true);
+}
+
+long sys_mlock2(struct task *t, const struct sys_args *args)
+{
+	return mm_lock(t, t->mm, args->a[0], args->a[1], (int)args->a[2], true);
+}
+
+long sys_munlock(struct task *t, const struct sys_args *args)
+{
+	return mm_lock(t, t->mm, args->a[0], args->a[1], 0, false);
+}
+
+long sys_mlockall(struct task *t, const struct sys_args *args)
+{
+	return mm_lock_all(t, t->mm, (int)args->a[0]);
+}
+
+long sys_munlockall(struct task *t, const struct sys_args *args)
+{
+	return mm_unlock_all(t, t->mm);
+}

@@ -1,0 +1,291 @@
+/* Making and ending processes, waiting for them, and who they are: clone, exit, wait, getpid, setpgid and kin. */
+#include <string.h>
+
+#include "abi/errno.h"
+#include "abi/resource.h"
+#include "abi/sched.h"
+#include "abi/signal.h"
+#include "abi/wait.h"
+#include "base/checked.h"
+#include "sentry/signal/signal.h"
+#include "sentry/syscalls/syscalls.h"
+#include "sentry/task/task.h"
+#include "sentry/task/tree.h"
+#include "sentry/time/clock.h"
+
+/* ---- clone ---- */
+
+long sys_clone(struct task *t, const struct sys_args *args)
+{
+	uint64_t flags = args->a[0] & 0xffffffffull;
+	struct clone_request req = {
+		.flags = flags & ~L_CSIGNAL,
+		.exit_signal = (int)(flags & L_CSIGNAL),
+		.stack = args->a[1],
+		.parent_tid = args->a[2],
+		.child_tid = args->a[3],
+		.tls = args->a[4],
+	};
+
+	if (req.exit_signal > L_NSIG)
+		return -EINVAL;
+	return task_clone(t, &req);
+}
+
+long sys_fork(struct task *t, const struct sys_args *args)
+{
+	struct clone_request req = {.exit_signal = L_SIGCHLD};
+
+	return task_clone(t, &req);
+}
+
+long sys_vfork(struct task *t, const struct sys_args *args)
+{
+	struct clone_request req = {.flags = L_CLONE_VFORK | L_CLONE_VM, .exit_signal = L_SIGCHLD};
+
+	return task_clone(t, &req);
+}
+
+/* Copies a struct whose size the caller gives, as Linux's copy_struct_from_user: unknown bytes must be 0. */
+static int copy_in_sized(struct task *t, void *dst, size_t known, uint64_t gva, uint64_t size)
+{
+	uint8_t byte;
+	int r;
+
+	memset(dst, 0, known);
+	r = copy_in(t->ctx, dst, gva, min_of(size, known));
+	for (uint64_t i = known; r == 0 && i < size; i++) {
+		r = copy_in(t->ctx, &byte, gva + i, 1);
+		if (r == 0 && byte)
+			r = -E2BIG;
+	}
+	return r;
+}
+
+long sys_clone3(struct task *t, const struct sys_args *args)
+{
+	struct clone_request req;
+	struct l_clone_args ca;
+	uint64_t size = args->a[1];
+	int r;
+
+	if (size < L_CLONE_ARGS_SIZE_VER0)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	r = copy_in_sized(t, &ca, sizeof(ca), args->a[0], size);
+	if (r < 0)
+		return r;
+	if ((ca.flags & (L_CLONE_DETACHED | L_CSIGNAL)) || ca.exit_signal > L_NSIG)
+		return -EINVAL;
+	if ((ca.flags & (L_CLONE_THREAD | L_CLONE_PARENT)) && ca.exit_signal)
+		return -EINVAL;
+	if ((ca.flags & L_CLONE_SIGHAND) && (ca.flags & L_CLONE_CLEAR_SIGHAND))
+		return -EINVAL;
+	if ((ca.stack == 0) != (ca.stack_size == 0))
+		return -EINVAL;
+	if ((ca.set_tid == 0) != (ca.set_tid_size == 0) || ca.set_tid_size > 32)
+		return -EINVAL;
+	if (ca.set_tid_size)
+		return -EPERM; /* needs CAP_CHECKPOINT_RESTORE's machinery, which is not here */
+	if (ca.flags & L_CLONE_INTO_CGROUP)
+		return -EBADF;
+	req = (struct clone_request){
+		.flags = ca.flags,
+		.exit_signal = (int)ca.exit_signal,
+		.stack = ca.stack + ca.stack_size,
+		.parent_tid = ca.parent_tid,
+		.child_tid = ca.child_tid,
+		.tls = ca.tls,
+	};
+	return task_clone(t, &req);
+}
+
+long sys_set_tid_address(struct task *t, const struct sys_args *args)
+{
+	t->clear_child_tid = args->a[0];
+	return t->tid;
+}
+
+/* ---- exit ---- */
+
+long sys_exit(struct task *t, const struct sys_args *args)
+{
+	t->exit_code = L_W_EXITCODE((int)args->a[0], 0);
+	t->leaving = true;
+	return 0;
+}
+
+long sys_exit_group(struct task *t, const struct sys_args *args)
+{
+	process_group_exit(t, L_W_EXITCODE((int)args->a[0], 0));
+	return 0;
+}
+
+/* ---- wait ---- */
+
+static void rusage_from_sum(const struct rusage_sum *sum, struct l_rusage *ru)
+{
+	*ru = (struct l_rusage){
+		.ru_utime = ns_to_timeval(sum->utime_ns),
+		.ru_stime = ns_to_timeval(sum->stime_ns),
+		.ru_maxrss = (int64_t)sum->maxrss_kb,
+		.ru_minflt = (int64_t)sum->minflt,
+		.ru_majflt = (int64_t)sum->majflt,
+		.ru_nvcsw = (int64_t)sum->nvcsw,
+		.ru_nivcsw = (int64_t)sum->nivcsw,
+	};
+}
+
+static int put_rusage(struct task *t, uint64_t gva, const struct rusage_sum *sum)
+{
+	struct l_rusage ru;
+
+	if (!gva)
+		return 0;
+	rusage_from_sum(sum, &ru);
+	return copy_out(t->ctx, gva, &ru, sizeof(ru));
+}
+
+long sys_wait4(struct task *t, const struct sys_args *args)
+{
+	int pid = (int)args->a[0], options = (int)args->a[2], r;
+	struct wait_request req = {.options = options | L_WEXITED};
+	struct wait_result res;
+
+	if (options & ~(L_WNOHANG | L_WUNTRACED | L_WCONTINUED | L___WNOTHREAD | L___WALL | (int)L___WCLONE))
+		return -EINVAL;
+	if (pid == INT32_MIN)
+		return -ESRCH;
+	if (pid > 0) {
+		req.type = L_P_PID;
+		req.id = pid;
+	} else if (pid == -1) {
+		req.type = L_P_ALL;
+	} else {
+		req.type = L_P_PGID;
+		req.id = pid == 0 ? process_pgid(t->process) : -pid;
+	}
+	r = task_wait(t, &req, &res);
+	if (r < 0)
+		return r;
+	if (res.pid == 0)
+		return 0;
+	if (args->a[1]) {
+		int32_t status = res.status;
+
+		r = copy_out(t->ctx, args->a[1], &status, sizeof(status));
+		if (r < 0)
+			return r;
+	}
+	r = put_rusage(t, args->a[3], &res.usage);
+	return r < 0 ? r : res.pid;
+}
+
+long sys_waitid(struct task *t, const struct sys_args *args)
+{
+	int type = (int)args->a[0], options = (int)args->a[3], r;
+	struct wait_request req = {type, (int)args->a[1], options};
+	struct wait_result res;
+	struct l_siginfo info;
+
+	if (options & ~(L_WNOHANG | L_WNOWAIT | L_WEXITED | L_WSTOPPED | L_WCONTINUED | L___WNOTHREAD | L___WALL |
+			(int)L___WCLONE))
+		return -EINVAL;
+	if (!(options & (L_WEXITED | L_WSTOPPED | L_WCONTINUED)))
+		return -EINVAL;
+	if (type != L_P_ALL && type != L_P_PID && type != L_P_PGID)
+		return -EINVAL; /* P_PIDFD: not yet */
+	if (type == L_P_PID && req.id <= 0)
+		return -EINVAL;
+	if (type == L_P_PGID && req.id < 0)
+		return -EINVAL;
+	if (type == L_P_PGID && req.id == 0)
+		req.id = process_pgid(t->process);
+	r = task_wait(t, &req, &res);
+	if (r < 0)
+		return r;
+	if (res.pid) {
+		r = put_rusage(t, args->a[4], &res.usage);
+		if (r < 0)
+			return r;
+	}
+	if (!args->a[2])
+		return 0;
+	memset(&info, 0, sizeof(info));
+	if (res.pid) {
+		info.si_signo = L_SIGCHLD;
+		info.si_code = res.code;
+		info.chld.pid = res.pid;
+		info.chld.uid = res.uid;
+		if (res.code == L_CLD_EXITED || res.code == L_CLD_STOPPED)
+			info.chld.status = l_wexitstatus(res.status);
+		else
+			info.chld.status = res.code == L_CLD_CONTINUED ? L_SIGCONT : l_wtermsig(res.status);
+	}
+	return copy_out(t->ctx, args->a[2], &info, sizeof(info));
+}
+
+/* ---- identity ---- */
+
+long sys_getpid(struct task *t, const struct sys_args *args)
+{
+	return t->process->pid;
+}
+
+long sys_gettid(struct task *t, const struct sys_args *args)
+{
+	return t->tid;
+}
+
+long sys_getppid(struct task *t, const struct sys_args *args)
+{
+	return process_ppid(t->process);
+}
+
+long sys_getpgrp(struct task *t, const struct sys_args *args)
+{
+	return process_pgid(t->process);
+}
+
+/* pid 0 is the caller. */
+static struct process *process_arg(struct task *t, int pid)
+{
+	return pid == 0 ? process_get(t->process) : process_find(pid);
+}
+
+long sys_getpgid(struct task *t, const struct sys_args *args)
+{
+	struct process *p = process_arg(t, (int)args->a[0]);
+	long r;
+
+	if (!p)
+		return -ESRCH;
+	r = process_pgid(p);
+	process_put(p);
+	return r;
+}
+
+long sys_getsid(struct task *t, const struct sys_args *args)
+{
+	struct process *p = process_arg(t, (int)args->a[0]);
+	long r;
+
+	if (!p)
+		return -ESRCH;
+	mutex_lock(&tasks_lock);
+	r = p->session->sid;
+	mutex_unlock(&tasks_lock);
+	process_put(p);
+	return r;
+}
+
+long sys_setpgid(struct task *t, const struct sys_args *args)
+{
+	return process_setpgid(t, (int)args->a[0], (int)args->a[1]);
+}
+
+long sys_setsid(struct task *t, const struct sys_args *args)
+{
+	return process_setsid(t);
+}

@@ -1,0 +1,548 @@
+/*
+ * execve(2).  Everything that can be refused is tried first: the file is found, its interpreters are followed, a new address
+ * space is built beside the old one.  Then comes the point of no return: the other threads end and the task moves over.
+ */
+#include <cpuid.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "abi/auxvec.h"
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "base/checked.h"
+#include "host/random.h"
+#include "loader/loader.h"
+#include "sentry/entry/entry.h"
+#include "sentry/mm/mm.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/internal.h"
+#include "sentry/time/timers.h"
+
+#define MAX_INTERPRETERS 5 /* scripts that name scripts: execve(2) gives ELOOP beyond */
+#define ET_DYN_BASE (GUEST_CEILING / 3 * 2 & PAGE_MASK)
+#define STACK_RANDOM_PAGES (1u << 22)
+#define MMAP_RANDOM_PAGES (1u << 28)
+#define BRK_RANDOM_PAGES (1u << 18)
+#define MIN_GAP (128ull << 20)
+#define STACK_MAX_MAPPED (256ull << 20) /* of an unlimited RLIMIT_STACK; DIVERGES: stacks are mapped whole */
+#define STACK_GUARD (256 * PAGE_SIZE)
+#define ADDR_NO_RANDOMIZE 0x0040000
+
+/* All that exec has gathered before the point of no return. */
+struct image {
+	struct file *file, *interp_file;
+	struct elf_plan *program, *interp;
+	char *name; /* what AT_EXECFN and comm are made from */
+	struct mm *mm;
+	struct stack_image stack;
+	const struct cred *cred;
+	uint64_t entry;
+	bool secure;
+	bool randomize;
+};
+
+static uint64_t random_pages(const struct image *img, uint64_t count)
+{
+	uint64_t r = 0;
+
+	if (!img->randomize)
+		return 0;
+	host_random(&r, sizeof(r));
+	return (r % count) * PAGE_SIZE;
+}
+
+static void image_free(struct image *img)
+{
+	if (img->file)
+		file_put(img->file);
+	if (img->interp_file)
+		file_put(img->interp_file);
+	elf_plan_free(img->program);
+	elf_plan_free(img->interp);
+	free(img->program);
+	free(img->interp);
+	free(img->name);
+	mm_put(img->mm);
+	stack_image_free(&img->stack);
+	cred_put(img->cred);
+}
+
+/* ---- finding the program ---- */
+
+/* The name by which the program was called: execveat(2) with a descriptor goes by /dev/fd. */
+static char *exec_name(const struct exec_request *req)
+{
+	char *name;
+
+	if (req->path[0] == '/' || req->dirfd == L_AT_FDCWD)
+		return strdup(req->path);
+	if (asprintf(&name, req->path[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d%s", req->dirfd, req->path) < 0)
+		return NULL;
+	return name;
+}
+
+/* Follows scripts to the program proper. */
+static int find_program(struct task *t, const struct exec_request *req, struct image *img)
+{
+	struct lookup l = task_lookup(t);
+	struct script_plan *script;
+	char *script_name = NULL;
+	uint64_t budget = req->budget;
+	int r;
+
+	r = vfs_open_exec(&l, req->dirfd, req->path, req->at_flags, &img->file);
+	if (r < 0)
+		return r;
+	img->name = exec_name(req);
+	script_name = img->name ? strdup(img->name) : NULL;
+	script = malloc(sizeof(*script));
+	if (!script_name || !script) {
+		r = -ENOMEM;
+		goto out;
+	}
+	for (int depth = 0;; depth++) {
+		char head[SCRIPT_HEAD_SIZE];
+		ssize_t n = vfs_read_kernel(img->file, head, sizeof(head), 0);
+
+		if (n < 0) {
+			r = (int)n;
+			goto out;
+		}
+		r = 0;
+		if (n < 2 || head[0] != '#' || head[1] != '!')
+			goto out;
+		if (depth == MAX_INTERPRETERS) {
+			r = -ELOOP;
+			goto out;
+		}
+		r = script_plan(head, (size_t)n, script);
+		if (r == 0)
+			r = script_apply(script, script_name, req->argv, &budget);
+		if (r < 0)
+			goto out;
+		file_put(img->file);
+		img->file = NULL;
+		r = vfs_open_exec(&l, L_AT_FDCWD, script->interp, LOOKUP_FOLLOW, &img->file);
+		if (r < 0)
+			goto out;
+		free(script_name);
+		script_name = strdup(script->interp);
+		if (!script_name) {
+			r = -ENOMEM;
+			goto out;
+		}
+	}
+out:
+	free(script_name);
+	free(script);
+	return r;
+}
+
+static ssize_t read_source(void *arg, void *buf, size_t len, uint64_t off)
+{
+	return off > INT64_MAX ? -EIO : vfs_read_kernel(arg, buf, len, (int64_t)off);
+}
+
+static int plan_file(struct file *file, enum elf_role role, struct elf_plan **out)
+{
+	struct elf_source src = {read_source, file, 0};
+	struct elf_plan *plan = malloc(sizeof(*plan));
+	int r;
+
+	if (!plan)
+		return -ENOMEM;
+	mutex_lock(&file->inode->lock);
+	src.size = file->inode->size;
+	mutex_unlock(&file->inode->lock);
+	r = elf_plan(&src, role, GUEST_CEILING, plan);
+	if (r < 0) {
+		free(plan);
+		return r;
+	}
+	*out = plan;
+	return 0;
+}
+
+static int plan_image(struct task *t, struct image *img)
+{
+	struct lookup l = task_lookup(t);
+	int r = plan_file(img->file, ELF_PROGRAM, &img->program);
+
+	if (r < 0 || !img->program->interp[0])
+		return r;
+	r = vfs_open_exec(&l, L_AT_FDCWD, img->program->interp, LOOKUP_FOLLOW, &img->interp_file);
+	if (r < 0)
+		return r;
+	return plan_file(img->interp_file, ELF_INTERPRETER, &img->interp);
+}
+
+/* ---- credentials ---- */
+
+/* What the program's set-id bits and the rules of capabilities(7) make of t's credentials. */
+static int plan_cred(struct task *t, struct image *img)
+{
+	struct cred *c = cred_copy(t->cred, t->cred->group_count);
+	struct l_statx st;
+	bool setid;
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	img->cred = c;
+	r = vfs_getattr(&img->file->path, &st);
+	if (r < 0)
+		return r;
+	setid = !c->no_new_privs && !vfs_is_nosuid(&img->file->path);
+	if (setid && (st.stx_mode & L_S_ISUID))
+		c->euid = st.stx_uid;
+	if (setid && (st.stx_mode & (L_S_ISGID | L_S_IXGRP)) == (L_S_ISGID | L_S_IXGRP))
+		c->egid = st.stx_gid;
+	img->secure = c->euid != c->uid || c->egid != c->gid;
+	c->suid = c->fsuid = c->euid;
+	c->sgid = c->fsgid = c->egid;
+	if (img->secure)
+		c->cap_ambient = 0;
+	if (c->uid == 0 || c->euid == 0) {
+		c->cap_permitted = c->cap_bounding | c->cap_inheritable;
+		c->cap_effective = c->euid == 0 ? c->cap_permitted : 0;
+	} else {
+		c->cap_permitted = c->cap_ambient;
+		c->cap_effective = c->cap_ambient;
+	}
+	return 0;
+}
+
+/* ---- building the new address space ---- */
+
+static int zero_guest(struct mm *mm, uint64_t start, uint64_t end)
+{
+	static const uint8_t zeros[PAGE_SIZE];
+
+	while (start < end) {
+		size_t n = min_of(end - start, PAGE_SIZE);
+		ssize_t done = pas_write(mm->as, start, zeros, n);
+
+		if (done < 0)
+			return (int)done;
+		start += (uint64_t)done;
+	}
+	return 0;
+}
+
+static int map_segments(struct task *t, struct mm *mm, struct file *file, const struct elf_plan *plan)
+{
+	for (size_t i = 0; i < plan->segment_count; i++) {
+		const struct elf_segment *s = &plan->segments[i];
+		int64_t at;
+		int r;
+
+		if (s->map_end > s->map_start) {
+			at = mm_map(t, mm, s->map_start, s->map_end - s->map_start, s->prot,
+				    L_MAP_PRIVATE | L_MAP_FIXED, file, s->file_off, VMA_PLAIN);
+			if (at < 0)
+				return (int)at;
+		}
+		if (s->clear_end > s->clear_start && (s->prot & L_PROT_WRITE)) {
+			r = zero_guest(mm, s->clear_start, s->clear_end);
+			if (r < 0)
+				return r;
+		}
+		if (s->anon_end > s->anon_start) {
+			at = mm_map(t, mm, s->anon_start, s->anon_end - s->anon_start, s->anon_prot,
+				    L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_FIXED, NULL, 0, VMA_PLAIN);
+			if (at < 0)
+				return (int)at;
+		}
+	}
+	return 0;
+}
+
+/* Finds room for a relocatable plan: a program with an interpreter goes low, all else among the mappings. */
+static int place(struct image *img, struct elf_plan *plan, bool low)
+{
+	struct mm *mm = img->mm;
+	uint64_t base;
+
+	if (!plan->relocatable)
+		return 0;
+	if (low) {
+		base = ET_DYN_BASE + random_pages(img, MMAP_RANDOM_PAGES);
+		base -= base % plan->align;
+	} else {
+		mutex_lock(&mm->lock);
+		base = mm_find_gap(mm, plan->span_size, plan->align, GUEST_CEILING);
+		mutex_unlock(&mm->lock);
+		if (!base)
+			return -ENOMEM;
+	}
+	return elf_place(plan, base);
+}
+
+static int map_stack(struct task *t, struct image *img)
+{
+	struct mm *mm = img->mm;
+	uint64_t limit = process_rlimit(t->process, L_RLIMIT_STACK), size;
+	int prot = L_PROT_READ | L_PROT_WRITE | (img->program->stack_exec ? L_PROT_EXEC : 0);
+	int64_t at;
+
+	size = page_down(min_of(limit, STACK_MAX_MAPPED));
+	size = max_of(size, (uint64_t)MIN_GAP / 1024); /* room for the image itself at the least */
+	mm->stack_top = GUEST_CEILING - random_pages(img, STACK_RANDOM_PAGES);
+	mm->mmap_base = mm->stack_top - max_of(size + STACK_GUARD, MIN_GAP) - random_pages(img, MMAP_RANDOM_PAGES);
+	mm->stack_limit = size;
+	at = mm_map(t, mm, mm->stack_top - size, size, prot,
+		    L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_FIXED | L_MAP_NORESERVE, NULL, 0, VMA_STACK);
+	return at < 0 ? (int)at : 0;
+}
+
+/* AT_HWCAP as the kernel gives it; getauxval's is a value of glibc's own. */
+static uint64_t cpu_hwcap(void)
+{
+	unsigned a, b, c, d = 0;
+
+	return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
+}
+
+static int build_stack(struct task *t, const struct exec_request *req, struct image *img)
+{
+	struct mm *mm = img->mm;
+	const struct elf_plan *p = img->program;
+	struct stack_inputs in = {
+		.top = mm->stack_top,
+		.rlim_stack = process_rlimit(t->process, L_RLIMIT_STACK),
+		.argv = req->argv,
+		.envp = req->envp,
+		.execfn = img->name,
+		.aux = {.phdr = p->phdr, .phnum = p->phnum, .entry = p->entry,
+			.base = img->interp ? img->interp->bias : 0,
+			.hwcap = cpu_hwcap(), .hwcap2 = getauxval(AT_HWCAP2),
+			.minsigstksz = getauxval(AT_MINSIGSTKSZ),
+			.uid = img->cred->uid, .euid = img->cred->euid, .gid = img->cred->gid,
+			.egid = img->cred->egid, .secure = img->secure},
+	};
+	ssize_t n;
+	int r;
+
+	host_random(in.random, sizeof(in.random));
+	in.jitter = random_pages(img, 512) / 256;
+	r = stack_build(&in, &img->stack);
+	if (r < 0)
+		return r;
+	if (img->stack.size > mm->stack_limit)
+		return -E2BIG;
+	n = pas_write(mm->as, img->stack.sp, img->stack.bytes, img->stack.size);
+	if (n < 0)
+		return (int)n;
+	if ((uint64_t)n != img->stack.size)
+		return -EFAULT;
+	mm->arg_start = img->stack.arg_start;
+	mm->arg_end = img->stack.arg_end;
+	mm->env_start = img->stack.env_start;
+	mm->env_end = img->stack.env_end;
+	mm->start_stack = img->stack.sp;
+	memcpy(mm->auxv, img->stack.auxv, min_of(sizeof(mm->auxv), sizeof(img->stack.auxv)));
+	return 0;
+}
+
+static int build_mm(struct task *t, const struct exec_request *req, struct image *img)
+{
+	struct elf_plan *p = img->program;
+	struct pas *as;
+	int r = pas_create(sandbox_platform(), &as);
+
+	if (r < 0)
+		return r;
+	img->mm = mm_new(as);
+	if (!img->mm) {
+		pas_put(as);
+		return -ENOMEM;
+	}
+	r = map_stack(t, img);
+	if (r < 0)
+		return r;
+	r = place(img, p, img->interp != NULL);
+	if (r < 0)
+		return r;
+	r = map_segments(t, img->mm, img->file, p);
+	if (r < 0)
+		return r;
+	img->entry = p->entry;
+	if (img->interp) {
+		r = place(img, img->interp, false);
+		if (r == 0)
+			r = map_segments(t, img->mm, img->interp_file, img->interp);
+		if (r < 0)
+			return r;
+		img->entry = img->interp->entry;
+	}
+	img->mm->brk_start = p->relocatable && !img->interp ? ET_DYN_BASE : p->brk_start;
+	img->mm->brk_start += random_pages(img, BRK_RANDOM_PAGES);
+	img->mm->brk = img->mm->brk_start;
+	img->mm->start_code = p->start_code;
+	img->mm->end_code = p->end_code;
+	img->mm->start_data = p->start_data;
+	img->mm->end_data = p->end_data;
+	return build_stack(t, req, img);
+}
+
+/* ---- moving over ---- */
+
+/* The context the new program runs in, attached to this thread. */
+static int make_context(struct image *img, struct pctx **out)
+{
+	struct abi_regs regs = {.rip = img->entry, .rsp = img->stack.sp, .cs = L_USER_CS, .ss = L_USER_DS,
+				.eflags = L_EFLAGS_IF, .orig_rax = ~0ull};
+	struct pctx *ctx;
+	int r = pctx_spawn(img->mm->as, NULL, &ctx);
+
+	if (r < 0)
+		return r;
+	r = pctx_attach(ctx);
+	if (r == 0)
+		r = pctx_set_regs(ctx, &regs);
+	if (r == 0)
+		r = pctx_set_xstate(ctx, NULL, 0);
+	if (r < 0) {
+		pctx_destroy(ctx);
+		return r;
+	}
+	*out = ctx;
+	return 0;
+}
+
+static void set_comm(struct task *t, const char *name)
+{
+	const char *base = strrchr(name, '/');
+
+	base = base && base[1] ? base + 1 : name;
+	memset(t->comm, 0, sizeof(t->comm));
+	memcpy(t->comm, base, strnlen(base, TASK_COMM_LEN - 1));
+}
+
+/* Signals as exec leaves them: handlers gone, alternate stack gone, pending signals and mask kept. */
+static int reset_signals(struct task *t)
+{
+	struct sighand *own = t->sighand;
+
+	if (refcount_read(&own->refs) > 1) {
+		own = sighand_copy(t->sighand);
+		if (!own)
+			return -ENOMEM;
+	}
+	sighand_reset(own, true);
+	if (own != t->sighand) {
+		struct sighand *old = t->sighand;
+
+		mutex_lock(&tasks_lock);
+		t->sighand = own;
+		mutex_unlock(&tasks_lock);
+		sighand_put(old);
+	}
+	t->altstack = (struct l_stack){.ss_flags = L_SS_DISABLE};
+	return 0;
+}
+
+static int unshare_files(struct task *t)
+{
+	struct fdtable *own, *old;
+
+	if (!fdtable_shared(t->files))
+		return 0;
+	own = fdtable_copy(t->files);
+	if (!own)
+		return -ENOMEM;
+	mutex_lock(&t->alloc_lock);
+	old = t->files;
+	t->files = own;
+	mutex_unlock(&t->alloc_lock);
+	fdtable_put(old);
+	return 0;
+}
+
+/* Past the point of no return: cannot fail any more but by dying. */
+static void move_over(struct task *t, struct image *img, struct pctx *ctx)
+{
+	struct process *p = t->process;
+	struct pctx *old_ctx;
+	struct mm *old_mm;
+	struct file *old_exe;
+
+	process_book_stub(p, t->mm);
+	task_release_mm(t);
+	mutex_lock(&p->sig_lock);
+	old_ctx = t->ctx;
+	t->ctx = ctx;
+	mutex_unlock(&p->sig_lock);
+	if (old_ctx)
+		pctx_destroy(old_ctx);
+
+	mutex_lock(&t->alloc_lock);
+	old_mm = t->mm;
+	t->mm = img->mm;
+	img->mm = NULL;
+	set_comm(t, img->name);
+	mutex_unlock(&t->alloc_lock);
+	mm_put(old_mm);
+
+	mutex_lock(&p->exec_lock);
+	old_exe = p->exe;
+	p->exe = img->file;
+	img->file = NULL;
+	mutex_unlock(&p->exec_lock);
+	if (old_exe)
+		file_put(old_exe);
+
+	fdtable_close_on_exec(t->files);
+	task_set_cred(t, img->cred);
+	img->cred = NULL;
+	if (img->secure)
+		p->pdeathsig = 0;
+	p->dumpable = !img->secure;
+	process_timers_exec(p);
+	t->robust_list = 0;
+	t->rseq = 0;
+	t->restart.fn = NULL;
+	t->in_syscall = false; /* the registers are the new program's */
+	mutex_lock(&tasks_lock);
+	p->did_exec = true;
+	mutex_unlock(&tasks_lock);
+}
+
+long task_exec(struct task *t, const struct exec_request *req)
+{
+	struct image img = {.randomize = !(t->process->personality & ADDR_NO_RANDOMIZE)};
+	struct pctx *ctx = NULL;
+	int r;
+
+	r = find_program(t, req, &img);
+	if (r == 0)
+		r = plan_image(t, &img);
+	if (r == 0)
+		r = plan_cred(t, &img);
+	if (r == 0 && !img.program->fatal && !(img.interp && img.interp->fatal))
+		r = build_mm(t, req, &img);
+	if (r == 0)
+		r = task_become_only_thread(t);
+	if (r < 0)
+		goto out;
+
+	/* The point of no return. */
+	if (!img.mm)
+		r = -ENOEXEC;
+	if (r == 0)
+		r = unshare_files(t);
+	if (r == 0)
+		r = reset_signals(t);
+	if (r == 0)
+		r = make_context(&img, &ctx);
+	if (r < 0)
+		process_group_exit(t, img.mm ? L_SIGKILL : L_SIGSEGV);
+	else
+		move_over(t, &img, ctx);
+	r = 0;
+out:
+	image_free(&img);
+	return r;
+}

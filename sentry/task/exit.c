@@ -1,0 +1,264 @@
+/* The end of tasks and processes: letting go of everything, reparenting, and telling the parent.  wait.c reaps. */
+#include <stdlib.h>
+
+#include "abi/errno.h"
+#include "abi/futex.h"
+#include "abi/time.h"
+#include "abi/wait.h"
+#include "host/clock.h"
+#include "sentry/ipc/futex.h"
+#include "sentry/mm/mm.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/internal.h"
+#include "sentry/time/timers.h"
+
+bool task_killed(const struct task *t)
+{
+	struct task *exec = t->process->group_exec;
+
+	return t->process->group_exiting || (exec && exec != t);
+}
+
+void process_group_exit(struct task *t, int wait_status)
+{
+	struct process *p = t->process;
+
+	mutex_lock(&tasks_lock);
+	mutex_lock(&p->sig_lock);
+	if (!p->group_exiting) {
+		p->group_exit_status = wait_status;
+		p->group_exiting = true;
+		p->job = JOB_RUNNING;
+	}
+	signal_wake_threads(p);
+	mutex_unlock(&p->sig_lock);
+	mutex_unlock(&tasks_lock);
+	t->exit_code = wait_status;
+}
+
+int task_become_only_thread(struct task *t)
+{
+	struct process *p = t->process;
+	struct task *old_leader = NULL;
+
+	mutex_lock(&tasks_lock);
+	mutex_lock(&p->sig_lock);
+	if (p->group_exiting || p->group_exec) {
+		mutex_unlock(&p->sig_lock);
+		mutex_unlock(&tasks_lock);
+		return -ERESTARTNOINTR;
+	}
+	p->group_exec = t;
+	signal_wake_threads(p);
+	mutex_unlock(&p->sig_lock);
+	mutex_unlock(&tasks_lock);
+
+	{
+		struct wait_entry e;
+		bool alone;
+
+		wait_entry_init_sleeper(&e, &t->sleeper);
+		waitqueue_add(&p->job_wq, &e);
+		for (;;) {
+			sleeper_arm(&t->sleeper);
+			mutex_lock(&tasks_lock);
+			alone = p->thread_count == 1;
+			mutex_unlock(&tasks_lock);
+			if (alone || p->group_exiting)
+				break;
+			if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
+				break;
+		}
+		waitqueue_remove(&e);
+	}
+
+	mutex_lock(&tasks_lock);
+	mutex_lock(&p->sig_lock);
+	p->group_exec = NULL;
+	mutex_unlock(&p->sig_lock);
+	if (!p->group_exiting && t->tid != p->pid)
+		old_leader = tid_take_over(t, p->pid);
+	mutex_unlock(&tasks_lock);
+	if (old_leader)
+		task_put(old_leader);
+	return p->group_exiting ? -ERESTARTNOINTR : 0;
+}
+
+void task_release_mm(struct task *t)
+{
+	if (t->ctx && t->mm) {
+		futex_exit_robust_list(t);
+		if (t->clear_child_tid) {
+			uint32_t zero = 0;
+
+			if (copy_out(t->ctx, t->clear_child_tid, &zero, sizeof(zero)) == 0)
+				futex_wake_at(t, t->clear_child_tid);
+			t->clear_child_tid = 0;
+		}
+	}
+	vfork_complete(t);
+}
+
+/* Lets go of t's parts.  Its comm and cred stay for /proc until it is reaped. */
+static void release_parts(struct task *t)
+{
+	struct mm *mm;
+	struct fdtable *files;
+	struct fs_info *fs;
+	struct pctx *ctx;
+
+	task_release_mm(t);
+	mutex_lock(&t->process->sig_lock);
+	ctx = t->ctx;
+	t->ctx = NULL;
+	mutex_unlock(&t->process->sig_lock);
+	if (ctx)
+		pctx_destroy(ctx);
+	mutex_lock(&t->alloc_lock);
+	mm = t->mm;
+	files = t->files;
+	fs = t->fs;
+	t->mm = NULL;
+	t->files = NULL;
+	t->fs = NULL;
+	mutex_unlock(&t->alloc_lock);
+	if (files)
+		fdtable_put(files);
+	if (fs)
+		fs_info_put(fs);
+	mm_put(mm);
+}
+
+/* ---- the process's end; tasks_lock held in this part ---- */
+
+/* Who takes p's children: the nearest subreaper above, or init. */
+static struct process *find_reaper(const struct process *p)
+{
+	struct process *a;
+
+	for (a = p->parent; a && a != init_process; a = a->parent)
+		if (a->child_subreaper && !a->zombie && a->thread_count > 0)
+			return a;
+	return init_process;
+}
+
+static void tell_parent(struct process *p)
+{
+	struct l_siginfo info;
+
+	if (p->exit_signal == 0) {
+		waitqueue_wake(&p->parent->child_wq, 0);
+		return;
+	}
+	signal_fill_child(&info, p, p->exit_signal, p->exit_status);
+	signal_send_process_locked(p->parent, &info);
+	waitqueue_wake(&p->parent->child_wq, 0);
+}
+
+static void reparent_children(struct process *p)
+{
+	struct process *reaper = find_reaper(p), *c, *tmp;
+
+	list_for_each_entry_safe(c, tmp, &p->children, sibling) {
+		list_del_init(&c->sibling);
+		c->parent = reaper;
+		c->exit_signal = L_SIGCHLD;
+		list_add_tail(&c->sibling, &reaper->children);
+		if (c->pdeathsig && !c->zombie) {
+			struct l_siginfo info;
+
+			signal_fill_kernel(&info, c->pdeathsig);
+			signal_send_process_locked(c, &info);
+		}
+		if (c->zombie)
+			tell_parent(c);
+		else if (c->pgid != p->pgid)
+			pgrp_signal_if_orphaned_and_stopped(c->pgid, NULL);
+	}
+}
+
+/* True if the parent does not want to hear of its children: wait(2), SIG_IGN and SA_NOCLDWAIT. */
+static bool parent_ignores(struct process *p)
+{
+	return p->exit_signal == L_SIGCHLD && signal_process_ignores_children(p->parent);
+}
+
+/* The last thread is gone.  Returns true if nobody will wait for p: the caller reaps it. */
+static bool process_end(struct process *p, struct task *leader_or_last)
+{
+	bool reap;
+
+	p->exit_status = p->group_exiting ? p->group_exit_status : p->exit_status;
+	p->exit_uid = leader_or_last->cred->uid;
+	reparent_children(p);
+	if (p->pgid && p->parent->session == p->session && p->parent->pgid != p->pgid)
+		pgrp_signal_if_orphaned_and_stopped(p->pgid, p);
+	if (p->session->sid == p->pid)
+		p->session->leader_exited = true;
+	p->zombie = true;
+	reap = parent_ignores(p);
+	tell_parent(p);
+	return reap;
+}
+
+void task_exit(struct task *t, int wait_status)
+{
+	struct process *p = t->process;
+	struct task *leader = NULL;
+	bool last, reap = false, drop_tid = false;
+
+	mutex_lock(&tasks_lock);
+	last = p->thread_count == 1;
+	mutex_unlock(&tasks_lock);
+	if (last) {
+		process_timers_stop(p);
+		process_book_stub(p, t->mm);
+	}
+	release_parts(t);
+
+	mutex_lock(&tasks_lock);
+	p->self.stime_ns += host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID);
+	t->host_tid = 0;
+	t->dead = true;
+	t->state = 'Z';
+	list_del_init(&t->thread_node);
+	last = --p->thread_count == 0;
+	if (t->tid == p->pid)
+		p->exit_status = wait_status;
+	else
+		drop_tid = true;
+	if (drop_tid)
+		tid_release(t);
+	if (last) {
+		reap = process_end(p, t);
+		if (reap)
+			leader = process_unlink(p);
+	}
+	mutex_unlock(&tasks_lock);
+	if (!last && p->group_exec)
+		waitqueue_wake(&p->job_wq, 0);
+	if (drop_tid)
+		task_put(t); /* the table's reference; the caller holds its own */
+	if (reap)
+		process_drop(p, leader);
+}
+
+struct task *process_unlink(struct process *p)
+{
+	struct task *leader = tid_lookup_locked(p->pid);
+
+	list_del_init(&p->sibling);
+	p->reaped = true;
+	p->parent->reaped_children.utime_ns += p->self.utime_ns + p->reaped_children.utime_ns;
+	p->parent->reaped_children.stime_ns += p->self.stime_ns + p->reaped_children.stime_ns;
+	p->parent->reaped_children.maxrss_kb = max_of(p->parent->reaped_children.maxrss_kb, p->self.maxrss_kb);
+	if (leader)
+		tid_release(leader);
+	return leader;
+}
+
+void process_drop(struct process *p, struct task *leader)
+{
+	if (leader)
+		task_put(leader); /* the table's; p goes with its last task */
+}

@@ -1,0 +1,370 @@
+/* clone(2): making tasks and processes, and the first steps of a new task's thread. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/capability.h"
+#include "abi/errno.h"
+#include "abi/sched.h"
+#include "sentry/entry/entry.h"
+#include "sentry/mm/mm.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/internal.h"
+
+#define SENTRY_STACK_SIZE (256 * 1024)
+
+/* Which flags need or exclude which: clone(2), ERRORS. */
+static int check_flags(const struct clone_request *req)
+{
+	uint64_t f = req->flags;
+
+	if ((f & L_CLONE_THREAD) && !(f & L_CLONE_SIGHAND))
+		return -EINVAL;
+	if ((f & L_CLONE_SIGHAND) && !(f & L_CLONE_VM))
+		return -EINVAL;
+	if ((f & L_CLONE_FS) && (f & L_CLONE_NEWNS))
+		return -EINVAL;
+	if ((f & L_CLONE_THREAD) && (f & (L_CLONE_NEWPID | L_CLONE_NEWUSER)))
+		return -EINVAL;
+	if (f & (L_CLONE_NEWNS | L_CLONE_NEWPID | L_CLONE_NEWUSER | L_CLONE_NEWNET | L_CLONE_NEWIPC | L_CLONE_NEWUTS |
+		 L_CLONE_NEWCGROUP | L_CLONE_NEWTIME))
+		return -EPERM; /* namespaces of the guest's own are not had yet */
+	if (f & L_CLONE_PIDFD)
+		return -EINVAL; /* not yet */
+	return 0;
+}
+
+static int check_process_limit(struct task *t)
+{
+	uint64_t limit = process_rlimit(t->process, L_RLIMIT_NPROC);
+
+	if (cred_capable(t->cred, L_CAP_SYS_RESOURCE) || cred_capable(t->cred, L_CAP_SYS_ADMIN) || t->cred->uid == 0)
+		return 0;
+	return (uint64_t)task_count() >= limit ? -EAGAIN : 0;
+}
+
+/* What the child starts with: the parent's registers and vector state, with the changes clone asks for. */
+static int capture_state(struct task *t, const struct clone_request *req, struct clone_start **out)
+{
+	size_t cap = platform_xstate_size(sandbox_platform());
+	struct clone_start *s = calloc(1, sizeof(*s) + cap);
+	ssize_t n;
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	r = pctx_get_regs(t->ctx, &s->regs);
+	if (r < 0)
+		goto out_free;
+	n = pctx_get_xstate(t->ctx, s->xstate, cap);
+	if (n < 0) {
+		r = (int)n;
+		goto out_free;
+	}
+	s->xstate_size = (size_t)n;
+	s->regs.rax = 0;
+	if (req->stack)
+		s->regs.rsp = req->stack;
+	if (req->flags & L_CLONE_SETTLS)
+		s->regs.fs_base = req->tls;
+	s->set_child_tid = (req->flags & L_CLONE_CHILD_SETTID) != 0;
+	s->child_tid = req->child_tid;
+	*out = s;
+	return 0;
+
+out_free:
+	free(s);
+	return r;
+}
+
+/* A process for a child that is not a thread: inherits what fork(2) says it does. */
+static struct process *inherit_process(struct task *t, int exit_signal)
+{
+	struct process *from = t->process, *p = process_new();
+
+	if (!p)
+		return NULL;
+	p->exit_signal = exit_signal;
+	p->personality = from->personality;
+	p->dumpable = from->dumpable;
+	p->oom_score_adj = from->oom_score_adj;
+	mutex_lock(&from->limits_lock);
+	memcpy(p->rlimits, from->rlimits, sizeof(p->rlimits));
+	mutex_unlock(&from->limits_lock);
+	mutex_lock(&from->exec_lock);
+	if (from->exe)
+		p->exe = file_get(from->exe);
+	if (from->exe_name)
+		p->exe_name = strdup(from->exe_name);
+	mutex_unlock(&from->exec_lock);
+	return p;
+}
+
+/* The parts a child shares or copies.  On failure the child's put frees what it got. */
+static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
+{
+	child->files = flags & L_CLONE_FILES ? fdtable_get(t->files) : fdtable_copy(t->files);
+	child->fs = flags & L_CLONE_FS ? fs_info_get(t->fs) : fs_info_copy(t->fs);
+	child->sighand = flags & L_CLONE_SIGHAND ? sighand_get(t->sighand) : sighand_copy(t->sighand);
+	if (!child->files || !child->fs || !child->sighand)
+		return -ENOMEM;
+	if (flags & L_CLONE_CLEAR_SIGHAND)
+		sighand_reset(child->sighand, false);
+	child->cred = cred_get(t->cred);
+	child->blocked = t->restore_mask ? t->saved_mask : t->blocked;
+	child->nice = t->nice;
+	if (!(flags & L_CLONE_VM) || (flags & L_CLONE_VFORK))
+		child->altstack = t->altstack;
+	task_get_comm(t, child->comm);
+	if (!(flags & L_CLONE_VM)) {
+		child->rseq = t->rseq;
+		child->rseq_size = t->rseq_size;
+		child->rseq_sig = t->rseq_sig;
+	}
+	return 0;
+}
+
+/* The child's host side: another thread of the stub, or a fork of the stub. */
+static int make_context(struct task *t, struct task *child, uint64_t flags)
+{
+	struct pas *as;
+	int r;
+
+	if (flags & L_CLONE_VM) {
+		r = pctx_spawn(t->mm->as, t->ctx, &child->ctx);
+		if (r == 0)
+			child->mm = mm_get(t->mm);
+		return r;
+	}
+	r = pas_fork(t->ctx, &as, &child->ctx);
+	if (r < 0)
+		return r;
+	r = mm_fork(t->mm, as, &child->mm);
+	if (r < 0) {
+		pctx_destroy(child->ctx);
+		child->ctx = NULL;
+	}
+	return r;
+}
+
+/* Enters the child into the tree.  Fails if the parent is on its way out: -ERESTARTNOINTR. */
+static int link_child(struct task *t, struct task *child, uint64_t flags)
+{
+	struct process *p = child->process, *parent;
+	int r;
+
+	mutex_lock(&tasks_lock);
+	if (task_killed(t)) {
+		r = -ERESTARTNOINTR;
+		goto out;
+	}
+	r = tid_assign(child);
+	if (r < 0)
+		goto out;
+	list_add_tail(&child->thread_node, &p->threads);
+	p->thread_count++;
+	if (flags & L_CLONE_THREAD)
+		goto out;
+	parent = flags & L_CLONE_PARENT ? t->process->parent : t->process;
+	p->pid = child->tid;
+	p->parent = parent;
+	list_add_tail(&p->sibling, &parent->children);
+	p->pgid = t->process->pgid;
+	refcount_inc(&t->process->session->refs);
+	p->session = t->process->session;
+out:
+	mutex_unlock(&tasks_lock);
+	return r;
+}
+
+static void unlink_child(struct task *child, uint64_t flags)
+{
+	mutex_lock(&tasks_lock);
+	list_del_init(&child->thread_node);
+	child->process->thread_count--;
+	if (!(flags & L_CLONE_THREAD))
+		list_del_init(&child->process->sibling);
+	tid_release(child);
+	mutex_unlock(&tasks_lock);
+	task_put(child); /* the table's */
+}
+
+static struct vfork_completion *vfork_completion_new(void)
+{
+	struct vfork_completion *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	refcount_init(&v->refs, 2); /* the parent's and the child's */
+	waitqueue_init(&v->wq);
+	return v;
+}
+
+static void vfork_completion_put(struct vfork_completion *v)
+{
+	if (!refcount_dec(&v->refs))
+		return;
+	waitqueue_destroy(&v->wq);
+	free(v);
+}
+
+void vfork_complete(struct task *t)
+{
+	struct vfork_completion *v = t->vfork;
+
+	if (!v)
+		return;
+	t->vfork = NULL;
+	v->done = true;
+	waitqueue_wake(&v->wq, 0);
+	vfork_completion_put(v);
+}
+
+/* The parent of a vfork child sleeps here; only its own death gets it out early.  Consumes v. */
+static void vfork_wait(struct task *t, struct vfork_completion *v)
+{
+	struct wait_entry e;
+
+	wait_entry_init_sleeper(&e, &t->sleeper);
+	waitqueue_add(&v->wq, &e);
+	for (;;) {
+		sleeper_arm(&t->sleeper);
+		if (v->done || task_killed(t))
+			break;
+		if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
+			break;
+	}
+	waitqueue_remove(&e);
+	vfork_completion_put(v);
+}
+
+long task_clone(struct task *t, const struct clone_request *req)
+{
+	struct vfork_completion *vfork = NULL;
+	struct process *p;
+	struct task *child;
+	long tid;
+	int r;
+
+	r = check_flags(req);
+	if (r < 0)
+		return r;
+	r = check_process_limit(t);
+	if (r < 0)
+		return r;
+	p = req->flags & L_CLONE_THREAD ? process_get(t->process) : inherit_process(t, req->exit_signal);
+	if (!p)
+		return -ENOMEM;
+	child = task_new(p);
+	process_put(p);
+	if (!child)
+		return -ENOMEM;
+	r = inherit_parts(t, child, req->flags);
+	if (r < 0)
+		goto out_child;
+	if (req->flags & L_CLONE_CHILD_CLEARTID)
+		child->clear_child_tid = req->child_tid;
+	r = capture_state(t, req, &child->start);
+	if (r < 0)
+		goto out_child;
+	r = make_context(t, child, req->flags);
+	if (r < 0)
+		goto out_child;
+	if (req->flags & L_CLONE_VFORK) {
+		vfork = vfork_completion_new();
+		if (!vfork) {
+			r = -ENOMEM;
+			goto out_context;
+		}
+	}
+	r = link_child(t, child, req->flags);
+	if (r < 0)
+		goto out_vfork;
+	tid = child->tid;
+	if (req->flags & L_CLONE_PARENT_SETTID) {
+		int32_t tid32 = (int32_t)tid;
+
+		r = copy_out(t->ctx, req->parent_tid, &tid32, sizeof(tid32)); /* Linux ignores a fault here, too */
+	}
+	child->vfork = vfork;
+	r = task_start_thread(child);
+	if (r < 0) {
+		child->vfork = NULL;
+		unlink_child(child, req->flags);
+		goto out_vfork;
+	}
+	if (vfork)
+		vfork_wait(t, vfork);
+	return tid;
+
+out_vfork:
+	if (vfork) {
+		refcount_init(&vfork->refs, 1);
+		vfork_completion_put(vfork);
+	}
+out_context:
+	pctx_destroy(child->ctx);
+	child->ctx = NULL;
+out_child:
+	task_put(child);
+	return r;
+}
+
+/* ---- the new task's own thread ---- */
+
+static int load_start(struct task *t)
+{
+	struct clone_start *s = t->start;
+	int r = pctx_attach(t->ctx);
+
+	if (r < 0)
+		return r;
+	r = pctx_set_regs(t->ctx, &s->regs);
+	if (r < 0)
+		return r;
+	r = pctx_set_xstate(t->ctx, s->xstate, s->xstate_size);
+	if (r < 0)
+		return r;
+	if (s->set_child_tid) {
+		int32_t tid = t->tid;
+
+		r = copy_out(t->ctx, s->child_tid, &tid, sizeof(tid)); /* a fault is the guest's own affair */
+	}
+	t->start = NULL;
+	free(s);
+	return 0;
+}
+
+static void *thread_main(void *arg)
+{
+	struct task *t = arg;
+
+	task_set_current(t);
+	if (load_start(t) == 0)
+		task_run(t);
+	else
+		process_group_exit(t, L_SIGKILL);
+	task_exit(t, t->exit_code);
+	task_set_current(NULL);
+	task_put(t);
+	return NULL;
+}
+
+int task_start_thread_at(struct task *t, void *(*start)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, SENTRY_STACK_SIZE);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	r = pthread_create(&thread, &attr, start, arg);
+	pthread_attr_destroy(&attr);
+	return r ? -EAGAIN : 0;
+}
+
+int task_start_thread(struct task *t)
+{
+	return task_start_thread_at(t, thread_main, t);
+}

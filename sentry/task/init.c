@@ -1,0 +1,318 @@
+/*
+ * The sandbox's first processes.  Pid 1 is the sentry's own init: a process without guest code, whose one task is the thread
+ * that called sandbox_run.  It starts CMD as pid 2, reaps whatever is reparented to it, and when CMD has ended kills what is
+ * left and goes.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "abi/resource.h"
+#include "abi/wait.h"
+#include "host/process.h"
+#include "loader/loader.h"
+#include "sentry/entry/entry.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/internal.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static struct platform *platform; /* set once, before the first guest task */
+
+struct platform *sandbox_platform(void)
+{
+	return platform;
+}
+
+/* ---- init itself ---- */
+
+static int enter_root_of_tree(struct process *p, struct task *t)
+{
+	struct session *s;
+	int r;
+
+	mutex_lock(&tasks_lock);
+	r = tid_assign(t);
+	mutex_unlock(&tasks_lock);
+	if (r < 0)
+		return r;
+	s = session_new(t->tid);
+	if (!s)
+		return -ENOMEM;
+	mutex_lock(&tasks_lock);
+	p->pid = p->pgid = t->tid;
+	p->session = s;
+	list_add_tail(&t->thread_node, &p->threads);
+	p->thread_count = 1;
+	mutex_unlock(&tasks_lock);
+	return 0;
+}
+
+/* The limits a guest begins with are those the caller has; sandbox-wide limits are the sentry's affair. */
+static void initial_limits(struct process *p)
+{
+	for (unsigned i = 0; i < L_RLIM_NLIMITS; i++) {
+		p->rlimits[i] = (struct l_rlimit64){L_RLIM_INFINITY, L_RLIM_INFINITY};
+		if (host_getrlimit(i, &p->rlimits[i].rlim_cur, &p->rlimits[i].rlim_max) < 0)
+			log_debug("host has no limit %u", i);
+	}
+}
+
+static int make_init(const struct boot_args *args, struct task **out)
+{
+	struct process *p = process_new();
+	struct task *t = p ? task_new(p) : NULL;
+	int r;
+
+	if (p)
+		process_put(p); /* the task holds it */
+	if (!t)
+		return -ENOMEM;
+	t->sighand = sighand_new();
+	t->cred = cred_get(args->cred);
+	if (!t->sighand) {
+		task_put(t);
+		return -ENOMEM;
+	}
+	snprintf(t->comm, sizeof(t->comm), "bailey-init");
+	t->state = 'S';
+	initial_limits(p);
+	r = enter_root_of_tree(p, t);
+	if (r < 0) {
+		task_put(t);
+		return r;
+	}
+	init_process = p;
+	task_set_current(t);
+	*out = t;
+	return 0;
+}
+
+/* ---- CMD ---- */
+
+/* What CMD's thread starts with, and where it says how its execve went. */
+struct command {
+	struct task *task;
+	const struct boot_args *args;
+	struct waitqueue started;
+	_Atomic bool done;
+	int error;
+};
+
+static const char *env_path(char *const *envp)
+{
+	for (; *envp; envp++)
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return *envp + 5;
+	return DEFAULT_PATH;
+}
+
+static int add_all(struct strings *out, char *const *v, uint64_t *budget)
+{
+	for (; *v; v++) {
+		int r = strings_add(out, *v, strlen(*v), budget);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int exec_at(struct task *t, const char *path, const struct boot_args *args)
+{
+	struct strings argv = {0}, envp = {0};
+	struct exec_request req = {
+		.dirfd = L_AT_FDCWD,
+		.path = path,
+		.at_flags = LOOKUP_FOLLOW,
+		.argv = &argv,
+		.envp = &envp,
+		.budget = stack_args_limit(process_rlimit(t->process, L_RLIMIT_STACK)),
+	};
+	int r = add_all(&argv, args->argv, &req.budget);
+
+	if (r == 0)
+		r = add_all(&envp, args->envp, &req.budget);
+	if (r == 0)
+		r = (int)task_exec(t, &req);
+	strings_free(&argv);
+	strings_free(&envp);
+	return r;
+}
+
+/* As execvp(3): a name without a slash is looked for along PATH; EACCES is told only if nothing else was found. */
+static int exec_along_path(struct task *t, const struct boot_args *args)
+{
+	const char *name = args->argv[0], *dir = env_path(args->envp);
+	int worst = -ENOENT;
+
+	if (strchr(name, '/') || !name[0])
+		return exec_at(t, name, args);
+	for (;;) {
+		size_t len = strcspn(dir, ":");
+		char *path;
+		int r;
+
+		if (asprintf(&path, "%.*s%s%s", (int)len, dir, len ? "/" : "", name) < 0)
+			return -ENOMEM;
+		r = exec_at(t, path, args);
+		free(path);
+		if (r == -EACCES)
+			worst = r;
+		else if (r != -ENOENT && r != -ENOTDIR)
+			return r;
+		if (!dir[len])
+			return worst;
+		dir += len + 1;
+	}
+}
+
+static int install_std_files(struct task *t, const struct boot_args *args)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		int r;
+
+		if (!args->std[fd])
+			continue;
+		r = fd_install(t->files, args->std[fd], fd, fd + 1, false);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void *command_main(void *arg)
+{
+	struct command *c = arg;
+	struct task *t = c->task;
+	int r;
+
+	task_set_current(t);
+	r = exec_along_path(t, c->args);
+	c->error = r;
+	if (r < 0)
+		t->exit_code = L_W_EXITCODE(127, 0);
+	c->done = true;
+	waitqueue_wake(&c->started, 0);
+	/* c is gone from here on: sandbox_run may go ahead */
+	if (r == 0)
+		task_run(t);
+	task_exit(t, t->exit_code);
+	task_set_current(NULL);
+	task_put(t);
+	return NULL;
+}
+
+static int enter_directory(struct task *t, const struct lookup *l, const char *name)
+{
+	struct path dir, old;
+	int r = vfs_resolve(l, L_AT_FDCWD, name, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, 0, &dir);
+
+	if (r < 0)
+		return r;
+	mutex_lock(&t->fs->lock);
+	old = t->fs->cwd;
+	t->fs->cwd = dir;
+	mutex_unlock(&t->fs->lock);
+	path_put(&old);
+	return 0;
+}
+
+static int make_command(struct task *init, const struct boot_args *args, struct task **out)
+{
+	struct process *p = process_new();
+	struct task *t = p ? task_new(p) : NULL;
+	struct lookup l;
+	int r = -ENOMEM;
+
+	if (p)
+		process_put(p);
+	if (!t)
+		return -ENOMEM;
+	t->sighand = sighand_new();
+	t->files = fdtable_new();
+	t->fs = fs_info_new(&args->root);
+	t->cred = cred_get(args->cred);
+	if (!t->sighand || !t->files || !t->fs)
+		goto out_put;
+	memcpy(p->rlimits, init->process->rlimits, sizeof(p->rlimits));
+	r = install_std_files(t, args);
+	if (r < 0)
+		goto out_put;
+	l = task_lookup(t);
+	r = enter_directory(t, &l, args->cwd);
+	if (r < 0) {
+		log_error("cannot enter the working directory %s: %s; name another with --workdir", args->cwd,
+			  abi_errno_name(-r));
+		goto out_put;
+	}
+	r = enter_root_of_tree(p, t);
+	if (r < 0)
+		goto out_put;
+	mutex_lock(&tasks_lock);
+	p->parent = init->process;
+	list_add_tail(&p->sibling, &init->process->children);
+	mutex_unlock(&tasks_lock);
+	*out = t;
+	return 0;
+
+out_put:
+	task_put(t);
+	return r;
+}
+
+static int kill_other(struct process *p, void *arg)
+{
+	struct l_siginfo info;
+
+	signal_fill_kernel(&info, L_SIGKILL);
+	return p == arg || p->zombie ? 0 : signal_send_process_locked(p, &info);
+}
+
+/* Reaps until the process `until` has ended (or, 0, all children have); its status in *status. */
+static void reap(struct task *init, int until, int *status)
+{
+	struct wait_request req = {L_P_ALL, 0, L_WEXITED | L___WALL};
+	struct wait_result res;
+	int r;
+
+	for (;;) {
+		r = task_wait(init, &req, &res);
+		if (r == -ECHILD)
+			return;
+		if (r == 0 && res.pid == until) {
+			*status = res.status;
+			return;
+		}
+	}
+}
+
+int sandbox_run(struct boot_args *args, int *status_out)
+{
+	struct command c = {.args = args};
+	struct task *init, *cmd;
+	int r, pid;
+
+	platform = args->pf;
+	r = make_init(args, &init);
+	if (r < 0)
+		return r;
+	r = make_command(init, args, &cmd);
+	if (r < 0)
+		return r;
+	pid = cmd->tid;
+	c.task = cmd;
+	waitqueue_init(&c.started);
+	r = task_start_thread_at(cmd, command_main, &c);
+	if (r < 0)
+		return r;
+	r = wait_event(&c.started, c.done);
+	ASSERT(r == 0); /* nobody sends init a signal */
+	r = c.error;
+	reap(init, pid, status_out);
+	if (process_for_each(kill_other, init_process) < 0)
+		log_debug("not every process could be signalled");
+	reap(init, 0, status_out);
+	return r;
+}

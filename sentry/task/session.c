@@ -1,0 +1,175 @@
+/* Process groups, sessions and orphaned groups.  See setpgid(2), setsid(2), credentials(7). */
+#include <string.h>
+
+#include "abi/errno.h"
+#include "abi/signal.h"
+#include "abi/wait.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/internal.h"
+#include "sentry/task/tree.h"
+
+struct task *process_any_task(struct process *p)
+{
+	if (!list_empty(&p->threads))
+		return list_first_entry(&p->threads, struct task, thread_node);
+	return tid_lookup_locked(p->pid);
+}
+
+static struct process *process_lookup_locked(int pid)
+{
+	struct task *t = tid_lookup_locked(pid);
+
+	return t && t->process->pid == pid ? t->process : NULL;
+}
+
+bool pgrp_exists_in_session(int pgid, const struct session *s)
+{
+	for (int pid = tid_next_locked(1); pid > 0; pid = tid_next_locked(pid + 1)) {
+		struct process *p = process_lookup_locked(pid);
+
+		if (p && p->pgid == pgid && p->session == s)
+			return true;
+	}
+	return false;
+}
+
+bool pgrp_is_orphaned(int pgid, const struct process *ignored)
+{
+	for (int pid = tid_next_locked(1); pid > 0; pid = tid_next_locked(pid + 1)) {
+		struct process *p = process_lookup_locked(pid);
+
+		if (!p || p->pgid != pgid || p == ignored || p->zombie || !p->parent || p->parent == init_process)
+			continue;
+		if (p->parent->pgid != pgid && p->parent->session == p->session)
+			return false;
+	}
+	return true;
+}
+
+static bool pgrp_has_stopped(int pgid)
+{
+	for (int pid = tid_next_locked(1); pid > 0; pid = tid_next_locked(pid + 1)) {
+		struct process *p = process_lookup_locked(pid);
+
+		if (p && p->pgid == pgid && p->job == JOB_STOPPED)
+			return true;
+	}
+	return false;
+}
+
+void pgrp_signal_if_orphaned_and_stopped(int pgid, const struct process *leaving)
+{
+	static const int signals[] = {L_SIGHUP, L_SIGCONT};
+
+	if (!pgrp_is_orphaned(pgid, leaving) || !pgrp_has_stopped(pgid))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		for (int pid = tid_next_locked(1); pid > 0; pid = tid_next_locked(pid + 1)) {
+			struct process *p = process_lookup_locked(pid);
+			struct l_siginfo info;
+
+			if (!p || p->pgid != pgid || p->zombie)
+				continue;
+			signal_fill_kernel(&info, signals[i]);
+			if (signal_send_process_locked(p, &info) < 0)
+				return;
+		}
+	}
+}
+
+void process_report_job_change(struct process *p, int wait_status)
+{
+	struct process *parent = p->parent;
+	struct task *t;
+	struct l_siginfo info;
+
+	if (!parent)
+		return;
+	t = process_any_task(parent);
+	signal_fill_child(&info, p, L_SIGCHLD, wait_status);
+	if (t && !(sighand_action(t->sighand, L_SIGCHLD).flags & L_SA_NOCLDSTOP) &&
+	    signal_send_process_locked(parent, &info) < 0)
+		log_debug("SIGCHLD to process %d lost", parent->pid);
+	waitqueue_wake(&parent->child_wq, 0);
+}
+
+int process_pgid(struct process *p)
+{
+	int pgid;
+
+	mutex_lock(&tasks_lock);
+	pgid = p->pgid;
+	mutex_unlock(&tasks_lock);
+	return pgid;
+}
+
+int process_ppid(struct process *p)
+{
+	int ppid;
+
+	mutex_lock(&tasks_lock);
+	ppid = p->parent ? p->parent->pid : 0;
+	mutex_unlock(&tasks_lock);
+	return ppid;
+}
+
+int process_setpgid(struct task *t, int pid, int pgid)
+{
+	struct process *self = t->process, *p;
+	int r;
+
+	if (pgid < 0)
+		return -EINVAL;
+	if (pid == 0)
+		pid = self->pid;
+	if (pgid == 0)
+		pgid = pid;
+	mutex_lock(&tasks_lock);
+	p = process_lookup_locked(pid);
+	r = -ESRCH;
+	if (!p || (p != self && p->parent != self))
+		goto out;
+	r = -EPERM;
+	if (p != self && p->session != self->session)
+		goto out;
+	if (p != self && p->did_exec) {
+		r = -EACCES;
+		goto out;
+	}
+	if (p->session->sid == p->pid)
+		goto out;
+	if (pgid != pid && !pgrp_exists_in_session(pgid, self->session))
+		goto out;
+	p->pgid = pgid;
+	r = 0;
+out:
+	mutex_unlock(&tasks_lock);
+	return r;
+}
+
+int process_setsid(struct task *t)
+{
+	struct process *p = t->process;
+	struct session *s = session_new(p->pid), *old = s;
+	int r = -EPERM;
+
+	if (!s)
+		return -ENOMEM;
+	mutex_lock(&tasks_lock);
+	if (p->session->sid == p->pid)
+		goto out;
+	for (int pid = tid_next_locked(1); pid > 0; pid = tid_next_locked(pid + 1)) {
+		struct process *o = process_lookup_locked(pid);
+
+		if (o && o->pgid == p->pid)
+			goto out;
+	}
+	old = p->session;
+	p->session = s;
+	p->pgid = p->pid;
+	r = p->pid;
+out:
+	mutex_unlock(&tasks_lock);
+	session_put(old);
+	return r;
+}

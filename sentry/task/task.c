@@ -1,0 +1,335 @@
+/* The table of tasks, and making and counting tasks and processes.  Their birth is in fork.c, their end in exit.c. */
+#include "sentry/task/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "host/clock.h"
+#include "host/process.h"
+#include "sentry/mm/mm.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/internal.h"
+#include "sentry/time/timers.h"
+
+struct mutex tasks_lock = MUTEX_INIT;
+struct process *init_process;
+
+/* Indexed by tid; guarded by tasks_lock.  Address space only: pages come with the tids that are used. */
+static struct task *by_tid[PID_MAX];
+static int last_tid;	/* guarded by tasks_lock */
+static int highest_tid; /* ever given; guarded by tasks_lock */
+static int live_count;	/* guarded by tasks_lock */
+
+static _Thread_local struct task *current;
+
+struct task *task_current(void)
+{
+	return current;
+}
+
+void task_set_current(struct task *t)
+{
+	current = t;
+	sleeper_set_self(t ? &t->sleeper : NULL);
+	if (t)
+		t->host_tid = host_gettid();
+}
+
+int tid_assign(struct task *t)
+{
+	for (int tried = 1; tried < PID_MAX; tried++) {
+		if (++last_tid >= PID_MAX)
+			last_tid = highest_tid >= 300 ? 300 : 1; /* as Linux: low numbers stay with the first processes */
+		if (!by_tid[last_tid]) {
+			t->tid = last_tid;
+			by_tid[last_tid] = task_get(t);
+			highest_tid = max_of(highest_tid, last_tid);
+			live_count++;
+			return 0;
+		}
+	}
+	return -EAGAIN;
+}
+
+void tid_release(struct task *t)
+{
+	if (t->tid <= 0 || by_tid[t->tid] != t)
+		return;
+	by_tid[t->tid] = NULL;
+	live_count--;
+}
+
+struct task *tid_lookup_locked(int tid)
+{
+	return tid > 0 && tid < PID_MAX ? by_tid[tid] : NULL;
+}
+
+int tid_next_locked(int from)
+{
+	for (int tid = max_of(from, 1); tid <= highest_tid; tid++)
+		if (by_tid[tid])
+			return tid;
+	return -1;
+}
+
+struct task *tid_take_over(struct task *t, int pid)
+{
+	struct task *old_leader = by_tid[pid];
+
+	by_tid[t->tid] = NULL;
+	by_tid[pid] = t; /* the reference moves along */
+	t->tid = pid;
+	live_count--;
+	return old_leader;
+}
+
+int task_count(void)
+{
+	int n;
+
+	mutex_lock(&tasks_lock);
+	n = live_count;
+	mutex_unlock(&tasks_lock);
+	return n;
+}
+
+struct task *task_find(int tid)
+{
+	struct task *t = NULL;
+
+	if (tid <= 0 || tid >= PID_MAX)
+		return NULL;
+	mutex_lock(&tasks_lock);
+	if (by_tid[tid])
+		t = task_get(by_tid[tid]);
+	mutex_unlock(&tasks_lock);
+	return t;
+}
+
+struct process *process_find(int pid)
+{
+	struct process *p = NULL;
+
+	if (pid <= 0 || pid >= PID_MAX)
+		return NULL;
+	mutex_lock(&tasks_lock);
+	if (by_tid[pid] && by_tid[pid]->process->pid == pid)
+		p = process_get(by_tid[pid]->process);
+	mutex_unlock(&tasks_lock);
+	return p;
+}
+
+int process_for_each(int (*fn)(struct process *p, void *arg), void *arg)
+{
+	int r = 0;
+
+	mutex_lock(&tasks_lock);
+	for (int pid = 1; pid <= highest_tid && r == 0; pid++)
+		if (by_tid[pid] && by_tid[pid]->process->pid == pid)
+			r = fn(by_tid[pid]->process, arg);
+	mutex_unlock(&tasks_lock);
+	return r;
+}
+
+int process_next_pid(int from)
+{
+	int found = -1;
+
+	mutex_lock(&tasks_lock);
+	for (int pid = max_of(from, 1); pid <= highest_tid && found < 0; pid++)
+		if (by_tid[pid] && by_tid[pid]->process->pid == pid)
+			found = pid;
+	mutex_unlock(&tasks_lock);
+	return found;
+}
+
+int process_next_tid(const struct process *p, int from)
+{
+	struct task *t;
+	int found = -1;
+
+	mutex_lock(&tasks_lock);
+	list_for_each_entry(t, &p->threads, thread_node)
+		if (t->tid >= from && (found < 0 || t->tid < found))
+			found = t->tid;
+	mutex_unlock(&tasks_lock);
+	return found;
+}
+
+/* ---- objects ---- */
+
+struct session *session_new(int sid)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	refcount_init(&s->refs, 1);
+	s->sid = sid;
+	return s;
+}
+
+void session_put(struct session *s)
+{
+	if (s && refcount_dec(&s->refs))
+		free(s);
+}
+
+struct process *process_new(void)
+{
+	struct process *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	refcount_init(&p->refs, 1);
+	list_init(&p->children);
+	list_init(&p->sibling);
+	list_init(&p->threads);
+	waitqueue_init(&p->child_wq);
+	waitqueue_init(&p->job_wq);
+	sigpending_init(&p->shared_pending);
+	mutex_init(&p->sig_lock);
+	mutex_init(&p->limits_lock);
+	mutex_init(&p->exec_lock);
+	p->exit_signal = L_SIGCHLD;
+	p->dumpable = true;
+	p->start_ns = host_clock_ns(L_CLOCK_BOOTTIME);
+	return p;
+}
+
+struct process *process_get(struct process *p)
+{
+	refcount_inc(&p->refs);
+	return p;
+}
+
+void process_put(struct process *p)
+{
+	if (!p || !refcount_dec(&p->refs))
+		return;
+	sigpending_flush(&p->shared_pending);
+	process_timers_free(p->timers);
+	session_put(p->session);
+	if (p->exe)
+		file_put(p->exe);
+	free(p->exe_name);
+	waitqueue_destroy(&p->child_wq);
+	waitqueue_destroy(&p->job_wq);
+	mutex_destroy(&p->sig_lock);
+	mutex_destroy(&p->limits_lock);
+	mutex_destroy(&p->exec_lock);
+	free(p);
+}
+
+struct task *task_new(struct process *p)
+{
+	struct task *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	refcount_init(&t->refs, 1);
+	list_init(&t->thread_node);
+	mutex_init(&t->alloc_lock);
+	sleeper_init(&t->sleeper);
+	sigpending_init(&t->pending);
+	t->altstack.ss_flags = L_SS_DISABLE;
+	t->process = process_get(p);
+	t->state = 'R';
+	return t;
+}
+
+struct task *task_get(struct task *t)
+{
+	refcount_inc(&t->refs);
+	return t;
+}
+
+/* Everything a live task holds is let go in task_exit; what is left goes here. */
+void task_put(struct task *t)
+{
+	if (!t || !refcount_dec(&t->refs))
+		return;
+	sigpending_flush(&t->pending);
+	if (t->files)
+		fdtable_put(t->files);
+	if (t->fs)
+		fs_info_put(t->fs);
+	mm_put(t->mm);
+	sighand_put(t->sighand);
+	cred_put(t->cred);
+	process_put(t->process);
+	free(t->start);
+	mutex_destroy(&t->alloc_lock);
+	free(t);
+}
+
+/* ---- parts, for others to look at ---- */
+
+struct mm *task_get_mm(struct task *t)
+{
+	struct mm *mm;
+
+	mutex_lock(&t->alloc_lock);
+	mm = t->mm ? mm_get(t->mm) : NULL;
+	mutex_unlock(&t->alloc_lock);
+	return mm;
+}
+
+struct fdtable *task_get_files(struct task *t)
+{
+	struct fdtable *files;
+
+	mutex_lock(&t->alloc_lock);
+	files = t->files ? fdtable_get(t->files) : NULL;
+	mutex_unlock(&t->alloc_lock);
+	return files;
+}
+
+struct fs_info *task_get_fs(struct task *t)
+{
+	struct fs_info *fs;
+
+	mutex_lock(&t->alloc_lock);
+	fs = t->fs ? fs_info_get(t->fs) : NULL;
+	mutex_unlock(&t->alloc_lock);
+	return fs;
+}
+
+const struct cred *task_get_cred(struct task *t)
+{
+	const struct cred *c;
+
+	mutex_lock(&t->alloc_lock);
+	c = cred_get(t->cred);
+	mutex_unlock(&t->alloc_lock);
+	return c;
+}
+
+void task_set_cred(struct task *t, const struct cred *c)
+{
+	const struct cred *old;
+
+	mutex_lock(&t->alloc_lock);
+	old = t->cred;
+	t->cred = c;
+	mutex_unlock(&t->alloc_lock);
+	cred_put(old);
+}
+
+void task_get_comm(struct task *t, char comm[TASK_COMM_LEN])
+{
+	mutex_lock(&t->alloc_lock);
+	memcpy(comm, t->comm, TASK_COMM_LEN);
+	mutex_unlock(&t->alloc_lock);
+}
+
+uint64_t process_rlimit(struct process *p, unsigned resource)
+{
+	uint64_t soft;
+
+	mutex_lock(&p->limits_lock);
+	soft = p->rlimits[resource].rlim_cur;
+	mutex_unlock(&p->limits_lock);
+	return soft;
+}

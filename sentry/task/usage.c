@@ -1,0 +1,81 @@
+/* CPU time of tasks and processes.  See usage.h. */
+#include "sentry/task/usage.h"
+
+#include "host/process.h"
+#include "sentry/mm/mm.h"
+#include "sentry/task/internal.h"
+
+/* What the stub of t's address space has used.  A stub starts at 0 and belongs to one process but for a vfork's length, in
+ * which the child's share shows with the parent. */
+static int64_t stub_cpu_ns(struct task *t)
+{
+	struct mm *mm = task_get_mm(t);
+	int64_t ns = 0;
+
+	if (mm) {
+		ns = host_process_cpu_ns(pas_host_pid(mm->as));
+		mm_put(mm);
+	}
+	return ns > 0 ? ns : 0;
+}
+
+static int64_t sentry_cpu_ns(const struct task *t)
+{
+	int64_t ns = t->host_tid ? host_thread_cpu_ns(t->host_tid) : 0;
+
+	return ns > 0 ? ns : 0;
+}
+
+/* The host tells a stub's CPU time as a whole only: a thread of several gets an even share of it. */
+void task_usage(struct task *t, struct rusage_sum *out)
+{
+	int threads;
+
+	mutex_lock(&tasks_lock);
+	threads = t->process->thread_count;
+	mutex_unlock(&tasks_lock);
+	*out = (struct rusage_sum){.utime_ns = stub_cpu_ns(t) / (threads > 1 ? threads : 1), .stime_ns = sentry_cpu_ns(t)};
+}
+
+void process_usage(struct process *p, struct rusage_sum *out)
+{
+	struct task *t, *any = NULL;
+
+	mutex_lock(&tasks_lock);
+	*out = p->self;
+	list_for_each_entry(t, &p->threads, thread_node) {
+		out->stime_ns += sentry_cpu_ns(t);
+		if (!any)
+			any = task_get(t);
+	}
+	mutex_unlock(&tasks_lock);
+	if (any) {
+		out->utime_ns += stub_cpu_ns(any);
+		task_put(any);
+	}
+}
+
+int64_t task_cpu_ns(struct task *t)
+{
+	struct rusage_sum u;
+
+	task_usage(t, &u);
+	return u.utime_ns + u.stime_ns;
+}
+
+int64_t process_cpu_ns(struct process *p)
+{
+	struct rusage_sum u;
+
+	process_usage(p, &u);
+	return u.utime_ns + u.stime_ns;
+}
+
+void process_book_stub(struct process *p, struct mm *mm)
+{
+	int64_t ns = mm ? host_process_cpu_ns(pas_host_pid(mm->as)) : 0;
+
+	mutex_lock(&tasks_lock);
+	p->self.utime_ns += ns > 0 ? ns : 0;
+	mutex_unlock(&tasks_lock);
+}

@@ -1,0 +1,124 @@
+/* See clock.h. */
+#include "sentry/time/clock.h"
+
+#include "abi/errno.h"
+#include "host/clock.h"
+#include "sentry/core/wait.h"
+#include "sentry/task/task.h"
+#include "sentry/task/usage.h"
+
+#define TIMESPEC_MAX_SEC (INT64_MAX / L_NSEC_PER_SEC)
+
+bool timespec_valid(const struct l_timespec *ts)
+{
+	return ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < L_NSEC_PER_SEC;
+}
+
+int64_t timespec_to_ns(const struct l_timespec *ts)
+{
+	if (ts->tv_sec >= TIMESPEC_MAX_SEC)
+		return INT64_MAX;
+	return ts->tv_sec * L_NSEC_PER_SEC + ts->tv_nsec;
+}
+
+struct l_timespec ns_to_timespec(int64_t ns)
+{
+	return (struct l_timespec){ns / L_NSEC_PER_SEC, ns % L_NSEC_PER_SEC};
+}
+
+struct l_timeval ns_to_timeval(int64_t ns)
+{
+	return (struct l_timeval){ns / L_NSEC_PER_SEC, ns % L_NSEC_PER_SEC / L_NSEC_PER_USEC};
+}
+
+bool timeval_valid(const struct l_timeval *tv)
+{
+	return tv->tv_sec >= 0 && tv->tv_usec >= 0 && tv->tv_usec < L_USEC_PER_SEC;
+}
+
+int64_t timeval_to_ns(const struct l_timeval *tv)
+{
+	struct l_timespec ts = {tv->tv_sec, tv->tv_usec * L_NSEC_PER_USEC};
+
+	return timespec_to_ns(&ts);
+}
+
+int64_t monotonic_now(void)
+{
+	return host_clock_ns(L_CLOCK_MONOTONIC);
+}
+
+static int64_t saturating_add(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? (b < 0 ? 0 : NO_DEADLINE - 1) : sum;
+}
+
+int64_t deadline_after(const struct l_timespec *rel)
+{
+	return saturating_add(monotonic_now(), timespec_to_ns(rel));
+}
+
+int64_t deadline_at(int clock, const struct l_timespec *abs)
+{
+	int64_t at = timespec_to_ns(abs);
+
+	if (clock == L_CLOCK_MONOTONIC || clock == L_CLOCK_MONOTONIC_RAW || clock == L_CLOCK_MONOTONIC_COARSE)
+		return at;
+	return saturating_add(monotonic_now(), saturating_add(at, -host_clock_ns(clock)));
+}
+
+/* A CPU-time clock of another process or thread, encoded in a negative id: clock_getcpuclockid(3). */
+static int64_t cpu_clock_of(int clock)
+{
+	int id = ~(clock >> 3);
+	int64_t ns = -EINVAL;
+
+	if ((clock & L_CPUCLOCK_CLOCK_MASK) == L_CLOCKFD)
+		return -EINVAL;
+	if (clock & L_CPUCLOCK_PERTHREAD_MASK) {
+		struct task *o = task_find(id);
+
+		if (o) {
+			ns = task_cpu_ns(o);
+			task_put(o);
+		}
+	} else {
+		struct process *p = process_find(id);
+
+		if (p) {
+			ns = process_cpu_ns(p);
+			process_put(p);
+		}
+	}
+	return ns;
+}
+
+int64_t clock_read(struct task *t, int clock)
+{
+	switch (clock) {
+	case L_CLOCK_REALTIME:
+	case L_CLOCK_MONOTONIC:
+	case L_CLOCK_MONOTONIC_RAW:
+	case L_CLOCK_REALTIME_COARSE:
+	case L_CLOCK_MONOTONIC_COARSE:
+	case L_CLOCK_BOOTTIME:
+	case L_CLOCK_TAI:
+		return host_clock_ns(clock);
+	case L_CLOCK_REALTIME_ALARM:
+		return host_clock_ns(L_CLOCK_REALTIME);
+	case L_CLOCK_BOOTTIME_ALARM:
+		return host_clock_ns(L_CLOCK_BOOTTIME);
+	case L_CLOCK_PROCESS_CPUTIME_ID:
+		return process_cpu_ns(t->process);
+	case L_CLOCK_THREAD_CPUTIME_ID:
+		return task_cpu_ns(t);
+	default:
+		if (clock >= 0)
+			return -EINVAL;
+		if (~(clock >> 3) == 0)
+			return clock & L_CPUCLOCK_PERTHREAD_MASK ? task_cpu_ns(t) : process_cpu_ns(t->process);
+		return cpu_clock_of(clock);
+	}
+}
