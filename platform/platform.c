@@ -9,6 +9,7 @@
 #include "abi/errno.h"
 #include "abi/mman.h"
 #include "base/checked.h"
+#include "platform/arch/x86_64/regs.h"
 #include "platform/ops.h"
 
 /* What may be passed on to the host's mmap.  Growing stacks are left out on purpose: a remote write below one
@@ -212,6 +213,8 @@ int pctx_get_regs(struct pctx *ctx, struct abi_regs *out)
 
 int pctx_set_regs(struct pctx *ctx, const struct abi_regs *regs)
 {
+	if (!x86_64_regs_valid(regs))
+		return -EINVAL;
 	return ctx->as->pf->ops->set_regs(ctx, regs);
 }
 

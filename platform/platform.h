@@ -144,7 +144,8 @@ void platform_switch(struct pctx *ctx, struct pf_event *ev);
  * ctx from being destroyed.  Never waits. */
 void pctx_interrupt(struct pctx *ctx);
 
-/* Registers.  Valid between switches.  A set is what the next switch resumes with. */
+/* Registers.  Valid between switches.  A set is what the next switch resumes with; -EINVAL for what no user thread may have
+ * (a base outside of user space, a privileged selector). */
 int pctx_get_regs(struct pctx *ctx, struct abi_regs *out) MUST_CHECK;
 int pctx_set_regs(struct pctx *ctx, const struct abi_regs *regs) MUST_CHECK;
 /* Only rax: the fast way out of a system call. */

@@ -17,7 +17,6 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "platform/arch/x86_64/fault.h"
-#include "platform/arch/x86_64/regs.h"
 #include "platform/arch/x86_64/xstate.h"
 #include "platform/ptrace/internal.h"
 #include "platform/ptrace/shim.h"
@@ -302,8 +301,6 @@ int ptrace_set_regs(struct pctx *base, const struct abi_regs *regs)
 
 	if (ctx->tracee.gone)
 		return -ESRCH;
-	if (!x86_64_regs_valid(regs))
-		return -EINVAL;
 	tracee_set_regs(&ctx->tracee, regs);
 	return 0;
 }
