@@ -1,0 +1,348 @@
+/*
+ * The boot: from the sentry, while it is single-threaded, to the template stub.
+ *
+ * The sentry forks a child that shares its descriptor table.  The child puts the texts and the request slots in their
+ * places, measures the host's signal frame, installs the handlers and the filter, whose listener thereby appears in the
+ * sentry, and becomes a leader.  Then, as its first requests, it leaves the shared table behind with every descriptor in
+ * it, and unmaps all that it inherited.  No ptrace, no pidfd_getfd, no exec.
+ *
+ * Nothing kills a stub whose sentry is dead but the leader's own fault when its listener is gone, which reaches every
+ * stub (a parent-death signal would not: a fork clears it).
+ */
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/ucontext.h>
+#include <sys/wait.h>
+
+#include "abi/errno.h"
+#include "base/checked.h"
+#include "platform/arch/x86_64/xstate.h"
+#include "platform/systrap/systrap.h"
+
+#define USER_END 0x7ffffffff000
+#define SCRATCH_SIZE 0x20000
+#define BOOT_FAILED UINT32_MAX
+#define WAIT_STEP_NS 20000000
+#define WAIT_STEPS 500
+#define HWCAP2_FSGSBASE_BIT 2
+#define ARCH_SET_GS_CODE 0x1001
+#define ARCH_SET_FS_CODE 0x1002
+
+/* In channel 0: what the child tells the sentry. */
+struct boot_report {
+	_Atomic uint32_t word; /* a futex: 0, BOOT_FAILED, or the listener's descriptor plus one */
+	int err;
+	char what[56];
+	struct frame_layout frame;
+};
+
+static struct boot_report *report;
+static uint8_t *scratch; /* the alternate stack on which the frame is measured */
+
+/* ---- in the child ---- */
+
+static NORETURN void fail(const char *what, int err)
+{
+	snprintf(report->what, sizeof(report->what), "%s", what);
+	report->err = err;
+	atomic_store(&report->word, BOOT_FAILED);
+	futex_wake_shared(&report->word);
+	_exit(1);
+}
+
+static void check(bool ok, const char *what)
+{
+	if (!ok)
+		fail(what, errno);
+}
+
+/* Runs on scratch as the shim will on a channel; where the kernel put things, it will put them there too. */
+static void measure_frame(int sig, siginfo_t *info, void *uc_arg)
+{
+	const struct l_ucontext *uc = uc_arg;
+	uint64_t top = (uint64_t)(uintptr_t)scratch + SCRATCH_SIZE;
+	uint64_t uc_depth = top - (uint64_t)(uintptr_t)uc, fp_depth = top - uc->uc_mcontext.fpstate;
+	const uint8_t *fp = (const uint8_t *)(uintptr_t)uc->uc_mcontext.fpstate;
+	struct frame_layout *f = &report->frame;
+	uint64_t size;
+
+	(void)sig;
+	(void)info;
+	if (!fp || uc_depth > SYSTRAP_CHANNEL_SIZE / 2 || fp_depth >= uc_depth ||
+	    !page_up(CH_HEADER_SIZE + max_of(uc_depth + sizeof(uint64_t), (uint64_t)L_MINSIGSTKSZ), &size))
+		return;
+	memcpy(&f->sw, fp + XSTATE_SOFTWARE_OFF, sizeof(f->sw));
+	memcpy(&f->mxcsr_mask, fp + offsetof(struct l_fpstate, mxcsr_mask), sizeof(f->mxcsr_mask));
+	if (f->mxcsr_mask == 0)
+		f->mxcsr_mask = 0xffbf; /* what a processor without the field has */
+	if (f->sw.magic1 != XSTATE_MAGIC1 || f->sw.xstate_size + sizeof(uint32_t) > fp_depth ||
+	    f->sw.xstate_size < XSTATE_LEGACY_SIZE + XSTATE_HEADER_SIZE)
+		return;
+	f->uc_flags = uc->uc_flags;
+	f->uc_off = (uint32_t)(size - uc_depth);
+	f->fpstate_off = (uint32_t)(size - fp_depth);
+	f->channel_size = (uint32_t)size;
+}
+
+static void set_handler(int sig, uint64_t handler, uint64_t restorer)
+{
+	struct l_sigaction sa = {
+		.handler = handler,
+		.flags = L_SA_SIGINFO | L_SA_ONSTACK | L_SA_RESTORER,
+		.restorer = restorer,
+		.mask = UINT64_MAX,
+	};
+
+	check(syscall(SYS_rt_sigaction, sig, &sa, NULL, L_SIGSET_SIZE) == 0, "rt_sigaction");
+}
+
+static void block_signals(uint64_t mask)
+{
+	check(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, L_SIGSET_SIZE) == 0, "rt_sigprocmask");
+}
+
+/* libc's restorer is private: any code that makes an rt_sigreturn will do, and the shim's is in its place by now. */
+static void measure(uint64_t restorer)
+{
+	stack_t ss = {.ss_size = SCRATCH_SIZE, .ss_flags = (int)L_SS_AUTODISARM};
+
+	scratch = mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(scratch != MAP_FAILED, "mmap");
+	ss.ss_sp = scratch;
+	check(sigaltstack(&ss, NULL) == 0, "sigaltstack");
+	set_handler(SYSTRAP_KICK, (uint64_t)(uintptr_t)measure_frame, restorer);
+	block_signals(~(1ull << (SYSTRAP_KICK - 1)));
+	check(syscall(SYS_tgkill, getpid(), gettid(), SYSTRAP_KICK) == 0, "tgkill");
+	block_signals(UINT64_MAX);
+	if (report->frame.channel_size == 0)
+		fail("the host's signal frame has an unknown form", EINVAL);
+}
+
+/* libc registered the thread's restartable sequences in memory that is about to go. */
+static void unregister_rseq(void)
+{
+	static const uint32_t sizes[] = {32, 33, 64, 128}; /* the first is what every libc so far has used */
+	uint8_t *thread_pointer, *area;
+
+	if (__rseq_size == 0)
+		return;
+	__asm__("mov %%fs:0, %0" : "=r"(thread_pointer));
+	area = thread_pointer + __rseq_offset;
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		if (syscall(SYS_rseq, area, sizes[i], RSEQ_FLAG_UNREGISTER, RSEQ_SIG) == 0)
+			return;
+	}
+	fail("rseq", errno);
+}
+
+static void place_text(uint64_t base)
+{
+	void *at = (void *)(uintptr_t)base;
+	size_t size = (size_t)(systrap_text_end - systrap_text);
+
+	if (size != SYSTRAP_TEXT_SIZE)
+		fail("the shim's size", EINVAL);
+	check(mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at,
+	      "mmap of the shim");
+	memcpy(at, systrap_text, size);
+	check(mprotect(at, size, PROT_READ | PROT_EXEC) == 0, "mprotect of the shim");
+}
+
+static void install_handlers(uint64_t base, bool fsgsbase)
+{
+	static const int signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SYSTRAP_KICK};
+	uint64_t entry = text_addr(base, fsgsbase ? systrap_shim_signal_fsgs : systrap_shim_signal);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
+		set_handler(signals[i], entry, text_addr(base, systrap_shim_restorer));
+}
+
+/* Channel 0 at an address whose futexes the filter allows; any will do that this process does not use otherwise. */
+static uint64_t place_report(struct systrap *st)
+{
+	for (uint32_t i = 0; i < 16; i++) {
+		uint64_t at = channel_addr(i * (SYSTRAP_CHANNEL_COUNT / 16));
+		void *want = (void *)(uintptr_t)at;
+
+		if (mmap(want, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, st->pool_fd, 0) ==
+		    want)
+			return at;
+	}
+	fail("mmap of a channel", errno);
+}
+
+static NORETURN void child(struct systrap *st)
+{
+	struct sock_filter filter[FILTER_MAX];
+	struct sock_fprog prog = {.filter = filter};
+	struct rlimit no_core = {0, 0};
+	void *slots = (void *)(uintptr_t)(st->base + SYSTRAP_REQUESTS_OFF);
+	size_t slots_size = (size_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE;
+	void (*announce)(uint64_t word, int fd_plus_one, uint64_t slot);
+	uint64_t word;
+	long fd;
+
+	block_signals(UINT64_MAX);
+	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+	/* process_vm_readv wants it; an executable that its user may not read has made us undumpable. */
+	check(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0, "PR_SET_DUMPABLE");
+	check(setrlimit(RLIMIT_CORE, &no_core) == 0, "RLIMIT_CORE");
+	/* A session of its own: neither a terminal's signals nor its hangup are for stubs, and the reaper waits for the
+	 * process group and for no other children of the sentry's. */
+	check(setsid() > 0, "setsid");
+	prctl(PR_SET_NAME, "bailey-stub", 0, 0, 0);
+	unregister_rseq();
+	place_text(st->base);
+	check(mmap(slots, slots_size, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, st->slots_fd, 0) == slots,
+	      "mmap of the requests");
+	measure(text_addr(st->base, systrap_shim_restorer));
+	word = place_report(st);
+	install_handlers(st->base, st->fsgsbase);
+	prog.len = (unsigned short)filter_build(filter, st->base, st->fsgsbase);
+	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
+	check(fd >= 0, "seccomp");
+	/* From here on only the shim can make calls, and those few. */
+	announce = (void (*)(uint64_t, int, uint64_t))(uintptr_t)text_addr(st->base, systrap_shim_announce);
+	announce(word, (int)fd + 1, slot_addr(st, st->template->slot));
+	__builtin_unreachable();
+}
+
+/* ---- in the sentry ---- */
+
+/* Both candidates cannot be taken: what is in the way is the stack and what the kernel put beside it. */
+static uint64_t free_base(void)
+{
+	size_t size = SYSTRAP_REQUESTS_OFF + (size_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE;
+	void *want = (void *)(uintptr_t)SYSTRAP_BASE;
+	void *got = mmap(want, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
+
+	if (got != MAP_FAILED)
+		munmap(got, size);
+	return got == want ? SYSTRAP_BASE : SYSTRAP_BASE_2;
+}
+
+/* Waits for the child's word.  0, or -errno with the reason in why. */
+static int await_report(pid_t pid, char *why, size_t why_size)
+{
+	for (int i = 0; i < WAIT_STEPS && atomic_load(&report->word) == 0; i++) {
+		siginfo_t si = {0};
+
+		futex_wait_shared(&report->word, 0, WAIT_STEP_NS);
+		if (waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid && !report->word) {
+			snprintf(why, why_size, "the template process died while it was being made");
+			return -ECHILD;
+		}
+	}
+	switch (atomic_load(&report->word)) {
+	case 0:
+		snprintf(why, why_size, "the template process does not answer");
+		return -ETIMEDOUT;
+	case BOOT_FAILED:
+		snprintf(why, why_size, "the template process failed: %s: %s", report->what, strerror(report->err));
+		return -report->err;
+	default:
+		return 0;
+	}
+}
+
+/* A call by which the template rids itself of something. */
+static int rid(struct stub *s, const char *what, struct leader_call call, char *why, size_t why_size)
+{
+	long r = leader_call(s, &call);
+
+	if (r < 0)
+		snprintf(why, why_size, "the template process failed: %s: %s", what, strerror((int)-r));
+	return r < 0 ? (int)r : 0;
+}
+
+static int strip_template(struct systrap *st, char *why, size_t why_size)
+{
+	struct stub *s = st->template;
+	uint64_t text_end = st->base + SYSTRAP_TEXT_SIZE, slots = st->base + SYSTRAP_REQUESTS_OFF;
+	uint64_t slots_end = slots + (uint64_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE;
+	const struct {
+		const char *what;
+		struct leader_call call;
+	} steps[] = {
+		{"close_range", {SYS_close_range, {0, UINT32_MAX, CLOSE_RANGE_UNSHARE}, 0}},
+		{"munmap", {SYS_munmap, {0, st->base}, 0}},
+		{"munmap", {SYS_munmap, {text_end, slots - text_end}, 0}},
+		{"munmap", {SYS_munmap, {slots_end, USER_END - slots_end}, 0}},
+		/* They tell where the sentry's thread-local memory is. */
+		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_FS_CODE, 0}, 0}},
+		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_GS_CODE, 0}, 0}},
+	};
+	struct leader_call getpid_call = {.nr = SYS_getpid};
+	int r;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
+		r = rid(s, steps[i].what, steps[i].call, why, why_size);
+		if (r < 0)
+			return r;
+	}
+	if (leader_call(s, &getpid_call) != s->as.host_pid) {
+		snprintf(why, why_size, "children are in another pid namespace than the sentry");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int adopt(struct systrap *st, char *why, size_t why_size)
+{
+	int r;
+
+	st->listener_fd = (int)atomic_load(&report->word) - 1;
+	st->frame = report->frame;
+	r = listener_open(st);
+	if (r == 0)
+		r = leader_hello(st->template);
+	if (r < 0) {
+		snprintf(why, why_size, "no notification from the template process: %s", strerror(-r));
+		return r;
+	}
+	return strip_template(st, why, why_size);
+}
+
+int boot_template(struct systrap *st, char *why, size_t why_size)
+{
+	pid_t pid;
+	int r;
+
+	report = (struct boot_report *)(void *)st->channels;
+	st->base = free_base();
+	st->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT;
+	r = stub_new(st, &st->template);
+	if (r < 0) {
+		snprintf(why, why_size, "out of memory");
+		return r;
+	}
+	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+	if (pid == 0)
+		child(st);
+	if (pid < 0) {
+		r = -errno;
+		snprintf(why, why_size, "cannot fork: %s", strerror(-r));
+		goto out_free;
+	}
+	st->pgid = st->template->as.host_pid = pid;
+	register_stub(st, st->template);
+	r = await_report(pid, why, why_size);
+	if (r == 0)
+		r = adopt(st, why, why_size);
+	if (r == 0)
+		return 0;
+	kill(pid, SIGKILL);
+	waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED);
+	list_del_init(&st->template->node);
+out_free:
+	stub_free(st->template);
+	return r;
+}

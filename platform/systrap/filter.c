@@ -1,0 +1,118 @@
+/*
+ * The stubs' seccomp filter, by hand: libseccomp knows no instruction pointers.  See the head of shim.S for what the
+ * two texts are.  What a stub can make the host do is exactly what this file lets through:
+ *
+ *     not x86-64 (int 0x80, sysenter)   trap: without this test first, int 0x80 would be judged by 64-bit numbers
+ *     from the leader's page            notify the sentry, which lets a leader do what it asked for, and nobody else
+ *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
+ *                                       address, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE
+ *     all else                          trap: SIGSYS, the guest's system call
+ */
+#include <linux/audit.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#include "base/log.h"
+#include "platform/systrap/systrap.h"
+
+#define FUTEX_WAIT_OP 0
+#define FUTEX_WAKE_OP_NR 1
+#define ARCH_SET_GS_NR 0x1001
+#define ARCH_SET_FS_NR 0x1002
+
+#define OFF_NR offsetof(struct seccomp_data, nr)
+#define OFF_ARCH offsetof(struct seccomp_data, arch)
+#define OFF_IP offsetof(struct seccomp_data, instruction_pointer)
+#define OFF_ARG(i) (offsetof(struct seccomp_data, args) + 8 * (size_t)(i))
+#define HIGH(off) ((off) + 4) /* little-endian */
+
+struct program {
+	struct sock_filter *f;
+	unsigned n;
+};
+
+static void emit(struct program *p, uint16_t code, uint64_t k, uint8_t jt, uint8_t jf)
+{
+	ASSERT(p->n < FILTER_MAX);
+	p->f[p->n++] = (struct sock_filter){.code = code, .jt = jt, .jf = jf, .k = (uint32_t)k};
+}
+
+static void load(struct program *p, size_t off)
+{
+	emit(p, BPF_LD | BPF_W | BPF_ABS, off, 0, 0);
+}
+
+static void ret(struct program *p, uint32_t action)
+{
+	emit(p, BPF_RET | BPF_K, action, 0, 0);
+}
+
+/* Traps unless the accumulator compares so with k. */
+static void require(struct program *p, uint16_t comparison, uint64_t k)
+{
+	emit(p, (uint16_t)(BPF_JMP | comparison | BPF_K), k, 1, 0);
+	ret(p, SECCOMP_RET_TRAP);
+}
+
+static void require_less(struct program *p, uint64_t k)
+{
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, k, 0, 1);
+	ret(p, SECCOMP_RET_TRAP);
+}
+
+/* Does action if the accumulator is k, else goes on. */
+static void on_equal(struct program *p, uint64_t k, uint32_t action)
+{
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, k, 0, 1);
+	ret(p, action);
+}
+
+/* The rest of the program for a call from the shim: nr is in the accumulator. */
+static void judge_shim_call(struct program *p, bool fsgsbase)
+{
+	const uint64_t channels_end = SYSTRAP_CHANNELS + (uint64_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE;
+
+	on_equal(p, SYS_rt_sigreturn, SECCOMP_RET_ALLOW);
+	on_equal(p, SYS_exit, SECCOMP_RET_ALLOW);
+	if (!fsgsbase) {
+		/* arch_prctl: five instructions, skipped for any other number. */
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 0, 6);
+		load(p, OFF_ARG(0));
+		on_equal(p, ARCH_SET_FS_NR, SECCOMP_RET_ALLOW);
+		on_equal(p, ARCH_SET_GS_NR, SECCOMP_RET_ALLOW);
+		ret(p, SECCOMP_RET_TRAP);
+	}
+	require(p, BPF_JEQ, SYS_futex);
+	load(p, HIGH(OFF_ARG(0)));
+	require(p, BPF_JEQ, (uint64_t)SYSTRAP_CHANNELS >> 32);
+	load(p, OFF_ARG(0));
+	require(p, BPF_JGE, (uint32_t)SYSTRAP_CHANNELS);
+	require_less(p, (uint32_t)channels_end);
+	load(p, OFF_ARG(1)); /* the kernel takes an int */
+	on_equal(p, FUTEX_WAKE_OP_NR, SECCOMP_RET_ALLOW);
+	require(p, BPF_JEQ, FUTEX_WAIT_OP);
+	load(p, OFF_ARG(3)); /* no timeout, so that restart_syscall need not be allowed */
+	require(p, BPF_JEQ, 0);
+	load(p, HIGH(OFF_ARG(3)));
+	require(p, BPF_JEQ, 0);
+	ret(p, SECCOMP_RET_ALLOW);
+}
+
+unsigned filter_build(struct sock_filter *f, uint64_t base, bool fsgsbase)
+{
+	struct program p = {.f = f};
+	uint32_t shim = (uint32_t)base, leader = shim + SYSTRAP_LEADER_OFF, end = shim + SYSTRAP_TEXT_SIZE;
+
+	load(&p, OFF_ARCH);
+	require(&p, BPF_JEQ, AUDIT_ARCH_X86_64);
+	load(&p, HIGH(OFF_IP));
+	require(&p, BPF_JEQ, base >> 32);
+	load(&p, OFF_IP);
+	require(&p, BPF_JGE, shim);
+	require_less(&p, end);
+	emit(&p, BPF_JMP | BPF_JGE | BPF_K, leader, 0, 1);
+	ret(&p, SECCOMP_RET_USER_NOTIF);
+	load(&p, OFF_NR);
+	judge_shim_call(&p, fsgsbase);
+	return p.n;
+}

@@ -1,0 +1,229 @@
+/*
+ * The signal frame at the top of a channel.  The host's kernel writes a guest thread's whole state there when it traps
+ * and takes it back at rt_sigreturn, so the sentry reads and writes it in place.  Its position was measured by the
+ * boot (struct frame_layout) and never depends on what a channel says.
+ *
+ * The sentry keeps its own copy of the registers from one event to the next resumption.  Other threads of the guest
+ * may write to the frame meanwhile: then theirs is the state that is wrong, and the host's checks at rt_sigreturn are
+ * the same as for any program.
+ */
+#include <string.h>
+
+#include "abi/errno.h"
+#include "base/checked.h"
+#include "platform/arch/x86_64/xstate.h"
+#include "platform/systrap/systrap.h"
+
+#define USER_CS_32 0x23
+#define UC_OFF_MCONTEXT offsetof(struct l_ucontext, uc_mcontext)
+#define MXCSR_OFF offsetof(struct l_fpstate, mxcsr)
+#define MXCSR_MASK_OFF offsetof(struct l_fpstate, mxcsr_mask)
+
+static uint8_t *uc_of(const struct context *c)
+{
+	return c->ch + systrap_of(c->ctx.as)->frame.uc_off;
+}
+
+static uint8_t *fpstate_of(const struct context *c)
+{
+	return c->ch + systrap_of(c->ctx.as)->frame.fpstate_off;
+}
+
+uint64_t frame_addr(const struct context *c)
+{
+	return channel_addr(c->channel) + systrap_of(c->ctx.as)->frame.uc_off - sizeof(uint64_t);
+}
+
+/* Every signal but those that the shim handles stays blocked in a guest thread. */
+uint64_t guest_signal_mask(void)
+{
+	static const uint8_t handled[] = {L_SIGSYS, L_SIGSEGV, L_SIGBUS, L_SIGFPE, L_SIGILL, L_SIGTRAP, SYSTRAP_KICK};
+	uint64_t mask = UINT64_MAX;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(handled); i++)
+		mask &= ~(1ull << (handled[i] - 1));
+	return mask;
+}
+
+static void put_fresh_xstate(const struct context *c)
+{
+	const struct frame_layout *f = &systrap_of(c->ctx.as)->frame;
+	const uint32_t magic2 = XSTATE_MAGIC2;
+	uint8_t *x = fpstate_of(c);
+
+	xstate_fresh(x, f->sw.xstate_size);
+	memcpy(x + MXCSR_MASK_OFF, &f->mxcsr_mask, sizeof(f->mxcsr_mask));
+	memcpy(x + XSTATE_SOFTWARE_OFF, &f->sw, sizeof(f->sw));
+	memcpy(x + f->sw.xstate_size, &magic2, sizeof(magic2));
+}
+
+void frame_init(struct context *c)
+{
+	const struct systrap *st = systrap_of(c->ctx.as);
+	uint64_t base = channel_addr(c->channel);
+	struct l_ucontext uc = {
+		.uc_flags = st->frame.uc_flags,
+		.uc_stack = {.ss_sp = base + CH_HEADER_SIZE,
+			     .ss_flags = (int32_t)L_SS_AUTODISARM,
+			     .ss_size = st->frame.channel_size - CH_HEADER_SIZE},
+		.uc_mcontext = {.cs = L_USER_CS,
+				.ss = L_USER_DS,
+				.eflags = L_EFLAGS_FIXED | L_EFLAGS_IF,
+				.fpstate = base + st->frame.fpstate_off},
+		.uc_sigmask = guest_signal_mask(),
+	};
+
+	memcpy(uc_of(c), &uc, sizeof(uc));
+	put_fresh_xstate(c);
+	memset(&c->regs, 0, sizeof(c->regs));
+	c->regs.cs = L_USER_CS;
+	c->regs.ss = L_USER_DS;
+	c->regs.eflags = uc.uc_mcontext.eflags;
+	c->regs.orig_rax = UINT64_MAX;
+	c->regs_dirty = c->bases_dirty = true;
+	c->result_dirty = false;
+}
+
+void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *sc)
+{
+	const uint8_t *uc = uc_of(c);
+	struct abi_regs *r = &c->regs;
+
+	memcpy(info, uc + sizeof(struct l_ucontext), sizeof(*info));
+	memcpy(sc, uc + UC_OFF_MCONTEXT, sizeof(*sc));
+	*r = (struct abi_regs){
+		.r15 = sc->r15, .r14 = sc->r14, .r13 = sc->r13, .r12 = sc->r12, .rbp = sc->rbp, .rbx = sc->rbx,
+		.r11 = sc->r11, .r10 = sc->r10, .r9 = sc->r9,	.r8 = sc->r8,	.rax = sc->rax, .rcx = sc->rcx,
+		.rdx = sc->rdx, .rsi = sc->rsi, .rdi = sc->rdi, .orig_rax = UINT64_MAX, .rip = sc->rip, .cs = sc->cs,
+		.eflags = sc->eflags, .rsp = sc->rsp, .ss = sc->ss, .fs_base = r->fs_base, .gs_base = r->gs_base,
+	};
+	if (systrap_of(c->ctx.as)->fsgsbase) {
+		memcpy(&r->fs_base, c->ch + CH_FS_BASE, sizeof(r->fs_base));
+		memcpy(&r->gs_base, c->ch + CH_GS_BASE, sizeof(r->gs_base));
+	}
+	c->regs_dirty = c->bases_dirty = c->result_dirty = false;
+}
+
+void frame_store(struct context *c)
+{
+	uint8_t *mc = uc_of(c) + UC_OFF_MCONTEXT;
+	const struct abi_regs *r = &c->regs;
+
+	if (c->regs_dirty) {
+		/* The part that holds registers; err, trapno, cr2 and fpstate stay. */
+		struct l_sigcontext sc = {
+			.r15 = r->r15, .r14 = r->r14, .r13 = r->r13, .r12 = r->r12, .rbp = r->rbp, .rbx = r->rbx,
+			.r11 = r->r11, .r10 = r->r10, .r9 = r->r9,   .r8 = r->r8,   .rax = r->rax, .rcx = r->rcx,
+			.rdx = r->rdx, .rsi = r->rsi, .rdi = r->rdi, .rip = r->rip, .rsp = r->rsp,
+			.eflags = r->eflags, .cs = (uint16_t)r->cs, .ss = (uint16_t)r->ss,
+		};
+
+		memcpy(mc, &sc, offsetof(struct l_sigcontext, err));
+	} else if (c->result_dirty) {
+		memcpy(mc + offsetof(struct l_sigcontext, rax), &r->rax, sizeof(r->rax));
+	}
+	if (c->bases_dirty) {
+		memcpy(c->ch + CH_FS_BASE, &r->fs_base, sizeof(r->fs_base));
+		memcpy(c->ch + CH_GS_BASE, &r->gs_base, sizeof(r->gs_base));
+	}
+	c->regs_dirty = c->bases_dirty = c->result_dirty = false;
+}
+
+/* ---- registers ---- */
+
+int systrap_get_regs(struct pctx *ctx, struct abi_regs *out)
+{
+	struct context *c = context_of(ctx);
+
+	if (c->gone)
+		return -ESRCH;
+	*out = c->regs;
+	return 0;
+}
+
+/* As the kernel judges what a tracer sets: a base that is no user address would fault where nobody can help. */
+static bool base_ok(uint64_t new, uint64_t old)
+{
+	return new == old || new < 0x7ffffffff000;
+}
+
+int systrap_set_regs(struct pctx *ctx, const struct abi_regs *regs)
+{
+	struct context *c = context_of(ctx);
+
+	if (c->gone)
+		return -ESRCH;
+	if (!base_ok(regs->fs_base, c->regs.fs_base) || !base_ok(regs->gs_base, c->regs.gs_base))
+		return -EIO;
+	c->bases_dirty |= regs->fs_base != c->regs.fs_base || regs->gs_base != c->regs.gs_base;
+	c->regs = *regs;
+	/* No other segments exist in a stub. */
+	if (c->regs.cs != USER_CS_32)
+		c->regs.cs = L_USER_CS;
+	c->regs.ss = L_USER_DS;
+	c->regs_dirty = true;
+	return 0;
+}
+
+void systrap_set_result(struct pctx *ctx, long result)
+{
+	struct context *c = context_of(ctx);
+
+	c->regs.rax = (uint64_t)result;
+	c->result_dirty = true;
+}
+
+/* ---- floating point and vectors ---- */
+
+ssize_t systrap_get_xstate(struct pctx *ctx, void *buf, size_t cap)
+{
+	struct context *c = context_of(ctx);
+	const struct frame_layout *f = &systrap_of(ctx->as)->frame;
+
+	if (c->gone)
+		return -ESRCH;
+	memcpy(buf, fpstate_of(c), min_of(cap, (size_t)f->sw.xstate_size));
+	if (cap >= XSTATE_LEGACY_SIZE)
+		memcpy((uint8_t *)buf + XSTATE_SOFTWARE_OFF, &f->sw, sizeof(f->sw));
+	return f->sw.xstate_size;
+}
+
+/* What the host's rt_sigreturn would refuse, and with it end the stub. */
+static bool xstate_ok(const struct frame_layout *f, const uint8_t *state)
+{
+	struct l_xstate_header h;
+	uint32_t mxcsr;
+
+	memcpy(&mxcsr, state + MXCSR_OFF, sizeof(mxcsr));
+	memcpy(&h, state + L_XSTATE_HEADER_OFF, sizeof(h));
+	if ((mxcsr & ~f->mxcsr_mask) || (h.xfeatures & ~f->sw.xfeatures) || h.xcomp_bv)
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(h.reserved); i++) {
+		if (h.reserved[i])
+			return false;
+	}
+	return true;
+}
+
+int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size)
+{
+	struct context *c = context_of(ctx);
+	const struct frame_layout *f = &systrap_of(ctx->as)->frame;
+	uint8_t state[SYSTRAP_CHANNEL_SIZE / 2]; /* boot.c refuses larger ones */
+	int r;
+
+	if (c->gone)
+		return -ESRCH;
+	if (size == 0) {
+		put_fresh_xstate(c);
+		return 0;
+	}
+	r = xstate_from_frame(state, f->sw.xstate_size, buf, size);
+	if (r < 0)
+		return r;
+	if (!xstate_ok(f, state))
+		return -EINVAL;
+	memcpy(state + XSTATE_SOFTWARE_OFF, &f->sw, sizeof(f->sw));
+	memcpy(fpstate_of(c), state, f->sw.xstate_size);
+	return 0;
+}

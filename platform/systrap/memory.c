@@ -1,0 +1,170 @@
+/*
+ * A stub's memory: what its leader is asked to map, and copies in and out by process_vm_readv and _writev.
+ *
+ * After an error the address space has to be as it was.  Where the host may have done half of the work, the stub is killed.
+ */
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "platform/systrap/systrap.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* An error after which nobody knows what is mapped. */
+static int half_done(struct stub *s, const char *why)
+{
+	stub_kill(s, why);
+	return -ESRCH;
+}
+
+/* An mmap in the stub, with its file if it has one.  0 or -errno. */
+static int map_once(struct stub *s, gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
+{
+	const struct leader_call calls[] = {
+		{.nr = SYS_mmap,
+		 .args = {addr, len, (uint64_t)prot, (uint64_t)flags, host_fd >= 0 ? SYSTRAP_FD : (uint64_t)-1, off}},
+		{.nr = SYS_close, .args = {SYSTRAP_FD}},
+	};
+	unsigned count = host_fd >= 0 ? 2 : 1;
+	long result = 0, closed = 0;
+	int done = leader_request(s, calls, count, host_fd, &result);
+
+	if (done < 0)
+		return done;
+	if (done == 0) {
+		if (host_fd >= 0 && leader_request(s, &calls[1], 1, -1, &closed) != 1)
+			return half_done(s, "a descriptor could not be taken back");
+		return (int)result;
+	}
+	if (done != (int)count)
+		return half_done(s, "a descriptor could not be taken back");
+	/* Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint; those we need do not. */
+	if (count == 1 && (uint64_t)result != addr)
+		return half_done(s, "memory was mapped elsewhere than asked for");
+	return 0;
+}
+
+int systrap_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
+		uint64_t off)
+{
+	struct stub *s = stub_of(as);
+	int r;
+
+	(void)via;
+	flags |= MAP_FIXED;
+	if (!systrap_of(as)->mmap_is_atomic) {
+		/* Try without replacing first: then a failure cannot have unmapped anything. */
+		r = map_once(s, addr, len, prot, (flags & ~MAP_FIXED) | MAP_FIXED_NOREPLACE, host_fd, off);
+		if (r != -EEXIST)
+			return r;
+	}
+	r = map_once(s, addr, len, prot, flags, host_fd, off);
+	if (r == -ENOMEM && !systrap_of(as)->mmap_is_atomic)
+		return half_done(s, "out of memory while memory was being replaced");
+	return r;
+}
+
+static int call(struct stub *s, struct leader_call c)
+{
+	return (int)leader_call(s, &c);
+}
+
+int systrap_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len)
+{
+	(void)via;
+	return call(stub_of(as), (struct leader_call){.nr = SYS_munmap, .args = {addr, len}});
+}
+
+int systrap_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot)
+{
+	struct stub *s = stub_of(as);
+	int r = call(s, (struct leader_call){.nr = SYS_mprotect, .args = {addr, len, (uint64_t)prot}});
+
+	(void)via;
+	/* The host goes from mapping to mapping: it may have come as far as one with a hole behind it. */
+	if (r == -ENOMEM)
+		return half_done(s, "out of memory while protection was being changed");
+	return r;
+}
+
+int systrap_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,
+		  int extra_flags)
+{
+	struct stub *s = stub_of(as);
+	bool moves = new_addr != addr;
+	struct leader_call c = {
+		.nr = SYS_mremap,
+		.args = {addr, old_len, new_len, (uint64_t)extra_flags, new_addr},
+	};
+	long result;
+
+	(void)via;
+	if (moves)
+		c.args[3] |= MREMAP_MAYMOVE | MREMAP_FIXED;
+	result = leader_call(s, &c);
+	if ((uint64_t)result == new_addr)
+		return 0;
+	if (result >= 0)
+		return half_done(s, "memory was moved elsewhere than asked for");
+	/* What was at new_addr is unmapped before anything that wants memory is tried. */
+	if (moves && (result == -ENOMEM || result == -EAGAIN || result == -EFAULT))
+		return half_done(s, "memory could not be moved");
+	return (int)result;
+}
+
+int systrap_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg)
+{
+	static const uint64_t nr[] = {
+		[PAS_MADVISE] = SYS_madvise,
+		[PAS_MSYNC] = SYS_msync,
+		[PAS_MLOCK2] = SYS_mlock2,
+		[PAS_MUNLOCK] = SYS_munlock,
+	};
+	struct leader_call c = {.nr = nr[op], .args = {addr, len, (uint64_t)arg}};
+
+	(void)via;
+	if (op == PAS_MUNLOCK)
+		c.args[2] = 0;
+	return call(stub_of(as), c);
+}
+
+/* ---- copies ---- */
+
+/*
+ * The host copies page by page and says how far it came, within one iovec too (mm/process_vm_access.c; the man page
+ * promises less), so that one call gives the short counts that platform.h asks for.
+ */
+static ssize_t copy(struct pas *as, gva_t addr, void *buf, size_t len, bool write)
+{
+	struct stub *s = stub_of(as);
+	struct iovec local = {.iov_base = buf, .iov_len = len};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = len}; /* an address for the host to use */
+	ssize_t n;
+
+	if (!stub_pid_hold(s))
+		return -ESRCH;
+	if (write)
+		n = process_vm_writev(as->host_pid, &local, 1, &remote, 1, 0);
+	else
+		n = process_vm_readv(as->host_pid, &local, 1, &remote, 1, 0);
+	if (n < 0)
+		n = -errno;
+	stub_pid_drop(s);
+	return n;
+}
+
+ssize_t systrap_read(struct pas *as, gva_t addr, void *buf, size_t len)
+{
+	return copy(as, addr, buf, len, false);
+}
+
+ssize_t systrap_write(struct pas *as, gva_t addr, const void *buf, size_t len)
+{
+	return copy(as, addr, (void *)(uintptr_t)buf, len, true);
+}

@@ -1,0 +1,117 @@
+/* The systrap platform: its start, its end, and its operation table.  Start reading at systrap.h. */
+#include "platform/systrap/systrap.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "abi/errno.h"
+
+/* Children that nobody waits for vanish if SIGCHLD is ignored, which one may have inherited. */
+static void keep_zombies(void)
+{
+	struct sigaction sa;
+
+	if (sigaction(SIGCHLD, NULL, &sa) < 0 || (sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_NOCLDWAIT)))
+		return;
+	sa.sa_handler = SIG_DFL;
+	sa.sa_flags = 0;
+	sigaction(SIGCHLD, &sa, NULL);
+}
+
+static int systrap_start(struct platform **out, char *why, size_t why_size)
+{
+	struct systrap *st = calloc(1, sizeof(*st));
+	int r;
+
+	if (!st) {
+		snprintf(why, why_size, "out of memory");
+		return -ENOMEM;
+	}
+	mutex_init(&st->lock);
+	for (unsigned i = 0; i < PID_BUCKETS; i++)
+		list_init(&st->stubs[i]);
+	list_init(&st->strays);
+	list_init(&st->waiters);
+	st->listener_fd = st->wake_fd = -1;
+	st->mmap_is_atomic = probe_mmap_is_atomic();
+	keep_zombies();
+	placement_start();
+	r = channel_pool_create(st, why, why_size);
+	if (r < 0)
+		goto out_free;
+	r = boot_template(st, why, why_size);
+	if (r < 0)
+		goto out_pool;
+	st->pf.xstate_size = st->frame.sw.xstate_size;
+	*out = &st->pf;
+	return 0;
+
+out_pool:
+	if (st->listener_fd >= 0)
+		close(st->listener_fd);
+	if (st->wake_fd >= 0)
+		close(st->wake_fd);
+	channel_pool_destroy(st);
+out_free:
+	mutex_destroy(&st->lock);
+	free(st);
+	return r;
+}
+
+static void systrap_stop(struct platform *pf)
+{
+	struct systrap *st = container_of(pf, struct systrap, pf);
+	struct stub *s;
+
+	mutex_lock(&st->lock);
+	for (unsigned i = 0; i < PID_BUCKETS; i++) {
+		list_for_each_entry (s, &st->stubs[i], node)
+			stub_kill(s, NULL);
+	}
+	mutex_unlock(&st->lock);
+	if (st->reaper_started) {
+		pthread_join(st->reaper, NULL);
+	} else {
+		siginfo_t si;
+
+		waitid(P_PID, (id_t)st->pgid, &si, WEXITED);
+		list_del_init(&st->template->node);
+	}
+	stub_free(st->template);
+	close(st->listener_fd);
+	close(st->wake_fd);
+	channel_pool_destroy(st);
+	mutex_destroy(&st->lock);
+	free(st);
+}
+
+const struct platform_ops systrap_platform = {
+	.name = "systrap",
+	.probe = systrap_probe,
+	.start = systrap_start,
+	.stop = systrap_stop,
+	.as_create = systrap_as_create,
+	.as_fork = systrap_as_fork,
+	.as_release = systrap_as_release,
+	.as_kill = systrap_as_kill,
+	.map = systrap_map,
+	.unmap = systrap_unmap,
+	.protect = systrap_protect,
+	.remap = systrap_remap,
+	.advise = systrap_advise,
+	.read = systrap_read,
+	.write = systrap_write,
+	.ctx_spawn = systrap_ctx_spawn,
+	.ctx_attach = systrap_ctx_attach,
+	.ctx_destroy = systrap_ctx_destroy,
+	.run = systrap_run,
+	.interrupt = systrap_interrupt,
+	.get_regs = systrap_get_regs,
+	.set_regs = systrap_set_regs,
+	.set_result = systrap_set_result,
+	.get_xstate = systrap_get_xstate,
+	.set_xstate = systrap_set_xstate,
+	.cmpxchg32 = systrap_cmpxchg32,
+};

@@ -1,0 +1,351 @@
+/*
+ * The systrap platform's private side: its structures, and what its files offer each other.
+ *
+ *     boot.c      the template stub, from which all others are forked         filter.c   its seccomp filter
+ *     notify.c    the listener: who waits for which leader's notification     leader.c   requests to a leader
+ *     stub.c      address spaces: create, fork, kill, reap                    channel.c  the pool of channels
+ *     memory.c    map and its kin, read and write                             context.c  guest threads: spawn, switch
+ *     frame.c     the signal frame in a channel: registers, xstate            probe.c    can it work here?
+ *
+ * Trust.  Everything in a channel is the guest's to scribble on, at any moment: each word is read once, nothing read
+ * there is used as an address or an index, and nonsense kills that stub alone.  A leader's notifications cannot be
+ * forged: they are known by the thread that made them, and come only with what the sentry asked for.
+ *
+ * Locks, outermost first: stub.leader_lock (a parent's before its child's), systrap.lock.
+ */
+#ifndef BAILEY_PLATFORM_SYSTRAP_SYSTRAP_H
+#define BAILEY_PLATFORM_SYSTRAP_SYSTRAP_H
+
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "abi/signal.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "platform/ops.h"
+#include "platform/placement.h"
+#include "platform/systrap/layout.h"
+
+/* Linux 6.6; Debian 12's headers are older.  Without it a notification may wake the receiver on another CPU. */
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1ul << 0)
+#endif
+
+/* ---- shim.S ---- */
+
+extern const uint8_t systrap_text[], systrap_text_end[];
+extern const uint8_t systrap_shim_signal[], systrap_shim_signal_fsgs[], systrap_shim_restorer[], systrap_shim_thread[];
+extern const uint8_t systrap_shim_announce[], systrap_shim_cmpxchg[], systrap_shim_cmpxchg_insn[];
+extern const uint8_t systrap_shim_cmpxchg_end[];
+extern const uint8_t systrap_leader[], systrap_leader_child[], systrap_leader_next_ip[], systrap_leader_call_ip[];
+
+/* Where a label of shim.S lies in every stub. */
+static inline uint64_t text_addr(uint64_t base, const uint8_t *label)
+{
+	return base + (uint64_t)(label - systrap_text);
+}
+
+/* ---- what the template found out about the host's signal frames ---- */
+
+struct frame_layout {
+	uint32_t uc_off;	/* from the channel's start: struct ucontext */
+	uint32_t fpstate_off;	/* from the channel's start: the XSAVE area */
+	uint32_t channel_size;	/* bytes mapped of each channel; the top is the alternate stack's */
+	uint32_t mxcsr_mask;	/* bits that may be set */
+	uint64_t uc_flags;
+	struct l_fpx_sw_bytes sw; /* of a whole XSAVE area */
+};
+
+/* ---- requests: what a leader reads ---- */
+
+struct leader_call {
+	uint64_t nr;
+	uint64_t args[6];
+	uint64_t child_entry; /* where to go if the call returned 0; 0: on to the next */
+};
+
+struct request_slot {
+	uint64_t count;
+	uint64_t child_slot;
+	uint64_t seq;
+	uint64_t reserved[5];
+	struct leader_call calls[SYSTRAP_REQUEST_MAX];
+};
+_Static_assert(sizeof(struct leader_call) == RQ_CALL_SIZE, "shim.S");
+_Static_assert(sizeof(struct request_slot) == SYSTRAP_SLOT_SIZE, "shim.S");
+_Static_assert(offsetof(struct request_slot, calls) == RQ_CALLS, "shim.S");
+
+/* A notification, as far as anybody cares. */
+struct note {
+	uint64_t id;
+	uint64_t ip;
+	int nr;
+	uint64_t args[6];
+};
+
+/* ---- the platform ---- */
+
+#define PID_BUCKETS 256
+#define NOTIF_ROOM 256 /* bytes: for a notification of any kernel; the probe checks */
+#define IDLE_MAX 16    /* threads a stub keeps for the next spawn */
+
+/* Indices 0 to count-1, handed out and taken back. */
+struct pool {
+	uint32_t *links;
+	uint32_t count, fresh; /* from fresh on none was ever handed out */
+	uint32_t free;	       /* the first of a list through links, or POOL_NONE */
+};
+#define POOL_NONE UINT32_MAX
+
+struct systrap {
+	struct platform pf;
+	struct stub *template;
+	struct frame_layout frame; /* immutable after start */
+	uint64_t base;		   /* of the texts and request slots; immutable after start */
+	bool fsgsbase;		   /* immutable after start */
+	bool mmap_is_atomic;	   /* a failed MAP_FIXED leaves what was there (Linux 6.12); immutable after start */
+	pid_t pgid;		   /* the stubs' process group; immutable after start */
+
+	int listener_fd, wake_fd, pool_fd, slots_fd; /* immutable after start */
+	uint8_t *channels;	    /* the pool's mapping; immutable after start */
+	struct request_slot *slots; /* the slots' mapping; a slot's content is its stub's leader_lock's */
+
+	struct mutex lock;
+	/* All that follows is guarded by lock. */
+	struct list_head stubs[PID_BUCKETS]; /* of stub.node, by host pid */
+	struct list_head strays;	     /* of stray.node: heard of before they were registered; see notify.c */
+	uint32_t births;		     /* stubs and threads that are being made */
+	struct pool channel_pool, slot_pool;
+	struct list_head waiters; /* of stub.wait_node: those whose waiting thread is not the receiver */
+	bool receiving;		  /* some thread is the receiver */
+	bool reaper_started;
+	pthread_t reaper;
+};
+
+/* A thread that no context uses, parked in the shim. */
+struct idle_thread {
+	pid_t tid;
+	uint32_t channel;
+};
+
+struct stub {
+	struct pas as;
+	struct list_head node;	   /* guarded by systrap.lock */
+	struct list_head contexts; /* of context.node; guarded by systrap.lock */
+	uint32_t slot;		   /* immutable */
+	struct mutex leader_lock;
+	struct note next; /* the leader's NEXT that waits for an answer; guarded by leader_lock */
+	uint64_t seq;	  /* of the last request; guarded by leader_lock */
+	int leader_cpu;	  /* to which the leader is pinned, or -1; guarded by leader_lock */
+	/*
+	 * Users of the host pid; STUB_REAPED once it may be anybody's.  The reaper waits for the users to be done before it
+	 * lets the pid go.
+	 */
+	_Atomic uint32_t pid_users;
+	/* What follows is guarded by systrap.lock. */
+	bool reaped, released;	  /* both: free */
+	uint32_t parked_channels; /* to be freed once the stub is reaped: a list through the pool's links */
+	unsigned idle_count;
+	struct idle_thread idle[IDLE_MAX];
+
+	bool note_ready; /* note is the leader's latest, and nobody has acted on it */
+	struct note note;
+	pthread_cond_t note_cond;
+	struct list_head wait_node;
+};
+
+#define STUB_REAPED 0x80000000u
+
+struct context {
+	struct pctx ctx;
+	struct list_head node; /* guarded by systrap.lock */
+	pid_t tid;	       /* immutable once spawned */
+	uint32_t channel;      /* index; immutable */
+	uint8_t *ch;	       /* where the sentry sees it; immutable */
+	struct placement place;
+	_Atomic uint32_t kick;	   /* an interrupt was asked for and not yet reported */
+	_Atomic uint32_t in_guest; /* the guest has, or is about to have, control */
+	/* What follows is the attached thread's. */
+	bool attached, gone;
+	bool regs_dirty, bases_dirty, result_dirty;
+	struct abi_regs regs; /* the sentry's copy; the truth between two switches */
+};
+
+static inline struct systrap *systrap_of(const struct pas *as)
+{
+	return container_of(as->pf, struct systrap, pf);
+}
+
+static inline struct stub *stub_of(const struct pas *as)
+{
+	return container_of(as, struct stub, as);
+}
+
+static inline struct context *context_of(const struct pctx *ctx)
+{
+	return container_of(ctx, struct context, ctx);
+}
+
+static inline uint64_t channel_addr(uint32_t index)
+{
+	return SYSTRAP_CHANNELS + (uint64_t)index * SYSTRAP_CHANNEL_SIZE;
+}
+
+static inline uint64_t slot_addr(const struct systrap *st, uint32_t slot)
+{
+	return st->base + SYSTRAP_REQUESTS_OFF + (uint64_t)slot * SYSTRAP_SLOT_SIZE;
+}
+
+/* ---- filter.c ---- */
+
+#define FILTER_MAX 64
+/* Writes the stubs' filter for texts at base into f; returns the number of instructions. */
+unsigned filter_build(struct sock_filter *f, uint64_t base, bool fsgsbase);
+
+/* ---- boot.c ---- */
+
+/* Makes the template and fills st->base, frame, fsgsbase, pgid, listener_fd and template.  Single-threaded. */
+int boot_template(struct systrap *st, char *why, size_t why_size) MUST_CHECK;
+
+/* ---- futexes shared between processes ---- */
+
+static inline void futex_wake_shared(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+/* Sleeps while *word is value; timeout_ns < 0: without bound.  May return early. */
+static inline void futex_wait_shared(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns)
+{
+	struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+
+	syscall(SYS_futex, word, FUTEX_WAIT, value, timeout_ns < 0 ? NULL : &ts, NULL, 0);
+}
+
+/* ---- channel.c ---- */
+
+int channel_pool_create(struct systrap *st, char *why, size_t why_size) MUST_CHECK;
+void channel_pool_destroy(struct systrap *st);
+/* -EAGAIN when there is none left. */
+int channel_alloc(struct systrap *st, uint32_t *index) MUST_CHECK;
+/* Only when no stub has it mapped any more.  Wipes it. */
+void channel_free(struct systrap *st, uint32_t index) EXCLUDES(st->lock);
+/* Has it freed once s, which has it mapped, is reaped. */
+void channel_park(struct stub *s, uint32_t index);
+void channel_free_parked(struct stub *s);
+int slot_alloc(struct systrap *st, uint32_t *slot) MUST_CHECK;
+void slot_free(struct systrap *st, uint32_t slot);
+
+static inline _Atomic uint32_t *channel_word(const struct context *c)
+{
+	return (_Atomic uint32_t *)(void *)(c->ch + CH_WORD);
+}
+
+/* ---- notify.c ---- */
+
+int listener_open(struct systrap *st) MUST_CHECK;
+/* Waits for the stub's leader to notify; -ESRCH if the stub is dead. */
+int leader_wait(struct stub *s, struct note *out) MUST_CHECK;
+/* The same without waiting: false if there is none. */
+bool leader_note_pending(struct stub *s, struct note *out) MUST_CHECK;
+/* Answers; -ENOENT if the notification is gone (the leader makes it again, or is dead). */
+int leader_reply(struct systrap *st, const struct note *n, long value, uint32_t flags) MUST_CHECK;
+/* Answers with the number of a descriptor that is put into the stub. */
+int leader_reply_fd(struct systrap *st, const struct note *n, int fd) MUST_CHECK;
+/* Makes the stub or context known by its host id, and settles what was heard of it before. */
+void register_stub(struct systrap *st, struct stub *s) EXCLUDES(st->lock);
+void register_context(struct systrap *st, struct context *c) EXCLUDES(st->lock);
+/* Looks a leader's stub up.  NULL if there is none. */
+struct stub *find_stub(struct systrap *st, pid_t pid) REQUIRES(st->lock);
+/* The process pid died and is not registered. */
+void note_stray_death(struct systrap *st, pid_t pid) REQUIRES(st->lock);
+/* Around the making of a stub or thread, until it is registered. */
+void birth_begin(struct systrap *st) EXCLUDES(st->lock);
+void birth_end(struct systrap *st) EXCLUDES(st->lock);
+/* Marks the stub dead and wakes whoever waits for it. */
+void stub_mark_dead(struct systrap *st, struct stub *s) EXCLUDES(st->lock);
+
+/* ---- leader.c ---- */
+
+/* Waits for a newborn leader's first NEXT. */
+int leader_hello(struct stub *s) MUST_CHECK;
+/*
+ * Has the stub's leader make the calls in order, up to the first that fails, with fd (or -1) put at SYSTRAP_FD before
+ * them.  Returns the number that succeeded and stores the last one's result; -ESRCH if the stub is dead; another
+ * -errno if fd could not be passed, and then nothing was done.
+ */
+int leader_request(struct stub *s, const struct leader_call *calls, unsigned count, int fd, long *result) MUST_CHECK
+	EXCLUDES(s->leader_lock);
+/* The same with s->leader_lock held by the caller. */
+int leader_request_locked(struct stub *s, const struct leader_call *calls, unsigned count, int fd, long *result)
+	MUST_CHECK REQUIRES(s->leader_lock);
+/* One call: its result, or -ESRCH. */
+long leader_call(struct stub *s, const struct leader_call *call) MUST_CHECK EXCLUDES(s->leader_lock);
+
+/* ---- stub.c ---- */
+
+int stub_new(struct systrap *st, struct stub **out) MUST_CHECK;
+void stub_free(struct stub *s);
+/* Holds the stub's host pid against reuse; false if the stub has been reaped. */
+bool stub_pid_hold(struct stub *s) MUST_CHECK;
+void stub_pid_drop(struct stub *s);
+void stub_kill(struct stub *s, const char *why);
+
+int systrap_as_create(struct platform *pf, struct pas **out);
+int systrap_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out);
+void systrap_as_release(struct pas *as);
+void systrap_as_kill(struct pas *as);
+
+/* ---- memory.c ---- */
+
+int systrap_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
+		uint64_t off);
+int systrap_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len);
+int systrap_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot);
+int systrap_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,
+		  int extra_flags);
+int systrap_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg);
+ssize_t systrap_read(struct pas *as, gva_t addr, void *buf, size_t len);
+ssize_t systrap_write(struct pas *as, gva_t addr, const void *buf, size_t len);
+
+/* ---- frame.c ---- */
+
+/* Where the frame begins in the stub. */
+uint64_t frame_addr(const struct context *c);
+/* What a guest thread blocks, as a kernel sigset. */
+uint64_t guest_signal_mask(void);
+/* Writes a whole frame from which rt_sigreturn makes a fresh thread. */
+void frame_init(struct context *c);
+/* Reads the registers that the kernel stored, and what the signal was. */
+void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *sc);
+/* Writes back what the sentry changed. */
+void frame_store(struct context *c);
+ssize_t systrap_get_xstate(struct pctx *ctx, void *buf, size_t cap);
+int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size);
+
+/* ---- context.c ---- */
+
+int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out);
+int systrap_ctx_attach(struct pctx *ctx);
+void systrap_ctx_destroy(struct pctx *ctx);
+void systrap_run(struct pctx *ctx, struct pf_event *ev);
+void systrap_interrupt(struct pctx *ctx);
+int systrap_get_regs(struct pctx *ctx, struct abi_regs *out);
+int systrap_set_regs(struct pctx *ctx, const struct abi_regs *regs);
+void systrap_set_result(struct pctx *ctx, long result);
+int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);
+
+/* ---- probe.c ---- */
+
+int systrap_probe(char *why, size_t why_size);
+/* Does the host keep the old mapping when an mmap with MAP_FIXED over it fails? */
+bool probe_mmap_is_atomic(void);
+
+#endif
