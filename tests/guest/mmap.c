@@ -55,24 +55,20 @@ static char *anon(size_t len, int prot)
 	return p;
 }
 
+/* A file without a name, its first page full of 'a', its second of 'b', ... */
 static int temp_file(size_t len)
 {
-	char name[] = "mXXXXXX";
+	char name[] = "mXXXXXX", page[PAGE];
 	int fd;
 
 	use_tmpdir();
 	fd = mkstemp(name);
 	REQUIRE(fd >= 0 && unlink(name) == 0);
-	for (size_t at = 0; at < len; at++) {
-		char c = (char)('a' + at / PAGE % 26);
-
-		/* One write a page would do, but a page's first and last byte must differ from its neighbours'. */
-		static char page[PAGE];
-
-		memset(page, c, sizeof(page));
+	for (size_t at = 0; at < len; at += PAGE) {
 		size_t n = len - at < PAGE ? len - at : PAGE;
+
+		memset(page, (int)('a' + at / PAGE), n);
 		REQUIRE(write(fd, page, n) == (ssize_t)n);
-		at += n - 1;
 	}
 	return fd;
 }
