@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "base/checked.h"
 
 #define BUCKETS (1u << 15)
 #define EVICT_SCAN 32  /* entries the hand passes at most for one insertion */
@@ -112,6 +113,17 @@ const char *dentry_name(const struct dentry *d)
 	return d->name->s;
 }
 
+void dentry_copy_name(const struct dentry *d, char *buf, size_t size)
+{
+	size_t n;
+
+	mutex_lock(&dcache_lock);
+	n = min_of((size_t)d->name->len, size - 1);
+	memcpy(buf, d->name->s, n);
+	mutex_unlock(&dcache_lock);
+	buf[n] = '\0';
+}
+
 struct dentry *dentry_parent(const struct dentry *d)
 {
 	struct dentry *p;
@@ -120,6 +132,20 @@ struct dentry *dentry_parent(const struct dentry *d)
 	p = dentry_get(d->parent ? d->parent : (struct dentry *)d);
 	mutex_unlock(&dcache_lock);
 	return p;
+}
+
+uint64_t dentry_parent_ino(const struct dentry *d)
+{
+	struct dentry *p = dentry_parent(d);
+	uint64_t ino = p->inode ? p->inode->ino : 0;
+
+	dentry_put(p);
+	return ino;
+}
+
+bool dentry_is_unlinked(const struct dentry *d)
+{
+	return d->flags & D_UNLINKED;
 }
 
 bool dentry_is_below(const struct dentry *d, const struct dentry *ancestor)

@@ -350,6 +350,16 @@ void fdtable_close_on_exec(struct fdtable *t)
 	mutex_unlock(&t->lock);
 }
 
+int fdtable_capacity(struct fdtable *t)
+{
+	int cap;
+
+	mutex_lock(&t->lock);
+	cap = (int)t->cap;
+	mutex_unlock(&t->lock);
+	return cap;
+}
+
 int fdtable_next(struct fdtable *t, int from, struct file **out, bool *cloexec)
 {
 	unsigned fd = from < 0 ? 0 : (unsigned)from;

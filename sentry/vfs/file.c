@@ -85,33 +85,6 @@ static int check_write(const struct file *f)
 	return 0;
 }
 
-/* relatime: the first read after a change is recorded, and one a day. */
-static void accessed(struct file *f)
-{
-	struct inode *i = f->inode;
-	struct l_timespec now;
-
-	if ((f->flags & L_O_NOATIME) || path_want_write(&f->path) < 0)
-		return;
-	now = vfs_now();
-	mutex_lock(&i->lock);
-	if (i->atime.tv_sec < i->mtime.tv_sec || i->atime.tv_sec < i->ctime.tv_sec ||
-	    (i->atime.tv_sec == i->mtime.tv_sec && i->atime.tv_nsec <= i->mtime.tv_nsec) ||
-	    (i->atime.tv_sec == i->ctime.tv_sec && i->atime.tv_nsec <= i->ctime.tv_nsec) ||
-	    now.tv_sec - i->atime.tv_sec >= 24 * 3600)
-		i->atime = now;
-	mutex_unlock(&i->lock);
-}
-
-static ssize_t read_at(struct file *f, struct uio *u, int64_t pos)
-{
-	ssize_t n = f->ops->read(f, u, pos);
-
-	if (n > 0 && inode_is(f->inode, L_S_IFREG))
-		accessed(f);
-	return n;
-}
-
 static ssize_t write_at(struct file *f, struct uio *u, int64_t pos)
 {
 	if (inode_is(f->inode, L_S_IFREG)) {
@@ -136,7 +109,7 @@ ssize_t file_read(struct file *f, struct uio *u)
 	if (f->mode & FILE_STREAM)
 		return f->ops->read(f, u, 0);
 	mutex_lock(&f->pos_lock);
-	n = read_at(f, u, f->pos);
+	n = f->ops->read(f, u, f->pos);
 	if (n > 0)
 		f->pos += n;
 	mutex_unlock(&f->pos_lock);
@@ -168,7 +141,7 @@ ssize_t file_pread(struct file *f, struct uio *u, int64_t pos)
 	if (!(f->mode & FILE_PREAD) || (f->mode & FILE_STREAM))
 		return -ESPIPE;
 	r = check_read(f);
-	return r < 0 ? r : read_at(f, u, pos);
+	return r < 0 ? r : f->ops->read(f, u, pos);
 }
 
 ssize_t file_pwrite(struct file *f, struct uio *u, int64_t pos)

@@ -208,7 +208,7 @@ struct file {
 	int64_t pos;		 /* guarded by pos_lock */
 	int64_t version;	 /* guarded by pos_lock; for iterate's own use */
 	struct file_owner *owner; /* F_SETOWN, F_SETSIG; guarded by pos_lock; NULL until used */
-	void *epoll_links;	  /* epoll's list of items that watch this file; guarded by epoll's global lock */
+	void *_Atomic epoll_links; /* epoll's list of items that watch this file; written under epoll's global lock */
 	void *priv;
 };
 #define FILE_READ 1u
@@ -264,8 +264,11 @@ struct dentry *dentry_make_root(struct super_block *sb, struct inode *inode);
 void dentry_instantiate(struct dentry *d, struct inode *inode);
 struct inode *dentry_inode(const struct dentry *d); /* borrowed while d is held; NULL if negative */
 const char *dentry_name(const struct dentry *d);    /* stable only under rename_lock, or in a directory operation */
+/* The name at this moment, cut to size. */
+void dentry_copy_name(const struct dentry *d, char *buf, size_t size);
 uint64_t dentry_parent_ino(const struct dentry *d); /* for ".." in a listing; the root's is its own */
 struct dentry *dentry_parent(const struct dentry *d); /* counted; the root's is itself */
+bool dentry_is_unlinked(const struct dentry *d);      /* its name is gone */
 /* The child called name, from the cache or by the directory's lookup; *out counted, negative if there is none.  No
  * permission is asked, no mount crossed.  parent's inode lock is not held. */
 int dentry_lookup(struct dentry *parent, const char *name, size_t name_len, struct dentry **out) MUST_CHECK;
@@ -342,6 +345,8 @@ void fd_close_range(struct fdtable *t, unsigned first, unsigned last, bool cloex
 int fd_close(struct fdtable *t, int fd) MUST_CHECK;
 /* Walks the open descriptors in order: the next one >= from with its file (counted), or -1. */
 int fdtable_next(struct fdtable *t, int from, struct file **out, bool *cloexec);
+/* How many descriptors the table has room for at present: select(2) looks at no more. */
+int fdtable_capacity(struct fdtable *t);
 
 /* ---- the walk ---- */
 

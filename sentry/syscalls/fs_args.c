@@ -1,0 +1,82 @@
+/* Arguments of the file system calls.  See fs_args.h. */
+#include "sentry/syscalls/fs_args.h"
+
+#include <stdlib.h>
+
+#include "sentry/signal/signal.h"
+
+int arg_file(struct task *t, uint64_t fd, struct file **out)
+{
+	struct file *f = fd_lookup(t->files, (int)fd);
+
+	if (!f)
+		return -EBADF;
+	*out = f;
+	return 0;
+}
+
+int arg_file_path_ok(struct task *t, uint64_t fd, struct file **out)
+{
+	struct file *f = fd_lookup_path_ok(t->files, (int)fd);
+
+	if (!f)
+		return -EBADF;
+	*out = f;
+	return 0;
+}
+
+int arg_resolve(struct task *t, uint64_t dirfd, uint64_t path, unsigned flags, struct path *out)
+{
+	struct lookup l = task_lookup(t);
+	char *name;
+	int r = copy_in_path(t->ctx, path, &name);
+
+	if (r < 0)
+		return r;
+	r = vfs_resolve(&l, (int)dirfd, name, flags, 0, out);
+	free(name);
+	return r;
+}
+
+int arg_resolve_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags, struct path *out)
+{
+	struct lookup l = task_lookup(t);
+	unsigned flags = 0;
+
+	if (!(at_flags & L_AT_SYMLINK_NOFOLLOW))
+		flags |= LOOKUP_FOLLOW;
+	if (at_flags & L_AT_EMPTY_PATH) {
+		flags |= LOOKUP_EMPTY;
+		if (!path)
+			return vfs_resolve(&l, (int)dirfd, "", flags, 0, out);
+	}
+	return arg_resolve(t, dirfd, path, flags, out);
+}
+
+int task_fd_limit(struct task *t)
+{
+	uint64_t limit = process_rlimit(t->process, L_RLIMIT_NOFILE);
+
+	return limit > INT32_MAX ? INT32_MAX : (int)limit;
+}
+
+long task_install(struct task *t, struct file *f, bool cloexec)
+{
+	int fd = fd_install(t->files, f, 0, task_fd_limit(t), cloexec);
+
+	if (fd < 0)
+		file_put(f);
+	return fd;
+}
+
+int task_check_fsize(struct task *t, uint64_t size)
+{
+	struct l_siginfo info;
+
+	if (size <= process_rlimit(t->process, L_RLIMIT_FSIZE))
+		return 0;
+	signal_fill_user(&info, L_SIGXFSZ, L_SI_USER, t);
+	/* The task is alive: it is the one that calls. */
+	(void)!signal_send_task(t, &info);
+	return -EFBIG;
+}

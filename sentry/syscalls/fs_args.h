@@ -1,0 +1,24 @@
+/* What the file system calls share: from argument registers to files and paths. */
+#ifndef BAILEY_SENTRY_SYSCALLS_FS_ARGS_H
+#define BAILEY_SENTRY_SYSCALLS_FS_ARGS_H
+
+#include "abi/errno.h"
+#include "sentry/syscalls/syscalls.h"
+#include "sentry/task/task.h"
+
+/* The file at descriptor fd, counted; -EBADF.  arg_file refuses O_PATH files. */
+int arg_file(struct task *t, uint64_t fd, struct file **out) MUST_CHECK;
+int arg_file_path_ok(struct task *t, uint64_t fd, struct file **out) MUST_CHECK;
+/* Copies a path in and resolves it; LOOKUP_*.  *out counted. */
+int arg_resolve(struct task *t, uint64_t dirfd, uint64_t path, unsigned flags, struct path *out) MUST_CHECK;
+/* As arg_resolve, by the AT_* flags of a call that knows AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH; a null path with the latter
+ * means "". */
+int arg_resolve_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags, struct path *out) MUST_CHECK;
+/* The limit that fd_install takes. */
+int task_fd_limit(struct task *t);
+/* Puts f (consumed) at the lowest free descriptor: its number, or -errno. */
+long task_install(struct task *t, struct file *f, bool cloexec) MUST_CHECK;
+/* -EFBIG, with SIGXFSZ sent, if a file of t's must not reach size. */
+int task_check_fsize(struct task *t, uint64_t size) MUST_CHECK;
+
+#endif

@@ -1,0 +1,206 @@
+/*
+ * Transfers between two open files, through a buffer of the sentry's: sendfile and copy_file_range.
+ *
+ * What was read and could not be written is not lost: the source's position moves by what arrived.
+ */
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "sentry/syscalls/fs_args.h"
+
+#define CHUNK (64u * 1024)
+#define OWN_POSITION (-1)
+
+/* One side: the file, and a position that is either the caller's or the file's. */
+struct side {
+	struct file *f;
+	int64_t pos; /* OWN_POSITION, or where the next byte is */
+};
+
+static int64_t own_position(struct file *f)
+{
+	int64_t pos;
+
+	mutex_lock(&f->pos_lock);
+	pos = f->pos;
+	mutex_unlock(&f->pos_lock);
+	return pos;
+}
+
+/* Copies len bytes; the count, or -errno if there is none.  from->pos is a position, to->pos may be OWN_POSITION. */
+static int64_t copy(struct side *from, struct side *to, uint64_t len)
+{
+	uint8_t *buf = malloc(CHUNK);
+	uint64_t done = 0;
+	ssize_t n = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (done < len) {
+		struct uio in = uio_kernel(buf, (size_t)min_of(len - done, (uint64_t)CHUNK)), out;
+		size_t got;
+
+		n = file_pread(from->f, &in, from->pos);
+		if (n <= 0)
+			break;
+		got = (size_t)n;
+		out = uio_kernel(buf, got);
+		n = to->pos == OWN_POSITION ? file_write(to->f, &out) : file_pwrite(to->f, &out, to->pos);
+		if (n <= 0)
+			break;
+		done += (uint64_t)n;
+		from->pos += n;
+		if (to->pos != OWN_POSITION)
+			to->pos += n;
+		if ((size_t)n < got)
+			break;
+	}
+	free(buf);
+	return done ? (int64_t)done : n;
+}
+
+/* The position that the guest keeps at gva; OWN_POSITION if there is none. */
+static int copy_in_pos(struct task *t, uint64_t gva, int64_t *pos)
+{
+	int r;
+
+	*pos = OWN_POSITION;
+	if (!gva)
+		return 0;
+	r = copy_in(t->ctx, pos, gva, sizeof(*pos));
+	if (r < 0)
+		return r;
+	return *pos < 0 ? -EINVAL : 0;
+}
+
+static int set_position(struct task *t, uint64_t gva, struct file *f, int64_t pos)
+{
+	if (gva)
+		return copy_out(t->ctx, gva, &pos, sizeof(pos));
+	mutex_lock(&f->pos_lock);
+	f->pos = pos;
+	mutex_unlock(&f->pos_lock);
+	return 0;
+}
+
+/* Cuts len to what RLIMIT_FSIZE allows from pos on. */
+static int limit_length(struct task *t, struct file *f, int64_t pos, uint64_t *len)
+{
+	uint64_t limit = process_rlimit(t->process, L_RLIMIT_FSIZE);
+
+	if (limit >= INT64_MAX || !inode_is(f->inode, L_S_IFREG))
+		return 0;
+	if ((uint64_t)pos >= limit)
+		return task_check_fsize(t, (uint64_t)pos + 1);
+	*len = min_of(*len, limit - (uint64_t)pos);
+	return 0;
+}
+
+static long send_file(struct task *t, struct file *out, struct file *in, uint64_t offset, uint64_t count)
+{
+	struct side from = {in, 0}, to = {out, OWN_POSITION};
+	int64_t n, pos;
+	int r;
+
+	if (!(in->mode & FILE_READ) || !(out->mode & FILE_WRITE))
+		return -EBADF;
+	if (in->mode & FILE_STREAM)
+		return offset ? -ESPIPE : -EINVAL;
+	if (out->flags & L_O_APPEND)
+		return -EINVAL;
+	r = copy_in_pos(t, offset, &pos);
+	if (r < 0)
+		return r;
+	from.pos = offset ? pos : own_position(in);
+	count = min_of(count, (uint64_t)L_MAX_RW_COUNT);
+	r = limit_length(t, out, out->mode & FILE_STREAM ? 0 : own_position(out), &count);
+	if (r < 0)
+		return r;
+	n = count ? copy(&from, &to, count) : 0;
+	if (n > 0) {
+		r = set_position(t, offset, in, from.pos);
+		if (r < 0)
+			return r;
+	}
+	return n;
+}
+
+long sys_sendfile(struct task *t, const struct sys_args *args)
+{
+	struct file *in, *out;
+	long r = arg_file(t, args->a[1], &in);
+
+	if (r < 0)
+		return r;
+	r = arg_file(t, args->a[0], &out);
+	if (r == 0) {
+		r = send_file(t, out, in, args->a[2], args->a[3]);
+		file_put(out);
+	}
+	file_put(in);
+	return r;
+}
+
+static int copy_range_check(const struct file *in, const struct file *out)
+{
+	if (inode_is(in->inode, L_S_IFDIR) || inode_is(out->inode, L_S_IFDIR))
+		return -EISDIR;
+	if (!inode_is(in->inode, L_S_IFREG) || !inode_is(out->inode, L_S_IFREG))
+		return -EINVAL;
+	if (!(in->mode & FILE_READ) || !(out->mode & FILE_WRITE) || (out->flags & L_O_APPEND))
+		return -EBADF;
+	return 0;
+}
+
+static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct file *out, uint64_t off_out,
+		       uint64_t len)
+{
+	struct side from = {in, 0}, to = {out, 0};
+	int64_t n;
+	int r;
+
+	r = copy_in_pos(t, off_in, &from.pos);
+	if (r == 0)
+		r = copy_in_pos(t, off_out, &to.pos);
+	if (r == 0)
+		r = copy_range_check(in, out);
+	if (r < 0)
+		return r;
+	if (!off_in)
+		from.pos = own_position(in);
+	if (!off_out)
+		to.pos = own_position(out);
+	len = min_of(len, (uint64_t)L_MAX_RW_COUNT);
+	if (from.pos > INT64_MAX - (int64_t)len || to.pos > INT64_MAX - (int64_t)len)
+		return -EOVERFLOW;
+	if (in->inode == out->inode && from.pos < to.pos + (int64_t)len && to.pos < from.pos + (int64_t)len)
+		return -EINVAL;
+	r = limit_length(t, out, to.pos, &len);
+	if (r < 0)
+		return r;
+	n = len ? copy(&from, &to, len) : 0;
+	if (n > 0) {
+		r = set_position(t, off_in, in, from.pos);
+		if (r == 0)
+			r = set_position(t, off_out, out, to.pos);
+		if (r < 0)
+			return r;
+	}
+	return n;
+}
+
+long sys_copy_file_range(struct task *t, const struct sys_args *args)
+{
+	struct file *in, *out;
+	long r = arg_file(t, args->a[0], &in);
+
+	if (r < 0)
+		return r;
+	r = arg_file(t, args->a[2], &out);
+	if (r == 0) {
+		r = args->a[5] ? -EINVAL : copy_range(t, in, args->a[1], out, args->a[3], args->a[4]);
+		file_put(out);
+	}
+	file_put(in);
+	return r;
+}

@@ -1,0 +1,321 @@
+/* fcntl and flock: what is asked of a descriptor or an open file, and locks. */
+#include <stdlib.h>
+
+#include "sentry/signal/signal.h"
+#include "sentry/syscalls/fs_args.h"
+
+#define END_OF_FILE (UINT64_MAX >> 1)
+
+static long dup_from(struct task *t, struct file *f, uint64_t min, bool cloexec)
+{
+	int limit = task_fd_limit(t), fd;
+
+	if (min >= (uint64_t)limit)
+		return -EINVAL;
+	fd = fd_install(t->files, file_get(f), (int)min, limit, cloexec);
+	if (fd < 0)
+		file_put(f);
+	return fd;
+}
+
+/* ---- locks ---- */
+
+/* The bytes that *fl means, from where f stands. */
+static int range_of(struct file *f, const struct l_flock *fl, struct lock_range *out)
+{
+	struct l_statx st;
+	int64_t start;
+	int r;
+
+	switch (fl->l_whence) {
+	case L_SEEK_SET:
+		start = 0;
+		break;
+	case L_SEEK_CUR:
+		mutex_lock(&f->pos_lock);
+		start = f->pos;
+		mutex_unlock(&f->pos_lock);
+		break;
+	case L_SEEK_END:
+		r = vfs_getattr(&f->path, &st);
+		if (r < 0)
+			return r;
+		start = (int64_t)st.stx_size;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (__builtin_add_overflow(start, fl->l_start, &start))
+		return -EOVERFLOW;
+	if (start < 0)
+		return -EINVAL;
+	out->start = (uint64_t)start;
+	out->end = END_OF_FILE;
+	if (fl->l_len > 0) {
+		if (fl->l_len - 1 > INT64_MAX - start)
+			return -EOVERFLOW;
+		out->end = (uint64_t)(start + fl->l_len - 1);
+	} else if (fl->l_len < 0) {
+		if (start + fl->l_len < 0)
+			return -EINVAL;
+		out->end = (uint64_t)start - 1;
+		out->start = (uint64_t)(start + fl->l_len);
+	}
+	out->type = fl->l_type;
+	return 0;
+}
+
+static long get_lock(struct task *t, struct file *f, uint64_t arg, bool ofd)
+{
+	struct lock_range range = {0};
+	struct l_flock fl;
+	int r = copy_in(t->ctx, &fl, arg, sizeof(fl));
+
+	if (r < 0)
+		return r;
+	if (fl.l_type != L_F_RDLCK && fl.l_type != L_F_WRLCK && !(ofd && fl.l_type == L_F_UNLCK))
+		return -EINVAL;
+	if (ofd && fl.l_pid != 0)
+		return -EINVAL;
+	r = range_of(f, &fl, &range);
+	if (r < 0)
+		return r;
+	vfs_lock_test(f, ofd ? (const void *)f : t->files, &range);
+	fl.l_type = (int16_t)range.type;
+	if (range.type != L_F_UNLCK) {
+		fl.l_whence = L_SEEK_SET;
+		fl.l_start = (int64_t)range.start;
+		fl.l_len = range.end == END_OF_FILE ? 0 : (int64_t)(range.end - range.start + 1);
+		fl.l_pid = range.pid;
+	}
+	return copy_out(t->ctx, arg, &fl, sizeof(fl));
+}
+
+static long set_lock(struct task *t, struct file *f, int fd, uint64_t arg, bool ofd, bool wait)
+{
+	const void *owner = ofd ? (const void *)f : t->files;
+	struct lock_range range = {.pid = ofd ? -1 : t->process->pid};
+	struct file *now;
+	struct l_flock fl;
+	int r = copy_in(t->ctx, &fl, arg, sizeof(fl));
+
+	if (r == 0)
+		r = range_of(f, &fl, &range);
+	if (r < 0)
+		return r;
+	if (ofd && fl.l_pid != 0)
+		return -EINVAL;
+	switch (fl.l_type) {
+	case L_F_RDLCK:
+		if (!(f->mode & FILE_READ))
+			return -EBADF;
+		break;
+	case L_F_WRLCK:
+		if (!(f->mode & FILE_WRITE))
+			return -EBADF;
+		break;
+	case L_F_UNLCK:
+		break;
+	default:
+		return -EINVAL;
+	}
+	r = vfs_lock(f, owner, &range, wait);
+	if (r < 0 || ofd || range.type == L_F_UNLCK)
+		return r;
+	/* Another thread may have closed the descriptor while this one waited: then nobody is left to let the lock go. */
+	now = fd_lookup(t->files, fd);
+	if (now != f) {
+		range.type = L_F_UNLCK;
+		(void)!vfs_lock(f, owner, &range, false);
+		r = -EBADF;
+	}
+	file_put(now);
+	return r;
+}
+
+long sys_flock(struct task *t, const struct sys_args *args)
+{
+	struct file *f;
+	int r = arg_file(t, args->a[0], &f);
+
+	if (r < 0)
+		return r;
+	r = vfs_flock(f, (unsigned)args->a[1]);
+	file_put(f);
+	return r == -EAGAIN ? -EWOULDBLOCK : r;
+}
+
+/* ---- the owner, who gets SIGIO ---- */
+
+/* f's owner record, made on first use; NULL: no memory.  pos_lock held. */
+static struct file_owner *owner_of(struct file *f)
+{
+	if (!f->owner)
+		f->owner = calloc(1, sizeof(*f->owner));
+	return f->owner;
+}
+
+static long set_owner(struct task *t, struct file *f, int type, int pid)
+{
+	struct file_owner *o;
+	long r = -ENOMEM;
+
+	mutex_lock(&f->pos_lock);
+	o = owner_of(f);
+	if (o) {
+		o->type = type;
+		o->pid = pid;
+		o->uid = t->cred->uid;
+		o->euid = t->cred->euid;
+		r = 0;
+	}
+	mutex_unlock(&f->pos_lock);
+	return r;
+}
+
+static struct file_owner get_owner(struct file *f)
+{
+	struct file_owner o = {0};
+
+	mutex_lock(&f->pos_lock);
+	if (f->owner)
+		o = *f->owner;
+	mutex_unlock(&f->pos_lock);
+	return o;
+}
+
+static long set_signal(struct file *f, int sig)
+{
+	struct file_owner *o;
+	long r = -ENOMEM;
+
+	if (sig != 0 && !sig_valid(sig))
+		return -EINVAL;
+	mutex_lock(&f->pos_lock);
+	o = owner_of(f);
+	if (o) {
+		o->sig = sig;
+		r = 0;
+	}
+	mutex_unlock(&f->pos_lock);
+	return r;
+}
+
+static long owner_call(struct task *t, struct file *f, unsigned cmd, uint64_t arg)
+{
+	struct file_owner o = get_owner(f);
+	struct l_f_owner_ex ex;
+	int r;
+
+	switch (cmd) {
+	case L_F_SETOWN:
+		if ((int)arg == INT32_MIN)
+			return -EINVAL;
+		return (int)arg < 0 ? set_owner(t, f, L_F_OWNER_PGRP, -(int)arg)
+				    : set_owner(t, f, L_F_OWNER_PID, (int)arg);
+	case L_F_GETOWN:
+		return o.type == L_F_OWNER_PGRP ? -(long)o.pid : o.pid;
+	case L_F_SETOWN_EX:
+		r = copy_in(t->ctx, &ex, arg, sizeof(ex));
+		if (r < 0)
+			return r;
+		if (ex.type < L_F_OWNER_TID || ex.type > L_F_OWNER_PGRP)
+			return -EINVAL;
+		return set_owner(t, f, ex.type, ex.pid);
+	case L_F_GETOWN_EX:
+		ex = (struct l_f_owner_ex){o.pid ? o.type : L_F_OWNER_TID, o.pid};
+		return copy_out(t->ctx, arg, &ex, sizeof(ex));
+	case L_F_SETSIG:
+		return set_signal(f, (int)arg);
+	default:
+		return o.sig;
+	}
+}
+
+/* ---- fcntl ---- */
+
+/* The commands that an O_PATH descriptor knows too. */
+static long descriptor_call(struct task *t, struct file *f, int fd, unsigned cmd, uint64_t arg)
+{
+	struct file *other;
+	long r;
+
+	switch (cmd) {
+	case L_F_DUPFD:
+		return dup_from(t, f, (uint32_t)arg, false);
+	case L_F_DUPFD_CLOEXEC:
+		return dup_from(t, f, (uint32_t)arg, true);
+	case L_F_GETFD:
+		return fd_get_cloexec(t->files, fd);
+	case L_F_SETFD:
+		return fd_set_cloexec(t->files, fd, arg & L_FD_CLOEXEC);
+	case L_F_GETFL:
+		return f->flags;
+	case L_F_DUPFD_QUERY:
+		r = arg_file_path_ok(t, arg, &other);
+		if (r == 0) {
+			r = other == f;
+			file_put(other);
+		}
+		return r;
+	default:
+		return -EBADF;
+	}
+}
+
+static long file_call(struct task *t, struct file *f, int fd, unsigned cmd, uint64_t arg)
+{
+	switch (cmd) {
+	case L_F_SETFL:
+		return file_set_flags(f, (uint32_t)arg);
+	case L_F_GETLK:
+	case L_F_OFD_GETLK:
+		return get_lock(t, f, arg, cmd == L_F_OFD_GETLK);
+	case L_F_SETLK:
+	case L_F_SETLKW:
+		return set_lock(t, f, fd, arg, false, cmd == L_F_SETLKW);
+	case L_F_OFD_SETLK:
+	case L_F_OFD_SETLKW:
+		return set_lock(t, f, fd, arg, true, cmd == L_F_OFD_SETLKW);
+	case L_F_SETOWN:
+	case L_F_GETOWN:
+	case L_F_SETOWN_EX:
+	case L_F_GETOWN_EX:
+	case L_F_SETSIG:
+	case L_F_GETSIG:
+		return owner_call(t, f, cmd, arg);
+	case L_F_GETLEASE:
+		return L_F_UNLCK;
+	case L_F_SETPIPE_SZ:
+	case L_F_GETPIPE_SZ:
+		return f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EBADF;
+	default:
+		return f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EINVAL;
+	}
+}
+
+long sys_fcntl(struct task *t, const struct sys_args *args)
+{
+	int fd = (int)args->a[0];
+	unsigned cmd = (unsigned)args->a[1];
+	struct file *f;
+	long r = arg_file_path_ok(t, args->a[0], &f);
+
+	if (r < 0)
+		return r;
+	switch (cmd) {
+	case L_F_DUPFD:
+	case L_F_DUPFD_CLOEXEC:
+	case L_F_GETFD:
+	case L_F_SETFD:
+	case L_F_GETFL:
+	case L_F_DUPFD_QUERY:
+		r = descriptor_call(t, f, fd, cmd, args->a[2]);
+		break;
+	default:
+		r = f->mode & FILE_PATH ? -EBADF : file_call(t, f, fd, cmd, args->a[2]);
+		break;
+	}
+	file_put(f);
+	return r;
+}

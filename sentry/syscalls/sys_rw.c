@@ -1,0 +1,173 @@
+/*
+ * Reading and writing: read, write and their vector and positioned forms, lseek.  Transfers between two files are in
+ * sys_copy.c.
+ */
+#include "base/checked.h"
+#include "sentry/syscalls/fs_args.h"
+
+#define OWN_POSITION INT64_MIN /* as pos: the file's own */
+
+/* Cuts u to what RLIMIT_FSIZE lets a regular file grow to; -EFBIG and SIGXFSZ if that is nothing. */
+static int limit_size(struct task *t, struct file *f, struct uio *u, int64_t pos)
+{
+	uint64_t limit = process_rlimit(t->process, L_RLIMIT_FSIZE), start;
+
+	if (LIKELY(limit >= INT64_MAX) || !inode_is(f->inode, L_S_IFREG) || uio_left(u) == 0)
+		return 0;
+	if (f->flags & L_O_APPEND) {
+		start = f->inode->size;
+	} else if (pos == OWN_POSITION) {
+		mutex_lock(&f->pos_lock);
+		start = (uint64_t)f->pos;
+		mutex_unlock(&f->pos_lock);
+	} else {
+		start = (uint64_t)pos;
+	}
+	if (start >= limit)
+		return task_check_fsize(t, start + 1);
+	u->total = u->done + min_of(uio_left(u), limit - start);
+	return 0;
+}
+
+static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t pos, bool write)
+{
+	struct uio u = uio_guest(t->ctx, iov);
+	int r;
+
+	if (!write)
+		return pos == OWN_POSITION ? file_read(f, &u) : file_pread(f, &u, pos);
+	if (f->mode & FILE_WRITE) {
+		r = limit_size(t, f, &u, pos);
+		if (r < 0)
+			return r;
+	}
+	return pos == OWN_POSITION ? file_write(f, &u) : file_pwrite(f, &u, pos);
+}
+
+static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos, bool write)
+{
+	struct ua_iov iov;
+	struct file *f;
+	long r = arg_file(t, args->a[0], &f);
+
+	if (r < 0)
+		return r;
+	r = ua_iov_single(args->a[1], args->a[2], &iov);
+	if (r == 0)
+		r = transfer(t, f, &iov, pos, write);
+	file_put(f);
+	return r;
+}
+
+long sys_read(struct task *t, const struct sys_args *args)
+{
+	return one_buffer(t, args, OWN_POSITION, false);
+}
+
+long sys_write(struct task *t, const struct sys_args *args)
+{
+	return one_buffer(t, args, OWN_POSITION, true);
+}
+
+long sys_pread64(struct task *t, const struct sys_args *args)
+{
+	return (int64_t)args->a[3] < 0 ? -EINVAL : one_buffer(t, args, (int64_t)args->a[3], false);
+}
+
+long sys_pwrite64(struct task *t, const struct sys_args *args)
+{
+	return (int64_t)args->a[3] < 0 ? -EINVAL : one_buffer(t, args, (int64_t)args->a[3], true);
+}
+
+/* ---- vectors ---- */
+
+static long sync_after(struct file *f, bool data_only)
+{
+	return f->ops->fsync ? f->ops->fsync(f, data_only) : -EINVAL;
+}
+
+static long vector(struct task *t, const struct sys_args *args, int64_t pos, bool write, unsigned flags)
+{
+	struct ua_iov iov;
+	struct file *f;
+	long r = arg_file(t, args->a[0], &f);
+
+	if (r < 0)
+		return r;
+	if (pos != OWN_POSITION && (f->mode & FILE_STREAM)) {
+		r = -ESPIPE;
+		goto out;
+	}
+	r = ua_iov_import(t->ctx, args->a[1], args->a[2], &iov);
+	if (r < 0)
+		goto out;
+	r = transfer(t, f, &iov, pos, write);
+	if (r > 0 && write && (flags & (L_RWF_DSYNC | L_RWF_SYNC))) {
+		long synced = sync_after(f, !(flags & L_RWF_SYNC));
+
+		if (synced < 0)
+			r = synced;
+	}
+	ua_iov_free(&iov);
+out:
+	file_put(f);
+	return r;
+}
+
+long sys_readv(struct task *t, const struct sys_args *args)
+{
+	return vector(t, args, OWN_POSITION, false, 0);
+}
+
+long sys_writev(struct task *t, const struct sys_args *args)
+{
+	return vector(t, args, OWN_POSITION, true, 0);
+}
+
+/* pos_l holds all 64 bits on this machine; pos_h adds nothing. */
+long sys_preadv(struct task *t, const struct sys_args *args)
+{
+	return (int64_t)args->a[3] < 0 ? -EINVAL : vector(t, args, (int64_t)args->a[3], false, 0);
+}
+
+long sys_pwritev(struct task *t, const struct sys_args *args)
+{
+	return (int64_t)args->a[3] < 0 ? -EINVAL : vector(t, args, (int64_t)args->a[3], true, 0);
+}
+
+static long vector2(struct task *t, const struct sys_args *args, bool write)
+{
+	int64_t pos = (int64_t)args->a[3];
+	unsigned flags = (unsigned)args->a[5], known = L_RWF_HIPRI;
+
+	if (write)
+		known |= L_RWF_DSYNC | L_RWF_SYNC;
+	/* The others are promises that we cannot keep: refused, as a file system may. */
+	if (flags & ~known)
+		return -EOPNOTSUPP;
+	if (pos == -1)
+		return vector(t, args, OWN_POSITION, write, flags);
+	return pos < 0 ? -EINVAL : vector(t, args, pos, write, flags);
+}
+
+long sys_preadv2(struct task *t, const struct sys_args *args)
+{
+	return vector2(t, args, false);
+}
+
+long sys_pwritev2(struct task *t, const struct sys_args *args)
+{
+	return vector2(t, args, true);
+}
+
+long sys_lseek(struct task *t, const struct sys_args *args)
+{
+	struct file *f;
+	long r = arg_file(t, args->a[0], &f);
+
+	if (r < 0)
+		return r;
+	r = file_lseek(f, (int64_t)args->a[1], (int)args->a[2]);
+	file_put(f);
+	return r;
+}
