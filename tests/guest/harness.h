@@ -6,7 +6,7 @@
  * CHECK notes a failure (file:line, the expression, errno) and goes on; REQUIRE ends the process.  In a child made by
  * fork, end with child_exit(), whose status tells the parent of failed checks; wait for it with JOIN.
  *
- *     PROG [NAME...]     runs all tests, or those named
+ *     PROG [NAME...]     runs all tests, or those named, or with -NAME all but that one
  *     PROG @role ARGS    a program that executes itself: calls role(), which such a file defines with ROLE
  */
 #ifndef BAILEY_TESTS_HARNESS_H
@@ -316,10 +316,11 @@ int main(int argc, char **argv)
 		strcpy(self, argv[0]);
 	h_self = self;
 	for (int i = 0; i < h_test_count; i++) {
-		bool wanted = argc == 1;
+		bool wanted = argc == 1 || argv[1][0] == '-';
 
 		for (int a = 1; a < argc; a++)
-			wanted |= strcmp(argv[a], h_tests[i].name) == 0;
+			if (strcmp(argv[a] + (argv[a][0] == '-'), h_tests[i].name) == 0)
+				wanted = argv[a][0] != '-';
 		if (!wanted)
 			continue;
 		h_say("- %s\n", h_tests[i].name);

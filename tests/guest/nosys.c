@@ -12,7 +12,7 @@ static long raw(long nr, long a)
 
 TEST(gap)
 {
-	for (long nr = 336; nr < 424; nr++)
+	for (long nr = 337; nr < 424; nr++) /* 336 is uprobe as of Linux 6.18 */
 		CHECK_EQ(raw(nr, 0), -ENOSYS);
 }
 
@@ -54,8 +54,6 @@ TEST(many)
 	int pid = getpid();
 
 	for (int i = 0; i < 500; i++)
-		if (raw(SYS_getpid, 0) != pid || raw(999, 0) != -ENOSYS) {
-			CHECK(false);
+		if (!CHECK_EQ(raw(SYS_getpid, 0), pid) || !CHECK_EQ(raw(999, 0), -ENOSYS))
 			break;
-		}
 }

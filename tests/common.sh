@@ -1,0 +1,88 @@
+# What the runners share: arguments, how a command is run inside, counting and the closing line.  Sourced, POSIX sh.
+#
+#   RUNNER BUILD_DIR PLATFORM [--as-user] [NAME...]
+#
+# Sets: build, platform, as_user (yes or empty), names, scratch (a directory, removed at the end), tests (this folder).
+# --as-user runs everything as nobody where the caller is root.
+
+usage() {
+	echo "usage: $(basename "$0") BUILD_DIR PLATFORM [--as-user] [NAME...]" >&2
+	exit 2
+}
+
+[ $# -ge 2 ] || usage
+build=$(cd "$1" 2>/dev/null && pwd) || { echo "$(basename "$0"): no build directory $1: build first" >&2; exit 2; }
+platform=$2
+shift 2
+case $platform in
+ptrace | systrap | auto) ;;
+*) usage ;;
+esac
+as_user=
+if [ "${1:-}" = --as-user ]; then
+	as_user=yes
+	shift
+fi
+names=$*
+bailey=$build/bailey
+tests=$(cd "$(dirname "$0")" && pwd)
+passed=0 failed=0 skipped=0
+
+# Runs a command as the one the tests are run for.
+as_caller() {
+	if [ -n "$as_user" ] && [ "$(id -u)" = 0 ]; then
+		# The environment of a login of nobody: root's home is none of its business.
+		HOME=/nonexistent setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
+	else
+		"$@"
+	fi
+}
+
+# native SECONDS CMD..., inside SECONDS CMD...: with a bound on the time, and no core files.
+native() {
+	limit=$1
+	shift
+	as_caller timeout -k 5 "$limit" "$@"
+}
+
+inside() {
+	limit=$1
+	shift
+	as_caller timeout -k 5 "$limit" "$bailey" do --platform "$platform" -- "$@"
+}
+
+ok() {
+	passed=$((passed + 1))
+	echo "ok $1"
+}
+
+# fail NAME WHY...; further lines from stdin where there are any to show.
+fail() {
+	failed=$((failed + 1))
+	n=$1
+	shift
+	echo "FAIL $n: $*"
+}
+
+skip() {
+	skipped=$((skipped + 1))
+	n=$1
+	shift
+	echo "skip $n: $*"
+}
+
+finish() {
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ]
+}
+
+have() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+ulimit -c 0
+scratch=$(mktemp -d /tmp/bailey-tests.XXXXXX)
+chmod 1777 "$scratch"
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
