@@ -55,7 +55,6 @@ int file_anonymous(const char *name, const struct file_ops *ops, void *priv, uin
 	uint32_t mode = 0600;
 	char full[64];
 	struct inode *i;
-	struct dentry *d;
 	int r;
 
 	if (!strcmp(name, "pipe:"))
@@ -71,13 +70,21 @@ int file_anonymous(const char *name, const struct file_ops *ops, void *priv, uin
 		snprintf(full, sizeof(full), "%s[%llu]", name, (unsigned long long)i->ino);
 	else
 		snprintf(full, sizeof(full), "%s", name);
-	d = dentry_alloc(sb, NULL, full, strlen(full));
-	if (!d) {
-		inode_put(i);
+	r = file_anonymous_on(full, i, ops, priv, flags, mode_bits, c, out);
+	inode_put(i);
+	return r;
+}
+
+int file_anonymous_on(const char *name, struct inode *i, const struct file_ops *ops, void *priv, uint32_t flags,
+		      uint32_t mode_bits, const struct cred *c, struct file **out)
+{
+	struct dentry *d = dentry_alloc(i->sb, NULL, name, strlen(name));
+	int r;
+
+	if (!d)
 		return -ENOMEM;
-	}
 	d->flags |= D_ANONYMOUS;
-	dentry_instantiate(d, i);
+	dentry_instantiate(d, inode_get(i));
 	r = open_on(d, ops, priv, flags, mode_bits, c, out);
 	dentry_put(d);
 	return r;

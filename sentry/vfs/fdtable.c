@@ -129,7 +129,7 @@ static int closed(struct fdtable *t, struct file *f)
 
 	if (f->inode->locks && !(f->mode & FILE_PATH))
 		vfs_locks_release(f->inode, t);
-	if (f->ops && f->ops->flush && !(f->mode & FILE_PATH))
+	if (f->ops->flush && !(f->mode & FILE_PATH))
 		r = f->ops->flush(f);
 	file_put(f);
 	return r;

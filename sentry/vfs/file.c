@@ -13,6 +13,8 @@
 
 void (*file_epoll_forget)(struct file *f);
 
+const struct file_ops file_no_ops = {.read = NULL};
+
 /* Takes references of its own to *p and c.  The access mode is in flags; ops are the inode's. */
 struct file *file_new(const struct path *p, uint32_t flags, const struct cred *c)
 {
@@ -32,7 +34,7 @@ struct file *file_new(const struct path *p, uint32_t flags, const struct cred *c
 		f->mode |= FILE_READ;
 	if (access == L_O_WRONLY || access == L_O_RDWR)
 		f->mode |= FILE_WRITE;
-	f->ops = f->inode->fops;
+	f->ops = f->inode->fops ? f->inode->fops : &file_no_ops;
 	mutex_init(&f->pos_lock);
 	return f;
 }
@@ -51,7 +53,7 @@ void file_put(struct file *f)
 		file_epoll_forget(f);
 	if (f->inode->locks)
 		vfs_locks_release(f->inode, f);
-	if (f->ops && f->ops->release)
+	if (f->ops->release)
 		f->ops->release(f);
 	if (f->mode & FILE_WRITER)
 		inode_put_write(f->inode);
@@ -71,7 +73,7 @@ static int check_read(const struct file *f)
 {
 	if (!(f->mode & FILE_READ))
 		return -EBADF;
-	if (!f->ops || !f->ops->read)
+	if (!f->ops->read)
 		return inode_is(f->inode, L_S_IFDIR) ? -EISDIR : -EINVAL;
 	return 0;
 }
@@ -80,7 +82,7 @@ static int check_write(const struct file *f)
 {
 	if (!(f->mode & FILE_WRITE))
 		return -EBADF;
-	if (!f->ops || !f->ops->write)
+	if (!f->ops->write)
 		return -EINVAL;
 	return 0;
 }
@@ -92,12 +94,17 @@ static ssize_t write_at(struct file *f, struct uio *u, int64_t pos)
 
 		if (pos == INT64_MAX)
 			return -EFBIG;
-		u->total = u->done + min_of(uio_left(u), (uint64_t)(INT64_MAX - pos));
+		u->total = u->done + min_of(uio_left(u), (uint64_t)(INT64_MAX - max_of(pos, 0)));
 		r = vfs_remove_privs(f, f->cred);
 		if (r < 0)
 			return r;
 	}
 	return f->ops->write(f, u, pos);
+}
+
+static int64_t position(const struct file *f)
+{
+	return f->mode & FILE_OWN_POS ? -1 : f->pos;
 }
 
 ssize_t file_read(struct file *f, struct uio *u)
@@ -125,8 +132,8 @@ ssize_t file_write(struct file *f, struct uio *u)
 	if (f->mode & FILE_STREAM)
 		return f->ops->write(f, u, 0);
 	mutex_lock(&f->pos_lock);
-	n = write_at(f, u, f->pos);
-	if (n > 0) /* an appending write found the end itself, and left it after what it wrote */
+	n = write_at(f, u, position(f));
+	if (n > 0 && !(f->mode & FILE_OWN_POS)) /* an appending write found the end itself, and left it after what it wrote */
 		f->pos = f->flags & L_O_APPEND ? (int64_t)f->inode->size : f->pos + n;
 	mutex_unlock(&f->pos_lock);
 	return n;
@@ -161,7 +168,7 @@ ssize_t vfs_read_kernel(struct file *f, void *buf, size_t len, int64_t pos)
 	struct uio u = uio_kernel(buf, len);
 	ssize_t n = 0;
 
-	if (!f->ops || !f->ops->read)
+	if (!f->ops->read)
 		return inode_is(f->inode, L_S_IFDIR) ? -EISDIR : -EINVAL;
 	while (uio_left(&u)) {
 		n = f->ops->read(f, &u, pos + (int64_t)u.done);
@@ -217,15 +224,15 @@ int64_t file_lseek(struct file *f, int64_t off, int whence)
 		return -ESPIPE;
 	if (whence < 0 || whence > L_SEEK_HOLE)
 		return -EINVAL;
-	if (!(f->ops && f->ops->lseek) && (whence == L_SEEK_END || whence >= L_SEEK_DATA)) {
+	if (!f->ops->lseek && (whence == L_SEEK_END || whence >= L_SEEK_DATA)) {
 		r = vfs_getattr(&f->path, &st);
 		if (r < 0)
-			return r;
+	if (f->ops->lseek)
 	} else {
 		st.stx_size = 0;
 	}
 	mutex_lock(&f->pos_lock);
-	if (f->ops && f->ops->lseek)
+	if f->ops->lseek
 		pos = f->ops->lseek(f, off, whence);
 	else
 		pos = file_lseek_generic(f, off, whence, st.stx_size);
@@ -237,7 +244,7 @@ int file_iterate(struct file *f, struct dir_context *dc)
 {
 	int r;
 
-	if (!inode_is(f->inode, L_S_IFDIR) || !f->ops || !f->ops->iterate)
+	if (!inode_is(f->inode, L_S_IFDIR) || !f->ops->iterate)
 		return -ENOTDIR;
 	if (f->path.dentry->flags & D_UNLINKED)
 		return -ENOENT;
@@ -253,7 +260,7 @@ int file_iterate(struct file *f, struct dir_context *dc)
 
 uint32_t file_poll(struct file *f, struct wait_entry *e)
 {
-	if (!f->ops || !f->ops->poll)
+	if (!f->ops->poll)
 		return L_POLLIN | L_POLLOUT | L_POLLRDNORM | L_POLLWRNORM;
 	return f->ops->poll(f, e);
 }
@@ -267,7 +274,7 @@ int file_set_flags(struct file *f, uint32_t flags)
 	if ((flags & ~old & L_O_NOATIME) && !inode_owner_or_capable(f->inode, f->cred))
 		return -EPERM;
 	flags = (old & ~(uint32_t)L_SETFL_MASK) | (flags & L_SETFL_MASK);
-	if (f->ops && f->ops->setfl) {
+	if (f->ops->setfl) {
 		r = f->ops->setfl(f, flags);
 		if (r < 0)
 			return r;

@@ -146,6 +146,7 @@ uint32_t mode_for_new(const struct lookup *l, const struct inode *dir, uint32_t 
 
 /* ---- files ---- */
 
+extern const struct file_ops file_no_ops; /* so that a file always has some */
 #define FILE_WRITER 256u   /* counts in inode->writers */
 #define FILE_DENIES 512u   /* counts there as executed */
 struct file *file_new(const struct path *p, uint32_t flags, const struct cred *c);

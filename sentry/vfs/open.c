@@ -79,7 +79,7 @@ static int open_checked(const struct path *p, uint32_t flags, const struct cred 
 		return -ENOMEM;
 	if (flags & L_O_PATH) {
 		f->mode = FILE_PATH;
-		f->ops = NULL;
+		f->ops = &file_no_ops;
 		*out = f;
 		return 0;
 	}
@@ -92,7 +92,7 @@ static int open_checked(const struct path *p, uint32_t flags, const struct cred 
 		/* A file whose open failed was never open: nothing of the file system's is to be released. */
 		r = call_open(i, f);
 		if (r < 0)
-			f->ops = NULL;
+			f->ops = &file_no_ops;
 	}
 	if (r == 0 && (flags & L_O_TRUNC) && inode_is(i, L_S_IFREG))
 		r = truncate_on_open(i);

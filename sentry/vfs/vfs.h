@@ -198,7 +198,7 @@ struct file_ops {
 
 struct file {
 	struct refcount refs;
-	const struct file_ops *ops;
+	const struct file_ops *ops; /* never NULL */
 	struct path path;    /* counted; for anonymous files (pipes, sockets) a dentry of the anonymous file system */
 	struct inode *inode; /* borrowed from path.dentry, or counted if the dentry may change: always counted */
 	const struct cred *cred; /* the opener's; counted */
@@ -216,6 +216,7 @@ struct file {
 #define FILE_STREAM 4u /* no position: lseek is -ESPIPE, pread and pwrite too */
 #define FILE_PATH 8u   /* O_PATH */
 #define FILE_PREAD 16u /* set for all but streams */
+#define FILE_OWN_POS 128u /* the operations keep the position: they get -1 for "where it is", and pos is not used */
 
 struct file_owner { /* who gets SIGIO; fcntl(2) */
 	int type; /* L_F_OWNER_* */
@@ -283,6 +284,9 @@ void file_put(struct file *f);
  * "pipe:"; "anon_inode:[eventfd]").  f->priv is consumed on success only. */
 int file_anonymous(const char *name, const struct file_ops *ops, void *priv, uint32_t flags, uint32_t mode_bits,
 		   const struct cred *c, struct file **out) MUST_CHECK;
+/* The same on an inode of the caller's (counted; borrowed), shown as name. */
+int file_anonymous_on(const char *name, struct inode *i, const struct file_ops *ops, void *priv, uint32_t flags,
+		      uint32_t mode_bits, const struct cred *c, struct file **out) MUST_CHECK;
 /* A further file on the inode of `of`, which is anonymous: a pipe's other end. */
 int file_anonymous_twin(struct file *of, const struct file_ops *ops, void *priv, uint32_t flags, uint32_t mode_bits,
 			const struct cred *c, struct file **out) MUST_CHECK;

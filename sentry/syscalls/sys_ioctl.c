@@ -1,0 +1,74 @@
+/* ioctl: what means the same for every file is done here; the rest is the file's own. */
+#include "abi/ioctl.h"
+#include "base/checked.h"
+#include "sentry/syscalls/fs_args.h"
+
+static int set_flag(struct task *t, struct file *f, uint32_t flag, uint64_t arg)
+{
+	int32_t on;
+	int r = copy_in(t->ctx, &on, arg, sizeof(on));
+
+	return r < 0 ? r : file_set_flags(f, on ? f->flags | flag : f->flags & ~flag);
+}
+
+/* Bytes from the position to the end. */
+static int bytes_left(struct task *t, struct file *f, uint64_t arg)
+{
+	struct l_statx st = {0};
+	int64_t left;
+	int32_t n;
+	int r = vfs_getattr(&f->path, &st);
+
+	if (r < 0)
+		return r;
+	mutex_lock(&f->pos_lock);
+	left = (int64_t)st.stx_size - f->pos;
+	mutex_unlock(&f->pos_lock);
+	n = (int32_t)left; /* cut off, as Linux does */
+	return copy_out(t->ctx, arg, &n, sizeof(n));
+}
+
+static int block_size(struct task *t, struct file *f, uint64_t arg)
+{
+	struct l_statfs st;
+	int32_t n;
+	int r = vfs_statfs(&f->path, &st);
+
+	if (r < 0)
+		return r;
+	n = (int32_t)st.f_bsize;
+	return copy_out(t->ctx, arg, &n, sizeof(n));
+}
+
+static long file_ioctl(struct task *t, struct file *f, int fd, unsigned cmd, uint64_t arg)
+{
+	switch (cmd) {
+	case L_FIOCLEX:
+		return fd_set_cloexec(t->files, fd, true);
+	case L_FIONCLEX:
+		return fd_set_cloexec(t->files, fd, false);
+	case L_FIONBIO:
+		return set_flag(t, f, L_O_NONBLOCK, arg);
+	case L_FIOASYNC:
+		return set_flag(t, f, L_FASYNC, arg);
+	case L_FIONREAD:
+		if (inode_is(f->inode, L_S_IFREG))
+			return bytes_left(t, f, arg);
+		break;
+	case L_FIGETBSZ:
+		return block_size(t, f, arg);
+	}
+	return f->ops->ioctl ? f->ops->ioctl(f, t->ctx, cmd, arg) : -ENOTTY;
+}
+
+long sys_ioctl(struct task *t, const struct sys_args *args)
+{
+	struct file *f;
+	long r = arg_file(t, args->a[0], &f);
+
+	if (r < 0)
+		return r;
+	r = file_ioctl(t, f, (int)args->a[0], (unsigned)args->a[1], args->a[2]);
+	file_put(f);
+	return r;
+}
