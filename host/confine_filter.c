@@ -46,12 +46,22 @@ static int allow_if(scmp_filter_ctx f, int nr, struct scmp_arg_cmp cmp)
 	return seccomp_rule_add_exact(f, SCMP_ACT_ALLOW, nr, 1, cmp);
 }
 
+static struct scmp_arg_cmp equals(unsigned arg, uint64_t value)
+{
+	return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
+static struct scmp_arg_cmp masked(unsigned arg, uint64_t mask, uint64_t value)
+{
+	return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+}
+
 static int allow_values(scmp_filter_ctx f, int nr, unsigned arg, const uint64_t *values, size_t count)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = allow_if(f, nr, SCMP_CMP64(arg, SCMP_CMP_EQ, values[i]));
+		r = allow_if(f, nr, equals(arg, values[i]));
 	return r;
 }
 
@@ -62,7 +72,7 @@ static int rule_ANY(scmp_filter_ctx f, int nr)
 
 static int rule_NO_EXEC_PROT(scmp_filter_ctx f, int nr)
 {
-	return allow_if(f, nr, SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	return allow_if(f, nr, masked(2, PROT_EXEC, 0));
 }
 
 static int rule_NEW_THREAD(scmp_filter_ctx f, int nr)
@@ -71,12 +81,12 @@ static int rule_NEW_THREAD(scmp_filter_ctx f, int nr)
 	const uint64_t never = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
 			       CLONE_NEWCGROUP | CLONE_PTRACE | CLONE_PARENT;
 
-	return allow_if(f, nr, SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, thread | never, thread));
+	return allow_if(f, nr, masked(0, thread | never, thread));
 }
 
 static int rule_SELF(scmp_filter_ctx f, int nr)
 {
-	return allow_if(f, nr, SCMP_CMP64(0, SCMP_CMP_EQ, (uint64_t)getpid()));
+	return allow_if(f, nr, equals(0, (uint64_t)getpid()));
 }
 
 /* From 1 to the kernel's PID_MAX_LIMIT, as one rule a bit that is set: 0 is the own group, negative are groups and everybody. */
@@ -86,14 +96,13 @@ static int rule_ONE_PID(scmp_filter_ctx f, int nr)
 	int r = 0;
 
 	for (uint64_t bit = 1; r == 0 && bit & pid_bits; bit <<= 1)
-		r = allow_if(f, nr, SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, ~pid_bits | bit, bit));
+		r = allow_if(f, nr, masked(0, ~pid_bits | bit, bit));
 	return r;
 }
 
 static int rule_READ_LIMITS(scmp_filter_ctx f, int nr)
 {
-	return seccomp_rule_add_exact(f, SCMP_ACT_ALLOW, nr, 2, SCMP_CMP64(0, SCMP_CMP_EQ, 0),
-				      SCMP_CMP64(2, SCMP_CMP_EQ, 0));
+	return seccomp_rule_add_exact(f, SCMP_ACT_ALLOW, nr, 2, equals(0, 0), equals(2, 0));
 }
 
 static int rule_MKNOD_LIST(scmp_filter_ctx f, int nr)
@@ -102,7 +111,7 @@ static int rule_MKNOD_LIST(scmp_filter_ctx f, int nr)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(types); i++)
-		r = allow_if(f, nr, SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, S_IFMT, types[i]));
+		r = allow_if(f, nr, masked(2, S_IFMT, types[i]));
 	return r;
 }
 

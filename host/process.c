@@ -13,7 +13,8 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 
-static int proc_fd = -1; /* set once at start-up */
+static int proc_fd = -1;   /* set once at start-up */
+static uint64_t fd_limit; /* set once at start-up; 0: not noted */
 
 int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard)
 {
@@ -21,9 +22,14 @@ int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard)
 
 	if (prlimit64(0, (enum __rlimit_resource)resource, NULL, &r) < 0)
 		return -errno;
-	*soft = r.rlim_cur;
+	*soft = resource == RLIMIT_NOFILE && fd_limit ? fd_limit : r.rlim_cur;
 	*hard = r.rlim_max;
 	return 0;
+}
+
+void host_note_fd_limit(uint64_t soft)
+{
+	fd_limit = soft;
 }
 
 void host_set_proc_fd(int fd)

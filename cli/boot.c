@@ -1,0 +1,231 @@
+/* From options to a running sandbox, in the order that boot.h gives.  The guest's root is boot_root.c. */
+#include "cli/boot.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "abi/wait.h"
+#include "base/log.h"
+#include "cli/boot_root.h"
+#include "cli/cmd.h"
+#include "host/caller.h"
+#include "host/front.h"
+#include "host/signals.h"
+#include "host/system.h"
+#include "platform/platform.h"
+#include "sentry/entry/strace.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/task.h"
+
+#define WHY_SIZE 256
+#define COMMAND_PID 2 /* pid 1 is the sentry's own init */
+
+/* ---- the platform ---- */
+
+static int start_one(const struct platform_ops *ops, struct platform **out, char *why)
+{
+	int r;
+
+	why[0] = '\0';
+	r = platform_start(ops, out, why, WHY_SIZE);
+	if (r == 0)
+		log_info("platform %s", platform_name(ops));
+	else if (!why[0])
+		snprintf(why, WHY_SIZE, "%s", abi_errno_name(-r));
+	return r;
+}
+
+/* A start that fails leaves nothing behind, so it needs no probe before it: that would cost every run a process. */
+static int start_platform(const char *wanted, struct platform **out)
+{
+	char why[WHY_SIZE], why_ptrace[WHY_SIZE];
+	bool automatic = strcmp(wanted, "auto") == 0;
+
+	if (automatic || strcmp(wanted, "systrap") == 0) {
+		if (start_one(&systrap_platform, out, why) == 0)
+			return 0;
+		if (!automatic) {
+			log_error("do: the systrap platform does not work here: %s", why);
+			return -ENOSYS;
+		}
+		log_info("the systrap platform does not work here (%s); trying ptrace", why);
+	}
+	if (start_one(&ptrace_platform, out, why_ptrace) == 0)
+		return 0;
+	if (automatic)
+		log_error("do: no platform works here: systrap: %s; ptrace: %s", why, why_ptrace);
+	else
+		log_error("do: the ptrace platform does not work here: %s", why_ptrace);
+	return -ENOSYS;
+}
+
+/* ---- signals from outside ---- */
+
+static void forward(int signo)
+{
+	struct l_siginfo info;
+	struct process *p = process_find(COMMAND_PID);
+	int r;
+
+	if (!p) { /* not yet, or not any more: there is nobody who could handle it */
+		if (signo != L_SIGCONT && signo != L_SIGWINCH)
+			host_exit(128 + signo);
+		return;
+	}
+	signal_fill_kernel(&info, signo);
+	/* A terminal signals a whole group; kill(1) means the command, but most who use it on us mean the same. */
+	r = signal_send_pgrp(COMMAND_PID, &info);
+	if (r < 0)
+		r = signal_send_process(p, &info);
+	if (r < 0)
+		log_debug("signal %d for the command: %s", signo, abi_errno_name(-r));
+	process_put(p);
+}
+
+static void *forward_signals(void *arg)
+{
+	(void)arg;
+	for (;;)
+		forward(host_signals_wait());
+	return NULL;
+}
+
+static int start_forwarding(void)
+{
+	pthread_t thread;
+	int r = pthread_create(&thread, NULL, forward_signals, NULL);
+
+	if (r == 0)
+		r = pthread_detach(thread);
+	return -r;
+}
+
+/* ---- the sentry ---- */
+
+static int setup_failed(const char *what, int error)
+{
+	log_error("do: cannot %s: %s", what, strerror(-error));
+	return EXIT_BAILEY;
+}
+
+static int exit_status(int wait_status)
+{
+	return l_wifsignaled(wait_status) ? 128 + l_wtermsig(wait_status) : l_wexitstatus(wait_status);
+}
+
+/* What execve said of the command. */
+static int not_run(const char *name, int error)
+{
+	if (error == -ENOENT || error == -ENOTDIR) {
+		log_error("do: %s: not found inside; the host's /tmp, /proc, /sys and /dev are not shown there (see --bind), "
+			  "and a name without a slash is looked for along PATH",
+			  name);
+		return EXIT_NOT_FOUND;
+	}
+	log_error("do: %s: cannot be executed: %s", name, strerror(-error));
+	return EXIT_NOT_EXECUTABLE;
+}
+
+static void log_confinement(const struct confine_report *rep)
+{
+	char text[512];
+
+	if (log_threshold < LOG_INFO)
+		return;
+	confine_report_text(rep, text, sizeof(text));
+	log_info("confined by: %s", text);
+}
+
+/* Everything that must happen single-threaded.  0, or an exit status. */
+static int shut_out_host(const struct do_options *o, struct confine_report *rep, int *root_fd, struct platform **pf)
+{
+	int r = confine_root(rep, root_fd, o->binds, o->bind_count);
+
+	for (size_t i = 0; r < 0 && i < o->bind_count; i++) {
+		if (o->binds[i].error) {
+			log_error("do: cannot bind %s: %s", o->binds[i].source, strerror(-o->binds[i].error));
+			return EXIT_BAILEY;
+		}
+	}
+	if (r < 0)
+		return setup_failed("open the host's root directory", r);
+	r = confine_drop(rep);
+	if (r < 0)
+		return setup_failed("drop privileges", r);
+	return start_platform(o->platform, pf) < 0 ? EXIT_BAILEY : 0;
+}
+
+static int start_strace(const struct do_options *o)
+{
+	char why[WHY_SIZE];
+
+	if (!o->strace || strace_init(o->strace_calls, log_fd(), why, sizeof(why)) == 0)
+		return 0;
+	log_error("do: --strace: %s", why);
+	return EXIT_BAILEY;
+}
+
+/* The log needs a descriptor of its own: the guest's standard error is the guest's. */
+static void keep_log(void)
+{
+	int fd = host_dup(log_fd());
+
+	if (fd >= 0)
+		log_set_fd(fd);
+}
+
+static int run_sentry(const struct do_options *o, const struct host_caller *caller, struct confine_report *rep)
+{
+	struct boot_args args = {.argv = o->argv, .envp = o->env};
+	const char *platform;
+	int root_fd, status, r;
+
+	keep_log();
+	host_system_init();
+	host_raise_fd_limit();
+	status = start_strace(o);
+	if (status == 0)
+		status = shut_out_host(o, rep, &root_fd, &args.pf);
+	if (status)
+		return status;
+	args.cred = cred_new(caller->uid, caller->gid, caller->groups, caller->group_count);
+	if (!args.cred)
+		return setup_failed("start", -ENOMEM);
+	status = boot_root(o, caller, root_fd, &args);
+	if (status)
+		return status;
+	r = start_forwarding();
+	if (r < 0)
+		return setup_failed("start a thread", r);
+	platform = platform_name(platform_ops_of(args.pf));
+	r = confine_filter(rep, platform);
+	if (r < 0)
+		return setup_failed("install the filter of host calls", r);
+	log_confinement(rep);
+	r = sandbox_run(&args, &status);
+	if (r < 0)
+		return not_run(o->argv[0], r);
+	platform_stop(args.pf);
+	return exit_status(status);
+}
+
+int boot(const struct do_options *o)
+{
+	struct confine_report rep;
+	struct host_caller caller;
+	pid_t sentry;
+	int r;
+
+	r = host_caller(&caller);
+	if (r < 0)
+		return setup_failed("learn who the caller is", r);
+	confine_report_init(&rep);
+	sentry = confine_split(&rep);
+	if (sentry < 0)
+		return setup_failed("make the sentry's process", sentry);
+	if (sentry > 0)
+		return front_supervise(sentry);
+	host_exit(run_sentry(o, &caller, &rep));
+}

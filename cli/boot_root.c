@@ -1,0 +1,280 @@
+/* See boot_root.h.  The tree is built by the VFS's own calls, on behalf of a root user of the sandbox. */
+#include "cli/boot_root.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "base/log.h"
+#include "host/file.h"
+#include "host/front.h"
+#include "host/system.h"
+#include "sentry/fs/proc/proc.h"
+#include "sentry/vfs/vfs.h"
+
+/* The tree under construction, and on whose behalf. */
+struct builder {
+	struct path root;
+	struct lookup look;
+	uint64_t size_limit; /* bytes, of each file system in memory */
+};
+
+static int failed(const char *what, const char *on, int error)
+{
+	log_error("do: cannot %s %s: %s", what, on, strerror(-error));
+	return EXIT_BAILEY;
+}
+
+static int resolve(struct builder *b, const char *path, unsigned flags, struct path *out)
+{
+	return vfs_resolve(&b->look, L_AT_FDCWD, path, LOOKUP_FOLLOW | flags, 0, out);
+}
+
+/* The directories that lead to path, and (all) path itself. */
+static int make_dirs(struct builder *b, const char *path, bool all)
+{
+	char *p = strdup(path);
+	int r = p ? 0 : -ENOMEM;
+
+	for (char *slash = p; r == 0 && slash;) {
+		slash = strchr(slash + 1, '/');
+		if (!slash && !all)
+			break;
+		if (slash)
+			*slash = '\0';
+		r = vfs_mkdir(&b->look, L_AT_FDCWD, p, 0755);
+		if (r == -EEXIST)
+			r = 0;
+		if (slash)
+			*slash = '/';
+	}
+	free(p);
+	return r;
+}
+
+/* Mounts sb (consumed) on path, which is made if need be. */
+static int mount_at(struct builder *b, struct super_block *sb, const char *path, unsigned flags, const char *source)
+{
+	struct path at;
+	int r = resolve(b, path, LOOKUP_DIRECTORY, &at);
+
+	if (r == -ENOENT) {
+		r = make_dirs(b, path, true);
+		if (r == 0)
+			r = resolve(b, path, LOOKUP_DIRECTORY, &at);
+	}
+	if (r < 0) {
+		super_put(sb);
+		return r;
+	}
+	r = vfs_mount(sb, &at, flags, source, NULL);
+	path_put(&at);
+	return r;
+}
+
+static int mount_tmpfs(struct builder *b, const char *path, uint32_t mode, unsigned flags)
+{
+	struct super_block *sb;
+	int r = tmpfs_create(b->size_limit, mode, 0, 0, &sb);
+
+	return r < 0 ? r : mount_at(b, sb, path, flags, "tmpfs");
+}
+
+/* ---- the fixed parts ---- */
+
+static int make_root(struct builder *b, int root_fd)
+{
+	struct super_block *lower, *sb;
+	int r = hostfs_create(root_fd, true, &lower);
+
+	if (r < 0)
+		return r;
+	r = overlay_create(lower, b->size_limit, &sb);
+	if (r < 0)
+		return r;
+	r = vfs_mount(sb, NULL, 0, "overlay", &b->root);
+	if (r < 0)
+		return r;
+	b->look.fs = fs_info_new(&b->root);
+	b->look.cred = cred_new(0, 0, NULL, 0);
+	return b->look.fs && b->look.cred ? 0 : -ENOMEM;
+}
+
+static int mount_system(struct builder *b)
+{
+	struct super_block *sb;
+	int r;
+
+	r = procfs_create(&sb);
+	if (r == 0)
+		r = mount_at(b, sb, "/proc", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, "proc");
+	if (r < 0)
+		return failed("mount", "/proc", r);
+	r = devfs_create(&sb);
+	if (r == 0)
+		r = mount_at(b, sb, "/dev", MNT_NOSUID | MNT_NOEXEC, "devtmpfs");
+	if (r < 0)
+		return failed("mount", "/dev", r);
+	r = mount_tmpfs(b, "/dev/shm", 01777, MNT_NOSUID | MNT_NODEV);
+	if (r < 0)
+		return failed("mount", "/dev/shm", r);
+	r = mount_tmpfs(b, "/tmp", 01777, MNT_NOSUID | MNT_NODEV);
+	if (r < 0)
+		return failed("mount", "/tmp", r);
+	r = mount_tmpfs(b, "/sys", 0755, MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC);
+	return r < 0 ? failed("mount", "/sys", r) : 0;
+}
+
+/* ---- binds ---- */
+
+static int make_file(struct builder *b, const char *path)
+{
+	struct file *f;
+	int r = make_dirs(b, path, false);
+
+	if (r == 0)
+		r = vfs_open(&b->look, L_AT_FDCWD, path, L_O_CREAT | L_O_RDONLY, 0644, 0, &f);
+	if (r == 0)
+		file_put(f);
+	return r;
+}
+
+/* One file of a directory: the directory is mounted where no path leads, and the file bound from there. */
+static int bind_file(struct builder *b, struct super_block *sb, const char *name, const char *target, unsigned flags)
+{
+	struct path dir, at;
+	struct lookup there = b->look;
+	struct path file;
+	int r = vfs_mount(sb, NULL, flags, "bind", &dir);
+
+	if (r < 0)
+		return r;
+	there.fs = fs_info_new(&dir);
+	if (!there.fs)
+		return -ENOMEM;
+	r = vfs_resolve(&there, L_AT_FDCWD, name, 0, 0, &file);
+	if (r < 0)
+		goto out_fs;
+	r = resolve(b, target, 0, &at);
+	if (r == -ENOENT) {
+		r = make_file(b, target);
+		if (r == 0)
+			r = resolve(b, target, 0, &at);
+	}
+	if (r < 0)
+		goto out_file;
+	r = vfs_bind(&file, &at, flags);
+	path_put(&at);
+out_file:
+	path_put(&file);
+out_fs:
+	fs_info_put(there.fs);
+	return r;
+}
+
+static int mount_bind(struct builder *b, const struct confine_bind *bind, const char *target)
+{
+	unsigned flags = MNT_NOSUID | MNT_NODEV | (bind->read_only ? MNT_RDONLY : 0);
+	struct super_block *sb;
+	int r = hostfs_create(bind->dir_fd, bind->read_only, &sb);
+
+	if (r < 0)
+		return r;
+	if (bind->name)
+		return bind_file(b, sb, bind->name, target, flags);
+	return mount_at(b, sb, target, flags, bind->source);
+}
+
+static int mount_binds(struct builder *b, const struct do_options *o)
+{
+	for (size_t i = 0; i < o->bind_count; i++) {
+		int r = mount_bind(b, &o->binds[i], o->bind_targets[i]);
+
+		if (r < 0) {
+			log_error("do: cannot bind %s at %s: %s", o->binds[i].source, o->bind_targets[i], strerror(-r));
+			return EXIT_BAILEY;
+		}
+	}
+	return 0;
+}
+
+/* ---- the working directory ---- */
+
+static bool is_there(struct builder *b, const char *path)
+{
+	struct path p;
+
+	if (resolve(b, path, LOOKUP_DIRECTORY, &p) < 0)
+		return false;
+	path_put(&p);
+	return true;
+}
+
+/* Shows the caller's directory where it was covered (it lies in /tmp).  cwd_fd is consumed; -1: it has none that could be shown. */
+static int show_cwd(struct builder *b, const char *cwd, int cwd_fd)
+{
+	struct super_block *lower, *sb;
+	int r;
+
+	if (cwd_fd < 0)
+		return -ENOENT;
+	if (is_there(b, cwd)) {
+		host_close(cwd_fd);
+		return 0;
+	}
+	r = hostfs_create(cwd_fd, true, &lower);
+	if (r == 0)
+		r = overlay_create(lower, b->size_limit, &sb);
+	return r < 0 ? r : mount_at(b, sb, cwd, MNT_NOSUID | MNT_NODEV, "overlay");
+}
+
+static int enter_cwd(struct builder *b, const struct do_options *o, const char *cwd, int cwd_fd, const char **out)
+{
+	if (!o->workdir && show_cwd(b, cwd, cwd_fd) < 0)
+		cwd = "/";
+	*out = o->workdir ? o->workdir : cwd;
+	if (is_there(b, *out))
+		return 0;
+	log_error("do: cannot start in %s: there is no such directory inside; name another with --workdir", *out);
+	return EXIT_BAILEY;
+}
+
+/* ---- standard files ---- */
+
+static int open_std(struct boot_args *args)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		int r = hostfile_create(fd, args->cred, &args->std[fd]);
+
+		if (r < 0)
+			return failed("pass on", fd == 0 ? "standard input" : fd == 1 ? "standard output" : "standard error", r);
+	}
+	return 0;
+}
+
+int boot_root(const struct do_options *o, const struct host_caller *caller, int root_fd, struct boot_args *args)
+{
+	struct host_memory memory;
+	struct builder b = {0};
+	const char *cwd = caller->cwd ? caller->cwd : "/";
+	int cwd_fd = -1, status, r;
+
+	host_memory(&memory);
+	b.size_limit = memory.total / 2;
+	if (!o->workdir && cwd[0] == '/' && cwd[1])
+		cwd_fd = host_open_dir_path(root_fd, cwd + 1);
+	r = make_root(&b, root_fd);
+	if (r < 0)
+		return failed("make", "the root", r);
+	status = mount_system(&b);
+	if (status == 0)
+		status = mount_binds(&b, o);
+	if (status == 0)
+		status = enter_cwd(&b, o, cwd, cwd_fd, &args->cwd);
+	if (status == 0)
+		status = open_std(args);
+	fs_info_put(b.look.fs);
+	cred_put(b.look.cred);
+	args->root = b.root;
+	return status;
+}

@@ -1,0 +1,28 @@
+/* Who started Bailey, and where.  Asked once, before the sentry gives its view of the host up. */
+#ifndef BAILEY_HOST_CALLER_H
+#define BAILEY_HOST_CALLER_H
+
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct host_caller {
+	uint32_t uid, gid;
+	uint32_t *groups; /* supplementary; allocated */
+	uint32_t group_count;
+	char *cwd; /* allocated; NULL if it has no name (any more) */
+};
+
+int host_caller(struct host_caller *out) MUST_CHECK;
+
+/* A close-on-exec copy of fd. */
+int host_dup(int fd) MUST_CHECK;
+
+/* Lets the sentry have as many descriptors as the host allows: each file and each stub of the guest may take some.  The limit
+ * that the guest starts with stays the caller's (host_getrlimit). */
+void host_raise_fd_limit(void);
+
+/* Ends the sentry at once, without destructors: other threads still run. */
+NORETURN void host_exit(int status);
+
+#endif
