@@ -227,12 +227,12 @@ int64_t file_lseek(struct file *f, int64_t off, int whence)
 	if (!f->ops->lseek && (whence == L_SEEK_END || whence >= L_SEEK_DATA)) {
 		r = vfs_getattr(&f->path, &st);
 		if (r < 0)
-	if (f->ops->lseek)
+			return r;
 	} else {
 		st.stx_size = 0;
 	}
 	mutex_lock(&f->pos_lock);
-	if f->ops->lseek
+	if (f->ops->lseek)
 		pos = f->ops->lseek(f, off, whence);
 	else
 		pos = file_lseek_generic(f, off, whence, st.stx_size);
