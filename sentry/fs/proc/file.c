@@ -1,0 +1,144 @@
+/*
+ * Files of generated text.  A read at the beginning generates the text, and reads further on go on in it, so that one pass
+ * over the file sees one state; rewinding sees the new one.
+ */
+#include <stdlib.h>
+
+#include "abi/errno.h"
+#include "base/checked.h"
+#include "sentry/fs/common.h"
+#include "sentry/fs/proc/internal.h"
+
+#define STORE_MAX PAGE_SIZE /* bytes that a write may have, as Linux's sysctls and procfs take them */
+
+struct snapshot {
+	struct mutex lock;
+	/* Guarded by lock. */
+	char *text; /* NULL: not yet generated */
+	size_t size;
+};
+
+int proc_file_open(struct inode *i, struct file *f)
+{
+	const struct proc_node *n = i->priv;
+	struct snapshot *s;
+	struct proc_ctx c;
+	int r = 0;
+
+	if (n->process) {
+		r = proc_ctx_begin(&c, n);
+		if (r == 0 && n->entry->guarded)
+			r = proc_may_access(c.task, f->cred);
+		proc_ctx_end(&c);
+		if (r < 0)
+			return r;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	mutex_init(&s->lock);
+	f->priv = s;
+	return 0;
+}
+
+static void proc_file_release(struct file *f)
+{
+	struct snapshot *s = f->priv;
+
+	free(s->text);
+	mutex_destroy(&s->lock);
+	free(s);
+}
+
+static int generate(struct snapshot *s, const struct proc_node *n)
+{
+	struct proc_ctx c;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out;
+	int r = proc_ctx_begin(&c, n);
+
+	if (r < 0)
+		return r;
+	out = open_memstream(&text, &size);
+	r = out ? n->entry->show(&c, out) : -ENOMEM;
+	proc_ctx_end(&c);
+	if (out && fclose(out) != 0 && r == 0)
+		r = -ENOMEM;
+	if (r < 0) {
+		free(text);
+		return r;
+	}
+	free(s->text);
+	s->text = text;
+	s->size = size;
+	return 0;
+}
+
+static ssize_t proc_file_read(struct file *f, struct uio *u, int64_t pos)
+{
+	const struct proc_node *n = f->inode->priv;
+	struct snapshot *s = f->priv;
+	ssize_t r = 0;
+
+	if (!n->entry->show)
+		return -EPERM;
+	mutex_lock(&s->lock);
+	if (pos == 0 || !s->text)
+		r = generate(s, n);
+	if (r == 0 && (uint64_t)pos < s->size)
+		r = uio_put(u, s->text + pos, min_of(uio_left(u), s->size - (uint64_t)pos));
+	mutex_unlock(&s->lock);
+	return r;
+}
+
+static ssize_t proc_file_write(struct file *f, struct uio *u, int64_t pos)
+{
+	const struct proc_node *n = f->inode->priv;
+	struct proc_ctx c;
+	size_t len = min_of(uio_left(u), STORE_MAX - 1);
+	char *text;
+	ssize_t r;
+
+	(void)pos;
+	if (!n->entry->store)
+		return -EPERM;
+	text = malloc(len + 1);
+	if (!text)
+		return -ENOMEM;
+	r = uio_take(u, text, len);
+	if (r >= 0) {
+		len = (size_t)r;
+		text[len] = '\0';
+		r = proc_ctx_begin(&c, n);
+		if (r == 0) {
+			r = n->entry->store(&c, text, len);
+			proc_ctx_end(&c);
+		}
+		if (r == 0)
+			r = (ssize_t)len;
+	}
+	free(text);
+	return r;
+}
+
+const struct file_ops proc_file_ops = {
+	.read = proc_file_read,
+	.write = proc_file_write,
+	.fsync = fs_fsync_nothing,
+	.release = proc_file_release,
+};
+
+/* ---- what many entries show ---- */
+
+int proc_show_string(const struct proc_ctx *c, FILE *out)
+{
+	fprintf(out, "%s\n", c->node->entry->string);
+	return 0;
+}
+
+int proc_show_value(const struct proc_ctx *c, FILE *out)
+{
+	fprintf(out, "%llu\n", (unsigned long long)c->node->entry->value);
+	return 0;
+}

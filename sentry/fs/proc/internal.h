@@ -1,0 +1,123 @@
+/*
+ * How procfs is made: tables of entries.  A directory is a table (struct proc_dir), and perhaps members named by numbers; a
+ * file is a function that writes its text; a magic link is a function that says where it leads.
+ *
+ *   node.c     inodes of entries: lookup, listing, links          pid.c         /proc/PID: the tables, links, fd/
+ *   file.c     reading and writing files of generated text        pid_status.c  what a task is and does
+ *   system.c   /proc itself and what it says of the machine       pid_mem.c     its memory, arguments and limits
+ *   cpuinfo.c  /proc/cpuinfo                                      sysctl.c      /proc/sys
+ */
+#ifndef BAILEY_SENTRY_FS_PROC_INTERNAL_H
+#define BAILEY_SENTRY_FS_PROC_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+#include "sentry/task/task.h"
+#include "sentry/vfs/vfs.h"
+
+struct proc_dir;
+struct proc_entry;
+
+/* What an inode speaks of. */
+struct proc_node {
+	const struct proc_entry *entry;
+	struct process *process; /* counted; NULL outside of /proc/PID */
+	int tid;		 /* its task; of a process the leader */
+	bool thread;		 /* below task/: of that thread alone */
+	int fd;			 /* of a member of fd/ and fdinfo/; else -1 */
+};
+
+/* What a table's functions are called with.  task is the node's, counted by the caller; NULL outside of /proc/PID. */
+struct proc_ctx {
+	const struct proc_node *node;
+	struct task *task;
+};
+
+struct proc_entry {
+	const char *name;
+	uint32_t mode; /* with the type */
+	bool guarded;  /* only for those who may trace the task: ptrace(2), PTRACE_MODE_READ */
+
+	/* A file: writes its text.  -errno. */
+	int (*show)(const struct proc_ctx *c, FILE *out);
+	/* What a write does; text is NUL-terminated at len.  NULL: -EPERM. */
+	int (*store)(const struct proc_ctx *c, const char *text, size_t len);
+	/* A link's text, allocated; or where a magic link leads, counted. */
+	int (*text)(const struct proc_ctx *c, char **out);
+	int (*follow)(const struct proc_ctx *c, struct path *out);
+	const struct proc_dir *dir;
+
+	/* For functions that serve several entries. */
+	uint64_t value;
+	const char *string;
+};
+
+struct proc_dir {
+	const struct proc_entry *entries;
+	size_t count;
+	/* Members named by numbers, each an inode of `member`: the lowest number >= from that there is, or -1; and the node of
+	 * one (fields other than entry; process counted), -ENOENT.  NULL: there are none. */
+	int (*next)(const struct proc_ctx *c, int from);
+	int (*enter)(const struct proc_ctx *c, int number, struct proc_node *child);
+	const struct proc_entry *member;
+};
+
+#define PROC_FILE(name_, mode_, show_, ...) { .name = (name_), .mode = L_S_IFREG | (mode_), .show = (show_), ##__VA_ARGS__ }
+#define PROC_DIR(name_, mode_, dir_) { .name = (name_), .mode = L_S_IFDIR | (mode_), .dir = &(dir_) }
+#define PROC_LINK(name_, text_, ...) { .name = (name_), .mode = L_S_IFLNK | 0777, .text = (text_), ##__VA_ARGS__ }
+#define PROC_MAGIC(name_, follow_)                                                                                     \
+	{ .name = (name_), .mode = L_S_IFLNK | 0777, .follow = (follow_), .guarded = true }
+
+/* ---- node.c ---- */
+
+/* An inode for *node, which is consumed, success or not. */
+int proc_inode_new(struct super_block *sb, const struct proc_node *node, struct inode **out) MUST_CHECK;
+/* Fills *c for a node; -ESRCH if its task is gone.  proc_ctx_end afterwards. */
+int proc_ctx_begin(struct proc_ctx *c, const struct proc_node *node) MUST_CHECK;
+void proc_ctx_end(struct proc_ctx *c);
+/* May the caller look into t: 0 or -EACCES. */
+int proc_may_access(struct task *t, const struct cred *caller) MUST_CHECK;
+
+/* ---- file.c ---- */
+extern const struct file_ops proc_file_ops;
+int proc_file_open(struct inode *i, struct file *f) MUST_CHECK;
+
+/* ---- the tables' functions ---- */
+
+extern const struct proc_entry proc_root_entry;	       /* system.c */
+extern const struct proc_entry proc_pid_entry;	       /* pid.c */
+extern const struct proc_dir proc_sys_dir;	       /* sysctl.c */
+int proc_root_next(const struct proc_ctx *c, int from); /* pid.c */
+int proc_root_enter(const struct proc_ctx *c, int number, struct proc_node *child);
+int proc_show_cpuinfo(const struct proc_ctx *c, FILE *out);
+void proc_sysctl_init(void);
+char proc_task_state(const struct task *t); /* 'R', 'S', ... */
+
+int proc_show_stat(const struct proc_ctx *c, FILE *out); /* pid_status.c */
+int proc_show_status(const struct proc_ctx *c, FILE *out);
+int proc_show_comm(const struct proc_ctx *c, FILE *out);
+int proc_store_comm(const struct proc_ctx *c, const char *text, size_t len);
+int proc_show_oom_score(const struct proc_ctx *c, FILE *out);
+int proc_show_oom_score_adj(const struct proc_ctx *c, FILE *out);
+int proc_store_oom_score_adj(const struct proc_ctx *c, const char *text, size_t len);
+int proc_show_personality(const struct proc_ctx *c, FILE *out);
+int proc_show_limits(const struct proc_ctx *c, FILE *out);
+int proc_show_schedstat(const struct proc_ctx *c, FILE *out);
+
+int proc_show_statm(const struct proc_ctx *c, FILE *out); /* pid_mem.c */
+int proc_show_cmdline(const struct proc_ctx *c, FILE *out);
+int proc_show_environ(const struct proc_ctx *c, FILE *out);
+int proc_show_auxv(const struct proc_ctx *c, FILE *out);
+int proc_show_maps(const struct proc_ctx *c, FILE *out);
+int proc_show_smaps(const struct proc_ctx *c, FILE *out);
+
+/* The entry's string, or its number with a newline. */
+int proc_show_string(const struct proc_ctx *c, FILE *out);
+int proc_show_value(const struct proc_ctx *c, FILE *out);
+int proc_text_string(const struct proc_ctx *c, char **out);
+
+#endif

@@ -1,0 +1,288 @@
+/* /proc/PID and /proc/PID/task/TID: their tables, their links, and their descriptors. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "sentry/fs/proc/internal.h"
+
+/* ---- links to files ---- */
+
+static int follow_exe(const struct proc_ctx *c, struct path *out)
+{
+	struct process *p = c->task->process;
+	int r = -ENOENT;
+
+	mutex_lock(&p->exec_lock);
+	if (p->exe && !p->zombie) {
+		*out = p->exe->path;
+		path_get(out);
+		r = 0;
+	}
+	mutex_unlock(&p->exec_lock);
+	return r;
+}
+
+static int follow_fs(const struct proc_ctx *c, struct path *out, void (*which)(struct fs_info *, struct path *))
+{
+	struct fs_info *fs = task_get_fs(c->task);
+
+	if (!fs)
+		return -ENOENT;
+	which(fs, out);
+	fs_info_put(fs);
+	return 0;
+}
+
+static int follow_cwd(const struct proc_ctx *c, struct path *out)
+{
+	return follow_fs(c, out, fs_info_cwd);
+}
+
+static int follow_root(const struct proc_ctx *c, struct path *out)
+{
+	return follow_fs(c, out, fs_info_root);
+}
+
+/* ---- fd/ and fdinfo/ ---- */
+
+static int fd_next(const struct proc_ctx *c, int from)
+{
+	struct fdtable *files = task_get_files(c->task);
+	struct file *f = NULL;
+	bool cloexec;
+	int fd;
+
+	if (!files)
+		return -1;
+	fd = fdtable_next(files, from, &f, &cloexec);
+	if (fd >= 0)
+		file_put(f);
+	fdtable_put(files);
+	return fd;
+}
+
+/* The file behind a node of fd/ or fdinfo/, counted. */
+static int node_file(const struct proc_ctx *c, int fd, struct file **out, bool *cloexec)
+{
+	struct fdtable *files = task_get_files(c->task);
+	int found;
+
+	if (!files)
+		return -ENOENT;
+	found = fdtable_next(files, fd, out, cloexec);
+	fdtable_put(files);
+	if (found == fd)
+		return 0;
+	if (found >= 0)
+		file_put(*out);
+	return -ENOENT;
+}
+
+static int fd_enter(const struct proc_ctx *c, int number, struct proc_node *child)
+{
+	struct file *f;
+	bool cloexec;
+	int r = node_file(c, number, &f, &cloexec);
+
+	if (r < 0)
+		return r;
+	file_put(f);
+	child->fd = number;
+	process_get(child->process);
+	return 0;
+}
+
+static int follow_fd(const struct proc_ctx *c, struct path *out)
+{
+	struct file *f;
+	bool cloexec;
+	int r = node_file(c, c->node->fd, &f, &cloexec);
+
+	if (r < 0)
+		return r;
+	*out = f->path;
+	path_get(out);
+	file_put(f);
+	return 0;
+}
+
+static int show_fdinfo(const struct proc_ctx *c, FILE *out)
+{
+	char more[1024] = "";
+	struct file *f;
+	bool cloexec;
+	int64_t pos;
+	int r = node_file(c, c->node->fd, &f, &cloexec);
+
+	if (r < 0)
+		return r;
+	mutex_lock(&f->pos_lock);
+	pos = f->pos;
+	mutex_unlock(&f->pos_lock);
+	fprintf(out, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%d\nino:\t%llu\n", (long long)pos,
+		f->flags | (cloexec ? L_O_CLOEXEC : 0), f->path.mnt ? mount_id(f->path.mnt) : 0,
+		(unsigned long long)f->inode->ino);
+	if (f->ops && f->ops->fdinfo) {
+		f->ops->fdinfo(f, more, sizeof(more));
+		fputs(more, out);
+	}
+	file_put(f);
+	return 0;
+}
+
+static const struct proc_entry fd_member = {.name = "fd", .mode = L_S_IFLNK | 0700, .follow = follow_fd, .guarded = true};
+static const struct proc_entry fdinfo_member = PROC_FILE("fdinfo", 0444, show_fdinfo, .guarded = true);
+static const struct proc_dir fd_dir = {.next = fd_next, .enter = fd_enter, .member = &fd_member};
+static const struct proc_dir fdinfo_dir = {.next = fd_next, .enter = fd_enter, .member = &fdinfo_member};
+
+/* ---- mounts ---- */
+
+static int show_mount_table(const struct proc_ctx *c, FILE *out, bool mountinfo)
+{
+	struct path root;
+	char *text;
+	size_t len;
+	int r = follow_root(c, &root);
+
+	if (r < 0)
+		return -EINVAL; /* as Linux, for a task that has ended */
+	r = vfs_show_mounts(&root, mountinfo, &text, &len);
+	path_put(&root);
+	if (r < 0)
+		return r;
+	fwrite(text, 1, len, out);
+	free(text);
+	return 0;
+}
+
+static int show_mounts(const struct proc_ctx *c, FILE *out)
+{
+	return show_mount_table(c, out, false);
+}
+
+static int show_mountinfo(const struct proc_ctx *c, FILE *out)
+{
+	return show_mount_table(c, out, true);
+}
+
+/* ---- namespaces and user ids ---- */
+
+/* There is one of each kind, with the numbers that Linux gives the first. */
+int proc_text_string(const struct proc_ctx *c, char **out)
+{
+	*out = strdup(c->node->entry->string);
+	return *out ? 0 : -ENOMEM;
+}
+
+#define NS(name, text) PROC_LINK(name, proc_text_string, .string = (text), .guarded = true)
+static const struct proc_entry ns_entries[] = {
+	NS("cgroup", "cgroup:[4026531835]"),
+	NS("ipc", "ipc:[4026531839]"),
+	NS("mnt", "mnt:[4026531832]"),
+	NS("net", "net:[4026531833]"),
+	NS("pid", "pid:[4026531836]"),
+	NS("pid_for_children", "pid:[4026531836]"),
+	NS("time", "time:[4026531834]"),
+	NS("time_for_children", "time:[4026531834]"),
+	NS("user", "user:[4026531837]"),
+	NS("uts", "uts:[4026531838]"),
+};
+static const struct proc_dir ns_dir = {.entries = ns_entries, .count = ARRAY_SIZE(ns_entries)};
+
+static int show_id_map(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%10u %10u %10u\n", 0, 0, UINT32_MAX);
+	return 0;
+}
+
+/* ---- task/ ---- */
+
+static int task_next(const struct proc_ctx *c, int from)
+{
+	struct process *p = c->task->process;
+	int tid = process_next_tid(p, from);
+
+	/* A leader that has ended stays until the process is reaped, but is in no list of threads. */
+	if (from <= p->pid && (tid < 0 || tid > p->pid))
+		tid = p->pid;
+	return tid;
+}
+
+static int task_enter(const struct proc_ctx *c, int number, struct proc_node *child)
+{
+	struct task *t = task_find(number);
+	bool ours = t && t->process == c->task->process;
+
+	if (t)
+		task_put(t);
+	if (!ours)
+		return -ENOENT;
+	child->tid = number;
+	child->thread = true;
+	process_get(child->process);
+	return 0;
+}
+
+static const struct proc_entry tid_entry;
+static const struct proc_dir task_dir = {.next = task_next, .enter = task_enter, .member = &tid_entry};
+
+/* ---- the tables ---- */
+
+/* What a thread has; a process has task/ besides, which must stay last. */
+static const struct proc_entry pid_entries[] = {
+	PROC_FILE("auxv", 0400, proc_show_auxv, .guarded = true),
+	PROC_FILE("cgroup", 0444, proc_show_string, .string = "0::/"),
+	PROC_FILE("cmdline", 0444, proc_show_cmdline),
+	PROC_FILE("comm", 0644, proc_show_comm, .store = proc_store_comm),
+	PROC_MAGIC("cwd", follow_cwd),
+	PROC_FILE("environ", 0400, proc_show_environ, .guarded = true),
+	PROC_MAGIC("exe", follow_exe),
+	PROC_DIR("fd", 0500, fd_dir),
+	PROC_DIR("fdinfo", 0555, fdinfo_dir),
+	PROC_FILE("gid_map", 0644, show_id_map),
+	PROC_FILE("limits", 0444, proc_show_limits),
+	PROC_FILE("maps", 0444, proc_show_maps, .guarded = true),
+	PROC_FILE("mountinfo", 0444, show_mountinfo),
+	PROC_FILE("mounts", 0444, show_mounts),
+	PROC_DIR("ns", 0511, ns_dir),
+	PROC_FILE("oom_score", 0444, proc_show_oom_score),
+	PROC_FILE("oom_score_adj", 0644, proc_show_oom_score_adj, .store = proc_store_oom_score_adj),
+	PROC_FILE("personality", 0400, proc_show_personality, .guarded = true),
+	PROC_MAGIC("root", follow_root),
+	PROC_FILE("schedstat", 0444, proc_show_schedstat),
+	PROC_FILE("setgroups", 0644, proc_show_string, .string = "allow"),
+	PROC_FILE("smaps", 0444, proc_show_smaps, .guarded = true),
+	PROC_FILE("stat", 0444, proc_show_stat),
+	PROC_FILE("statm", 0444, proc_show_statm),
+	PROC_FILE("status", 0444, proc_show_status),
+	PROC_FILE("uid_map", 0644, show_id_map),
+	PROC_DIR("task", 0555, task_dir),
+};
+static const struct proc_dir pid_dir = {.entries = pid_entries, .count = ARRAY_SIZE(pid_entries)};
+static const struct proc_dir tid_dir = {.entries = pid_entries, .count = ARRAY_SIZE(pid_entries) - 1};
+
+const struct proc_entry proc_pid_entry = PROC_DIR("PID", 0555, pid_dir);
+static const struct proc_entry tid_entry = PROC_DIR("TID", 0555, tid_dir);
+
+/* ---- the root's numbers ---- */
+
+int proc_root_next(const struct proc_ctx *c, int from)
+{
+	(void)c;
+	return process_next_pid(from);
+}
+
+/* As on Linux a thread's number is found as well, though it is not listed. */
+int proc_root_enter(const struct proc_ctx *c, int number, struct proc_node *child)
+{
+	struct task *t = task_find(number);
+
+	(void)c;
+	if (!t)
+		return -ENOENT;
+	child->process = process_get(t->process);
+	child->tid = number;
+	task_put(t);
+	return 0;
+}

@@ -1,0 +1,208 @@
+/* /proc itself: self, thread-self, and what it says of the machine and of the kernel that Bailey is. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "abi/stat.h"
+#include "abi/time.h"
+#include "abi/utsname.h"
+#include "base/checked.h"
+#include "host/clock.h"
+#include "host/process.h"
+#include "host/system.h"
+#include "sentry/core/uts.h"
+#include "sentry/fs/proc/internal.h"
+
+typedef unsigned long long ull;
+
+static int text_self(const struct proc_ctx *c, char **out)
+{
+	struct task *self = task_current();
+
+	(void)c;
+	if (!self)
+		return -ENOENT;
+	return asprintf(out, "%d", self->process->pid) < 0 ? -ENOMEM : 0;
+}
+
+static int text_thread_self(const struct proc_ctx *c, char **out)
+{
+	struct task *self = task_current();
+
+	(void)c;
+	if (!self)
+		return -ENOENT;
+	return asprintf(out, "%d/task/%d", self->process->pid, self->tid) < 0 ? -ENOMEM : 0;
+}
+
+static int show_version(const struct proc_ctx *c, FILE *out)
+{
+	struct l_utsname u;
+
+	(void)c;
+	uts_get(&u);
+	fprintf(out, "%s version %s (bailey@bailey) (" __VERSION__ ") %s\n", u.sysname, u.release, u.version);
+	return 0;
+}
+
+/* How the machine's CPU time was spent, as the sandbox can tell: what its programs and the sentry used, and the rest. */
+struct cpu_time {
+	int64_t user_ns, system_ns, idle_ns;
+};
+
+static struct cpu_time cpu_time(void)
+{
+	struct host_cpu_times used;
+	struct cpu_time t;
+	int64_t all = host_clock_ns(L_CLOCK_BOOTTIME) * host_cpu_count();
+
+	host_cpu_times(&used);
+	t.user_ns = used.user_ns + used.child_user_ns;
+	t.system_ns = used.system_ns + used.child_system_ns;
+	t.idle_ns = max_of(all - t.user_ns - t.system_ns, (int64_t)0);
+	return t;
+}
+
+static int show_uptime(const struct proc_ctx *c, FILE *out)
+{
+	int64_t up = host_clock_ns(L_CLOCK_BOOTTIME) / 10000000, idle = cpu_time().idle_ns / 10000000;
+
+	(void)c;
+	fprintf(out, "%lld.%02lld %lld.%02lld\n", (long long)(up / 100), (long long)(up % 100), (long long)(idle / 100),
+		(long long)(idle % 100));
+	return 0;
+}
+
+struct task_counts {
+	int running, highest;
+};
+
+static int count_process(struct process *p, void *arg)
+{
+	struct task_counts *n = arg;
+	struct task *t;
+
+	list_for_each_entry(t, &p->threads, thread_node) {
+		n->running += proc_task_state(t) == 'R';
+		n->highest = max_of(n->highest, t->tid);
+	}
+	return 0;
+}
+
+static struct task_counts count_tasks(void)
+{
+	struct task_counts n = {0, 0};
+
+	process_for_each(count_process, &n);
+	return n;
+}
+
+static int show_loadavg(const struct proc_ctx *c, FILE *out)
+{
+	struct task_counts n = count_tasks();
+	uint64_t seconds, loads[3];
+
+	(void)c;
+	host_uptime(&seconds, loads);
+	for (int i = 0; i < 3; i++) {
+		uint64_t hundredths = ((loads[i] * 100 + (1ull << (L_SI_LOAD_SHIFT - 1))) >> L_SI_LOAD_SHIFT);
+
+		fprintf(out, "%llu.%02llu ", (ull)hundredths / 100, (ull)hundredths % 100);
+	}
+	fprintf(out, "%d/%d %d\n", n.running, task_count(), n.highest);
+	return 0;
+}
+
+/* The page cache is the host's and counts as free there; the sandbox has none of its own. */
+static int show_meminfo(const struct proc_ctx *c, FILE *out)
+{
+	struct host_memory m;
+
+	(void)c;
+	host_memory(&m);
+	const struct {
+		const char *name;
+		uint64_t bytes;
+	} rows[] = {
+		{"MemTotal", m.total},
+		{"MemFree", m.free},
+		{"MemAvailable", min_of(m.free + m.buffers, m.total)},
+		{"Buffers", m.buffers},
+		{"Cached", 0},
+		{"SwapCached", 0},
+		{"SwapTotal", m.swap_total},
+		{"SwapFree", m.swap_free},
+		{"Shmem", m.shared},
+		{"SReclaimable", 0},
+		{"CommitLimit", m.total / 2 + m.swap_total},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		fprintf(out, "%s:%*llu kB\n", rows[i].name, (int)(23 - __builtin_strlen(rows[i].name)),
+			(ull)rows[i].bytes / 1024);
+	fprintf(out, "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\n"
+		     "HugePages_Surp:        0\nHugepagesize:       2048 kB\n");
+	return 0;
+}
+
+static ull ticks(int64_t ns)
+{
+	return (ull)ns / (L_NSEC_PER_SEC / L_USER_HZ);
+}
+
+static int show_stat(const struct proc_ctx *c, FILE *out)
+{
+	struct task_counts n = count_tasks();
+	struct cpu_time t = cpu_time();
+	unsigned cpus = host_cpu_count();
+	int64_t boot_ns = host_clock_ns(L_CLOCK_REALTIME) - host_clock_ns(L_CLOCK_BOOTTIME);
+
+	(void)c;
+	fprintf(out, "cpu  %llu 0 %llu %llu 0 0 0 0 0 0\n", ticks(t.user_ns), ticks(t.system_ns), ticks(t.idle_ns));
+	/* Which CPU it was is not known: each gets its share. */
+	for (unsigned i = 0; i < cpus; i++)
+		fprintf(out, "cpu%u %llu 0 %llu %llu 0 0 0 0 0 0\n", i, ticks(t.user_ns / cpus), ticks(t.system_ns / cpus),
+			ticks(t.idle_ns / cpus));
+	fprintf(out, "intr 0\nctxt 0\nbtime %lld\nprocesses %d\nprocs_running %d\nprocs_blocked 0\nsoftirq 0\n",
+		(long long)(boot_ns / L_NSEC_PER_SEC), n.highest, n.running);
+	return 0;
+}
+
+static int show_filesystems(const struct proc_ctx *c, FILE *out)
+{
+	static const char *const types[] = {"tmpfs", "proc", "devtmpfs", "pipefs", "overlay"};
+
+	(void)c;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		fprintf(out, "nodev\t%s\n", types[i]);
+	return 0;
+}
+
+static int show_swaps(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fputs("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n", out);
+	return 0;
+}
+
+static const struct proc_entry root_entries[] = {
+	PROC_FILE("cmdline", 0444, proc_show_string, .string = "bailey"),
+	PROC_FILE("cpuinfo", 0444, proc_show_cpuinfo),
+	PROC_FILE("filesystems", 0444, show_filesystems),
+	PROC_FILE("loadavg", 0444, show_loadavg),
+	PROC_FILE("meminfo", 0444, show_meminfo),
+	PROC_LINK("mounts", proc_text_string, .string = "self/mounts"),
+	PROC_LINK("self", text_self),
+	PROC_FILE("stat", 0444, show_stat),
+	PROC_FILE("swaps", 0444, show_swaps),
+	PROC_DIR("sys", 0555, proc_sys_dir),
+	PROC_LINK("thread-self", text_thread_self),
+	PROC_FILE("uptime", 0444, show_uptime),
+	PROC_FILE("version", 0444, show_version),
+};
+static const struct proc_dir root_dir = {
+	.entries = root_entries,
+	.count = ARRAY_SIZE(root_entries),
+	.next = proc_root_next,
+	.enter = proc_root_enter,
+	.member = &proc_pid_entry,
+};
+const struct proc_entry proc_root_entry = PROC_DIR("/", 0555, root_dir);
