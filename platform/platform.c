@@ -17,7 +17,7 @@
 #define MAP_FLAGS_OK                                                                                                   \
 	(L_MAP_TYPE | L_MAP_FIXED | L_MAP_ANONYMOUS | L_MAP_DENYWRITE | L_MAP_EXECUTABLE | L_MAP_LOCKED |              \
 	 L_MAP_NORESERVE | L_MAP_POPULATE | L_MAP_NONBLOCK | L_MAP_STACK | L_MAP_HUGETLB | L_MAP_SYNC |                \
-	 (L_MAP_HUGE_MASK << L_MAP_HUGE_SHIFT))
+	 ((uint32_t)L_MAP_HUGE_MASK << L_MAP_HUGE_SHIFT))
 #define PROT_OK (L_PROT_READ | L_PROT_WRITE | L_PROT_EXEC)
 
 static bool range_ok(gva_t addr, uint64_t len)
@@ -102,7 +102,7 @@ int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot
 {
 	uint64_t end;
 
-	if (!range_ok(addr, len) || (prot & ~PROT_OK) || (flags & ~MAP_FLAGS_OK))
+	if (!range_ok(addr, len) || (prot & ~PROT_OK) || ((uint32_t)flags & ~MAP_FLAGS_OK))
 		return -EINVAL;
 	if (off % PAGE_SIZE || !checked_add(off, len, &end))
 		return -EINVAL;
