@@ -80,6 +80,7 @@ void sleeper_init(struct sleeper *s)
 {
 	atomic_init(&s->word, 0);
 	atomic_init(&s->interrupt, 0);
+	atomic_init(&s->asleep, false);
 }
 
 struct sleeper *sleeper_self(void)
@@ -104,6 +105,7 @@ static int sleep_on(struct sleeper *s, int64_t deadline_ns, bool interruptible)
 	if (atomic_load(&s->word))
 		return 0;
 	placement_block();
+	atomic_store(&s->asleep, true);
 	for (;;) {
 		if (atomic_load(&s->word))
 			break;
@@ -116,6 +118,7 @@ static int sleep_on(struct sleeper *s, int64_t deadline_ns, bool interruptible)
 			break;
 		r = 0;
 	}
+	atomic_store(&s->asleep, false);
 	placement_unblock();
 	return r;
 }

@@ -49,6 +49,7 @@ int waitqueue_wake_some(struct waitqueue *wq, uint32_t events, int n);
 struct sleeper {
 	_Atomic uint32_t word;	    /* 1: woken since sleeper_arm */
 	_Atomic uint32_t interrupt; /* not 0: a signal is pending for, or death has come to, the task */
+	_Atomic bool asleep;	    /* for those who ask what the thread does (/proc/PID/stat) */
 };
 
 #define NO_DEADLINE INT64_MAX

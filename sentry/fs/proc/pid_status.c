@@ -70,11 +70,11 @@ static void get_signals(struct task *t, struct signal_masks *out)
 
 char proc_task_state(const struct task *t)
 {
-	if (t->state == 'Z' || t == task_current())
-		return t->state == 'Z' ? 'Z' : 'R';
-	if (t->process->job == JOB_STOPPED)
-		return 'T';
-	return t->ctx_running ? 'R' : 'S'; /* in the sentry's hands and not our own: it waits, or is about to go on */
+	char state = t->state;
+
+	if (state == 'Z' || state == 'T')
+		return state;
+	return t->sleeper.asleep ? 'S' : 'R';
 }
 
 static void usage_of(const struct proc_ctx *c, struct rusage_sum *out)
