@@ -69,7 +69,7 @@ struct elf_plan {
 	int fatal;
 	uint64_t ceiling;		  /* as given to elf_plan */
 	uint64_t span_start, span_size;   /* page-aligned range that covers all segments */
-	uint64_t align;			  /* place span_start so that the load bias is a multiple of this; >= a page */
+	uint64_t align;			  /* place span_start on a multiple of this; >= a page */
 	uint64_t bias;			  /* what elf_place added to every address; AT_BASE for an interpreter */
 	uint64_t entry;			  /* AT_ENTRY for a program */
 	uint64_t phdr;			  /* AT_PHDR */

@@ -80,3 +80,16 @@ int task_check_fsize(struct task *t, uint64_t size)
 	(void)!signal_send_task(t, &info);
 	return -EFBIG;
 }
+
+int arg_temporary_mask(struct task *t, uint64_t gva, uint64_t size)
+{
+	sigset mask;
+	int r;
+
+	if (!gva)
+		return 0;
+	r = signal_copy_mask(t, gva, size, &mask);
+	if (r == 0)
+		signal_set_temporary_mask(t, mask);
+	return r;
+}

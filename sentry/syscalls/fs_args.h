@@ -1,4 +1,4 @@
-/* What the file system calls share: from argument registers to files and paths. */
+/* What the file system calls share: from argument registers to files and paths, and masks to wait with. */
 #ifndef BAILEY_SENTRY_SYSCALLS_FS_ARGS_H
 #define BAILEY_SENTRY_SYSCALLS_FS_ARGS_H
 
@@ -20,5 +20,7 @@ int task_fd_limit(struct task *t);
 long task_install(struct task *t, struct file *f, bool cloexec) MUST_CHECK;
 /* -EFBIG, with SIGXFSZ sent, if a file of t's must not reach size. */
 int task_check_fsize(struct task *t, uint64_t size) MUST_CHECK;
+/* Puts a guest's signal mask (0: none was given) in force until the call's end: ppoll(2) and its kin. */
+int arg_temporary_mask(struct task *t, uint64_t gva, uint64_t size) MUST_CHECK;
 
 #endif
