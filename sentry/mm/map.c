@@ -344,44 +344,39 @@ static int remap_check(const struct remap *m)
 /* Moves old to new_addr.  v is the VMA of the old range; mm->lock held. */
 static int64_t remap_move(struct task *t, struct mm *mm, const struct remap *m, const struct vma *v, uint64_t to)
 {
+	struct vma_spare clear_new, clear_old, insert;
 	struct vma moved = *v;
-	struct vma_spare spare, spare2;
 	int r;
 
-	r = vma_reserve(mm, &spare);
+	r = vma_reserve(mm, &clear_new);
 	if (r < 0)
 		return r;
-	r = vma_reserve(mm, &spare2);
+	r = vma_reserve(mm, &clear_old);
 	if (r < 0)
-		goto out_spare;
+		goto out_new;
+	r = vma_reserve_more(mm, 9, &insert);
+	if (r < 0)
+		goto out_old;
 	r = pas_remap(mm->as, via(t, mm), m->addr, m->old_len, m->new_len, to, m->flags & L_MREMAP_DONTUNMAP);
 	if (r < 0)
-		goto out_spare2;
+		goto out_insert;
 	moved.off += m->addr - v->start;
 	moved.start = to;
 	moved.end = to + m->new_len;
 	if (moved.file)
 		file_get(moved.file); /* the old VMA may be the last holder */
-	vma_remove_range(mm, moved.start, moved.end, &spare2);
-	if (m->old_len && !(m->flags & L_MREMAP_DONTUNMAP)) {
-		vma_spare_free(&spare2);
-		r = vma_reserve(mm, &spare2);
-		ASSERT(r == 0 || r == -ENOMEM);
-		if (r < 0) { /* the host has moved already: list and stub would disagree */
-			pas_kill(mm->as);
-			r = -ESRCH;
-			goto out_file;
-		}
-		vma_remove_range(mm, m->addr, m->addr + m->old_len, &spare2);
-	}
-	vma_insert(mm, &moved, &spare);
-out_file:
+	vma_remove_range(mm, moved.start, moved.end, &clear_new);
+	if (m->old_len && !(m->flags & L_MREMAP_DONTUNMAP))
+		vma_remove_range(mm, m->addr, m->addr + m->old_len, &clear_old);
+	vma_insert(mm, &moved, &insert);
 	if (moved.file)
 		file_put(moved.file);
-out_spare2:
-	vma_spare_free(&spare2);
-out_spare:
-	vma_spare_free(&spare);
+out_insert:
+	vma_spare_free(&insert);
+out_old:
+	vma_spare_free(&clear_old);
+out_new:
+	vma_spare_free(&clear_new);
 	return r < 0 ? r : (int64_t)to;
 }
 

@@ -10,8 +10,13 @@
 
 int vma_reserve(struct mm *mm, struct vma_spare *spare)
 {
-	if (mm->vma_count + 3 > mm->vma_cap) {
-		size_t cap = mm->vma_cap ? mm->vma_cap * 2 : 64;
+	return vma_reserve_more(mm, 3, spare);
+}
+
+int vma_reserve_more(struct mm *mm, size_t room, struct vma_spare *spare)
+{
+	if (mm->vma_count + room > mm->vma_cap) {
+		size_t cap = mm->vma_cap ? mm->vma_cap * 2 + room : 64;
 		struct vma **grown = realloc(mm->vmas, cap * sizeof(struct vma *));
 
 		if (!grown)

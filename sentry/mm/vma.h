@@ -16,6 +16,8 @@ struct vma_spare {
 
 /* Gets memory for one change to mm; -ENOMEM leaves nothing.  mm->lock held here and below. */
 int vma_reserve(struct mm *mm, struct vma_spare *spare) MUST_CHECK;
+/* The same with room in the array for `room` more VMAs: for a change that takes several spares. */
+int vma_reserve_more(struct mm *mm, size_t room, struct vma_spare *spare) MUST_CHECK;
 void vma_spare_free(struct vma_spare *spare);
 
 /* Index of the first VMA that ends above addr; vma_count if none. */

@@ -66,17 +66,10 @@ static long exec(struct task *t, int dirfd, uint64_t path, uint64_t argv, uint64
 
 long sys_execve(struct task *t, const struct sys_args *args)
 {
-	return exec(t, L_AT_FDCWD, args->a[0], args->a[1], args->a[2], LOOKUP_FOLLOW);
+	return exec(t, L_AT_FDCWD, args->a[0], args->a[1], args->a[2], 0);
 }
 
 long sys_execveat(struct task *t, const struct sys_args *args)
 {
-	unsigned flags = (unsigned)args->a[4];
-	unsigned lookup = flags & L_AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW;
-
-	if (flags & ~(unsigned)(L_AT_EMPTY_PATH | L_AT_SYMLINK_NOFOLLOW))
-		return -EINVAL;
-	if (flags & L_AT_EMPTY_PATH)
-		lookup |= LOOKUP_EMPTY;
-	return exec(t, (int)args->a[0], args->a[1], args->a[2], args->a[3], lookup);
+	return exec(t, (int)args->a[0], args->a[1], args->a[2], args->a[3], (unsigned)args->a[4]);
 }

@@ -33,21 +33,6 @@ long sys_clock_getres(struct task *t, const struct sys_args *args)
 	return args->a[1] ? copy_out(t->ctx, args->a[1], &ts, sizeof(ts)) : 0;
 }
 
-/* The host's clocks are not the guest's to set. */
-long sys_clock_settime(struct task *t, const struct sys_args *args)
-{
-	int clock = (int)args->a[0];
-	struct l_timespec ts;
-	int r;
-
-	if (clock != L_CLOCK_REALTIME)
-		return -EINVAL;
-	r = copy_in(t->ctx, &ts, args->a[1], sizeof(ts));
-	if (r < 0)
-		return r;
-	return timespec_valid(&ts) ? -EPERM : -EINVAL;
-}
-
 long sys_gettimeofday(struct task *t, const struct sys_args *args)
 {
 	struct l_timeval tv = ns_to_timeval(host_clock_ns(L_CLOCK_REALTIME));
@@ -59,11 +44,6 @@ long sys_gettimeofday(struct task *t, const struct sys_args *args)
 	if (r == 0 && args->a[1])
 		r = copy_out(t->ctx, args->a[1], &tz, sizeof(tz));
 	return r;
-}
-
-long sys_settimeofday(struct task *t, const struct sys_args *args)
-{
-	return -EPERM;
 }
 
 long sys_time(struct task *t, const struct sys_args *args)

@@ -124,7 +124,7 @@ static int find_program(struct task *t, const struct exec_request *req, struct i
 			goto out;
 		file_put(img->file);
 		img->file = NULL;
-		r = vfs_open_exec(&l, L_AT_FDCWD, script->interp, LOOKUP_FOLLOW, &img->file);
+		r = vfs_open_exec(&l, L_AT_FDCWD, script->interp, 0, &img->file);
 		if (r < 0)
 			goto out;
 		free(script_name);
@@ -172,7 +172,7 @@ static int plan_image(struct task *t, struct image *img)
 
 	if (r < 0 || !img->program->interp[0])
 		return r;
-	r = vfs_open_exec(&l, L_AT_FDCWD, img->program->interp, LOOKUP_FOLLOW, &img->interp_file);
+	r = vfs_open_exec(&l, L_AT_FDCWD, img->program->interp, 0, &img->interp_file);
 	if (r < 0)
 		return r;
 	return plan_file(img->interp_file, ELF_INTERPRETER, &img->interp);
@@ -517,6 +517,8 @@ long task_exec(struct task *t, const struct exec_request *req)
 	int r;
 
 	r = find_program(t, req, &img);
+	if (r == 0 && (req->at_flags & L_AT_EXECVE_CHECK))
+		goto out; /* only whether it could be executed was asked */
 	if (r == 0)
 		r = plan_image(t, &img);
 	if (r == 0)

@@ -125,7 +125,6 @@ static int exec_at(struct task *t, const char *path, const struct boot_args *arg
 	struct exec_request req = {
 		.dirfd = L_AT_FDCWD,
 		.path = path,
-		.at_flags = LOOKUP_FOLLOW,
 		.argv = &argv,
 		.envp = &envp,
 		.budget = stack_args_limit(process_rlimit(t->process, L_RLIMIT_STACK)),

@@ -258,7 +258,7 @@ struct strings;
 struct exec_request {
 	int dirfd;
 	const char *path;
-	unsigned at_flags;
+	unsigned at_flags; /* L_AT_*, as execveat(2)'s */
 	struct strings *argv, *envp;
 	uint64_t budget;
 };
