@@ -2,6 +2,9 @@
 #include "sentry/fs/common.h"
 
 #include "abi/dirent.h"
+#include "abi/errno.h"
+#include "abi/signal.h"
+#include "sentry/task/task.h"
 
 #define RELATIME_S (24 * 60 * 60)
 
@@ -40,6 +43,20 @@ bool fs_emit_dots(struct file *f, struct dir_context *dc)
 		dc->pos = 2;
 	}
 	return true;
+}
+
+int fs_broken_pipe(void)
+{
+	struct l_siginfo info = {.si_signo = L_SIGPIPE, .si_code = L_SI_USER};
+	struct task *t = task_current();
+
+	if (t) {
+		info.kill.pid = t->process->pid;
+		info.kill.uid = t->cred->uid;
+		if (signal_send_task(t, &info) < 0)
+			log_debug("SIGPIPE lost: out of memory"); /* the caller's EPIPE still tells */
+	}
+	return -EPIPE;
 }
 
 int fs_fsync_nothing(struct file *f, bool data_only)

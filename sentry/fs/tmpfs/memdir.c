@@ -95,9 +95,9 @@ static int grow_slots(struct memdir *m)
 	size_t cap = m->slot_cap ? m->slot_cap * 2 : FIRST_SLOTS;
 	struct memdir_slot *slots;
 
-	if (m->slot_count < m->slot_cap)
+	if (m->slot_count + m->reserved < m->slot_cap)
 		return 0;
-	if (m->count < m->slot_cap / 2) {
+	if (m->count + m->reserved < m->slot_cap / 2) {
 		compact(m);
 		return 0;
 	}
@@ -122,6 +122,7 @@ int memdir_reserve(struct memdir *m, const char *name, struct memdir_entry **out
 	if (!e)
 		return -ENOMEM;
 	memcpy(e->name, name, len);
+	m->reserved++;
 	*out = e;
 	return 0;
 }
@@ -130,6 +131,7 @@ void memdir_add_reserved(struct memdir *m, struct memdir_entry *e, struct inode 
 {
 	struct memdir_entry **bucket;
 
+	m->reserved--;
 	e->hash = hash_name(m, e->name);
 	e->inode = inode;
 	e->cookie = m->next_cookie++;
@@ -140,6 +142,14 @@ void memdir_add_reserved(struct memdir *m, struct memdir_entry *e, struct inode 
 	*bucket = e;
 	m->count++;
 	m->live += inode != NULL;
+}
+
+void memdir_cancel(struct memdir *m, struct memdir_entry *e)
+{
+	if (!e)
+		return;
+	m->reserved--;
+	free(e);
 }
 
 int memdir_add(struct memdir *m, const char *name, struct inode *inode)

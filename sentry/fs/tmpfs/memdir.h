@@ -31,6 +31,7 @@ struct memdir {
 	size_t live;	     /* entries that are no whiteouts */
 	struct memdir_slot *slots;
 	size_t slot_count, slot_cap;
+	size_t reserved; /* slots promised by memdir_reserve */
 	int64_t next_cookie;
 };
 
@@ -42,9 +43,10 @@ void memdir_destroy(struct memdir *m);
 struct memdir_entry *memdir_find(const struct memdir *m, const char *name);
 /* A name that is not there yet.  inode is consumed on success (NULL: a whiteout). */
 int memdir_add(struct memdir *m, const char *name, struct inode *inode) MUST_CHECK;
-/* Makes room so that the next memdir_add of name, or of one as long, cannot fail. */
+/* The same in two steps, of which the second cannot fail, or is called off. */
 int memdir_reserve(struct memdir *m, const char *name, struct memdir_entry **out) MUST_CHECK;
 void memdir_add_reserved(struct memdir *m, struct memdir_entry *e, struct inode *inode);
+void memdir_cancel(struct memdir *m, struct memdir_entry *e);
 /* Changes what an entry leads to; inode is consumed, the old one put. */
 void memdir_set(struct memdir *m, struct memdir_entry *e, struct inode *inode);
 void memdir_remove(struct memdir *m, struct memdir_entry *e);

@@ -525,8 +525,7 @@ int tmpfs_create(uint64_t size_limit, uint32_t root_mode, uint32_t uid, uint32_t
 	return tmpfs_create_as("tmpfs", size_limit, root_mode, uid, gid, out);
 }
 
-int tmpfs_populate(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const char *target,
-		   struct inode **out)
+int tmpfs_populate(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const char *target)
 {
 	struct inode *i;
 	int r = new_inode(dir->sb, mode, &i);
@@ -543,7 +542,5 @@ int tmpfs_populate(struct inode *dir, const char *name, uint32_t mode, uint64_t 
 	}
 	if (L_S_ISDIR(mode))
 		dir->nlink++;
-	if (out)
-		*out = i; /* borrowed: the entry holds it */
 	return 0;
 }

@@ -8,7 +8,6 @@
 int tmpfs_create_as(const char *type, uint64_t size_limit, uint32_t root_mode, uint32_t uid, uint32_t gid,
 		    struct super_block **out) MUST_CHECK;
 /* Makes an entry while the file system is not in use yet: a device, a directory or, with target, a symbolic link. */
-int tmpfs_populate(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const char *target,
-		   struct inode **out) MUST_CHECK;
+int tmpfs_populate(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const char *target) MUST_CHECK;
 
 #endif

@@ -1,0 +1,342 @@
+/* The pipe's ring, and reading and writing it.  See pipe.h; making pipes and opening FIFOs: ends.c. */
+#include "sentry/fs/pipe/pipe.h"
+
+#include <stdlib.h>
+
+#include "abi/capability.h"
+#include "abi/errno.h"
+#include "abi/ioctl.h"
+#include "abi/poll.h"
+#include "base/checked.h"
+#include "platform/uaccess.h"
+#include "sentry/fs/common.h"
+#include "sentry/task/task.h"
+
+#define DEFAULT_SLOTS 16u /* 64 KiB */
+#define MAX_SIZE (1ul << 31)
+#define MAX_SIZE_UNPRIVILEGED (1ul << 20) /* fs.pipe-max-size */
+
+struct pipe *pipe_new(void)
+{
+	struct pipe *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->bufs = calloc(DEFAULT_SLOTS, sizeof(*p->bufs));
+	if (!p->bufs) {
+		free(p);
+		return NULL;
+	}
+	p->slots = DEFAULT_SLOTS;
+	mutex_init(&p->lock);
+	waitqueue_init(&p->wq);
+	return p;
+}
+
+void pipe_free(struct pipe *p)
+{
+	for (unsigned s = 0; s < p->slots; s++)
+		free(p->bufs[s].page);
+	free(p->bufs);
+	mutex_destroy(&p->lock);
+	waitqueue_destroy(&p->wq);
+	free(p);
+}
+
+static struct pipe_buf *buf_at(const struct pipe *p, unsigned n)
+{
+	return &p->bufs[(p->first + n) & (p->slots - 1)];
+}
+
+/* ---- reading ---- */
+
+/* Moves what is there; p->lock held. */
+static ssize_t take_bytes(struct pipe *p, struct uio *u)
+{
+	ssize_t total = 0;
+
+	while (uio_left(u) && p->used > 0) {
+		struct pipe_buf *b = buf_at(p, 0);
+		size_t want = min_of(uio_left(u), (uint64_t)b->len);
+		ssize_t n = uio_put(u, b->page + b->off, want);
+		bool packet = b->packet;
+
+		if (n < 0)
+			return total ? total : n;
+		total += n;
+		b->off += (uint32_t)n;
+		b->len -= (uint32_t)n;
+		if (b->len == 0 || (packet && (size_t)n == want)) {
+			p->first = (p->first + 1) & (p->slots - 1);
+			p->used--;
+		}
+		if (packet || (size_t)n < want)
+			break;
+	}
+	return total;
+}
+
+/* True if a reader need not sleep. */
+static bool readable(struct pipe *p)
+{
+	bool r;
+
+	mutex_lock(&p->lock);
+	r = p->used > 0 || p->writers == 0;
+	mutex_unlock(&p->lock);
+	return r;
+}
+
+static ssize_t pipe_read(struct file *f, struct uio *u, int64_t pos)
+{
+	struct pipe *p = f->priv;
+
+	if (!uio_left(u))
+		return 0;
+	for (;;) {
+		bool ended;
+		ssize_t n;
+		int r;
+
+		mutex_lock(&p->lock);
+		ended = p->used == 0 && p->writers == 0;
+		n = take_bytes(p, u);
+		mutex_unlock(&p->lock);
+		if (n != 0) {
+			waitqueue_wake(&p->wq, L_POLLOUT | L_POLLWRNORM);
+			return n;
+		}
+		if (ended)
+			return 0;
+		if (file_nonblock(f))
+			return -EAGAIN;
+		r = wait_event(&p->wq, readable(p));
+		if (r < 0)
+			return r;
+	}
+}
+
+/* ---- writing ---- */
+
+/* What the last page still takes: only plain bytes are added to it. */
+static size_t tail_room(const struct pipe *p)
+{
+	const struct pipe_buf *b;
+
+	if (p->used == 0)
+		return 0;
+	b = buf_at(p, p->used - 1);
+	return b->packet ? 0 : PAGE_SIZE - b->off - b->len;
+}
+
+/* Appends from u to the page b, at most max bytes. */
+static ssize_t fill(struct pipe_buf *b, struct uio *u, size_t max)
+{
+	ssize_t n = uio_take(u, b->page + b->off + b->len, max);
+
+	if (n > 0)
+		b->len += (uint32_t)n;
+	return n;
+}
+
+/*
+ * Moves what there is room for; p->lock held.  A write of at most PIPE_BUF bytes is done whole or (0) not at all: it fits if
+ * the tail takes it, or else a free page, of which none holds less.
+ */
+static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet)
+{
+	size_t tail = packet ? 0 : tail_room(p);
+	ssize_t total = 0, n = 0;
+
+	if (tail && uio_left(u) % PAGE_SIZE <= tail && uio_left(u) % PAGE_SIZE != 0) {
+		size_t part = uio_left(u) % PAGE_SIZE;
+
+		n = fill(buf_at(p, p->used - 1), u, part);
+		if (n < 0)
+			return n;
+		total = n;
+		if ((size_t)n < part)
+			return total;
+	}
+	while (uio_left(u) && p->used < p->slots) {
+		struct pipe_buf *b = buf_at(p, p->used);
+		size_t want = min_of(uio_left(u), PAGE_SIZE);
+
+		if (!b->page)
+			b->page = malloc(PAGE_SIZE);
+		if (!b->page)
+			return total ? total : -ENOMEM;
+		b->off = b->len = 0;
+		b->packet = packet;
+		n = fill(b, u, want);
+		if (n <= 0)
+			return total ? total : n;
+		p->used++;
+		total += n;
+		if ((size_t)n < want)
+			break;
+	}
+	return total;
+}
+
+/* True if a writer of left bytes need not sleep: Linux asks for a free page. */
+static bool writable(struct pipe *p, uint64_t left)
+{
+	bool r;
+
+	mutex_lock(&p->lock);
+	r = p->used < p->slots || p->readers == 0 || (left <= L_PIPE_BUF && left <= tail_room(p));
+	mutex_unlock(&p->lock);
+	return r;
+}
+
+static ssize_t pipe_write(struct file *f, struct uio *u, int64_t pos)
+{
+	struct pipe *p = f->priv;
+	ssize_t total = 0;
+
+	if (!uio_left(u))
+		return 0;
+	for (;;) {
+		bool dead, short_copy;
+		ssize_t n = 0;
+		int r;
+
+		mutex_lock(&p->lock);
+		dead = p->readers == 0;
+		if (!dead)
+			n = put_bytes(p, u, f->flags & L_O_DIRECT);
+		short_copy = n >= 0 && uio_left(u) && p->used < p->slots; /* a fault, not want of room */
+		mutex_unlock(&p->lock);
+		if (dead)
+			return total ? total : fs_broken_pipe();
+		if (n > 0)
+			waitqueue_wake(&p->wq, L_POLLIN | L_POLLRDNORM);
+		if (n < 0)
+			return total ? total : n;
+		total += n;
+		if (!uio_left(u) || (short_copy && n > 0))
+			return total;
+		if (file_nonblock(f))
+			return total ? total : -EAGAIN;
+		r = wait_event(&p->wq, writable(p, uio_left(u)));
+		if (r < 0)
+			return total ? total : r;
+	}
+}
+
+/* ---- poll, ioctl, size ---- */
+
+static uint32_t pipe_poll(struct file *f, struct wait_entry *e)
+{
+	struct pipe *p = f->priv;
+	uint32_t events = 0;
+
+	if (e)
+		waitqueue_add(&p->wq, e);
+	mutex_lock(&p->lock);
+	if (f->mode & FILE_READ) {
+		if (p->used > 0)
+			events |= L_POLLIN | L_POLLRDNORM;
+		/* A FIFO that nobody has opened for writing yet since we opened it has not hung up. */
+		if (p->writers == 0 && (uint64_t)f->version != p->writer_opens)
+			events |= L_POLLHUP;
+	}
+	if (f->mode & FILE_WRITE) {
+		if (p->used < p->slots)
+			events |= L_POLLOUT | L_POLLWRNORM;
+		if (p->readers == 0)
+			events |= L_POLLERR;
+	}
+	mutex_unlock(&p->lock);
+	return events;
+}
+
+static long pipe_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t arg)
+{
+	struct pipe *p = f->priv;
+	int count = 0;
+
+	if (cmd != L_FIONREAD)
+		return -ENOTTY;
+	mutex_lock(&p->lock);
+	for (unsigned n = 0; n < p->used; n++)
+		count += (int)buf_at(p, n)->len;
+	mutex_unlock(&p->lock);
+	return copy_out(ctx, arg, &count, sizeof(count));
+}
+
+/* size is rounded up to a power of two of pages; what lies in the pipe must fit. */
+static long resize(struct pipe *p, uint64_t size, const struct cred *c)
+{
+	struct pipe_buf *bufs;
+	unsigned slots = 1;
+
+	if (size > MAX_SIZE || size == 0)
+		return -EINVAL;
+	while (slots * PAGE_SIZE < size)
+		slots *= 2;
+	if (slots > p->slots && slots * PAGE_SIZE > MAX_SIZE_UNPRIVILEGED && !cred_capable(c, L_CAP_SYS_RESOURCE))
+		return -EPERM;
+	if (p->used > slots)
+		return -EBUSY;
+	bufs = calloc(slots, sizeof(*bufs));
+	if (!bufs)
+		return -ENOMEM;
+	for (unsigned n = 0; n < p->slots; n++) {
+		struct pipe_buf *b = buf_at(p, n);
+
+		if (n < p->used)
+			bufs[n] = *b;
+		else
+			free(b->page);
+	}
+	free(p->bufs);
+	p->bufs = bufs;
+	p->slots = slots;
+	p->first = 0;
+	return (long)(slots * PAGE_SIZE);
+}
+
+static long pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg)
+{
+	struct pipe *p = f->priv;
+	struct task *t = task_current();
+	long r;
+
+	mutex_lock(&p->lock);
+	if (cmd == L_F_GETPIPE_SZ)
+		r = (long)(p->slots * PAGE_SIZE);
+	else if (cmd == L_F_SETPIPE_SZ)
+		r = resize(p, (uint32_t)arg, t ? t->cred : f->cred);
+	else
+		r = -EINVAL;
+	mutex_unlock(&p->lock);
+	if (cmd == L_F_SETPIPE_SZ && r > 0)
+		waitqueue_wake(&p->wq, L_POLLOUT | L_POLLWRNORM);
+	return r;
+}
+
+static void pipe_end_release(struct file *f)
+{
+	struct pipe *p = f->priv;
+
+	mutex_lock(&p->lock);
+	if (f->mode & FILE_READ)
+		p->readers--;
+	if (f->mode & FILE_WRITE)
+		p->writers--;
+	if (p->readers == 0 && p->writers == 0)
+		p->used = 0; /* a FIFO that is opened again begins empty */
+	mutex_unlock(&p->lock);
+	waitqueue_wake(&p->wq, L_POLLIN | L_POLLOUT | L_POLLHUP | L_POLLERR);
+}
+
+const struct file_ops pipe_ops = {
+	.read = pipe_read,
+	.write = pipe_write,
+	.poll = pipe_poll,
+	.ioctl = pipe_ioctl,
+	.fcntl = pipe_fcntl,
+	.release = pipe_end_release,
+};
