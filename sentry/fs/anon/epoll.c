@@ -12,6 +12,7 @@
  * in one.
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,8 @@ struct epitem {
 static struct mutex links_lock = MUTEX_INIT; /* guards every file's epoll_links, and the shape of the graph of epolls */
 static uint64_t watch_count;		     /* guarded by links_lock */
 static uint64_t depth_stamp;		     /* guarded by links_lock */
+
+static pthread_once_t hooked = PTHREAD_ONCE_INIT;
 
 static const struct file_ops eventpoll_ops;
 
@@ -526,6 +529,12 @@ static const struct file_ops eventpoll_ops = {
 	.release = eventpoll_release,
 };
 
+/* Before the first item exists, and so before any file has links that make file_put look at the hook. */
+static void hook_file_put(void)
+{
+	file_epoll_forget = forget_file;
+}
+
 int eventpoll_file_new(const struct cred *c, struct file **out)
 {
 	struct eventpoll *ep = calloc(1, sizeof(*ep));
@@ -539,9 +548,7 @@ int eventpoll_file_new(const struct cred *c, struct file **out)
 	list_init(&ep->ready);
 	waitqueue_init(&ep->wq);
 	waitqueue_init(&ep->poll_wq);
-	mutex_lock(&links_lock);
-	file_epoll_forget = forget_file;
-	mutex_unlock(&links_lock);
+	pthread_once(&hooked, hook_file_put);
 	r = file_anonymous("anon_inode:[eventpoll]", &eventpoll_ops, ep, L_O_RDWR,
 			   FILE_READ | FILE_WRITE | FILE_STREAM, c, out);
 	if (r < 0)
