@@ -49,7 +49,8 @@ struct cred *cred_new(uint32_t uid, uint32_t gid, const uint32_t *groups, uint32
 	c->cap_bounding = L_CAP_FULL_SET;
 	if (uid == 0)
 		c->cap_effective = c->cap_permitted = L_CAP_FULL_SET;
-	memcpy(c->groups, groups, group_count * sizeof(c->groups[0]));
+	if (group_count)
+		memcpy(c->groups, groups, group_count * sizeof(c->groups[0]));
 	cred_sort_groups(c);
 	return c;
 }
