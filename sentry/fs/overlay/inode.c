@@ -52,7 +52,9 @@ int ovl_inode_new(struct super_block *sb, uint32_t mode, struct inode **out)
 
 	if (r < 0)
 		return r;
-	ovl_of(*out)->copied_up = ovl_of(*out)->own_attrs = ovl_of(*out)->own_xattrs = true;
+	ovl_of(*out)->copied_up = true;
+	ovl_of(*out)->own_attrs = true;
+	ovl_of(*out)->own_xattrs = true;
 	if (L_S_ISDIR(mode))
 		(*out)->nlink = 2;
 	return 0;
@@ -302,7 +304,8 @@ int ovl_copy_up(struct inode *i, bool keep)
 		i->blocks = blocks;
 		return r;
 	}
-	o->copied_up = o->own_attrs = true;
+	o->copied_up = true;
+	o->own_attrs = true;
 	ovl_pin(i);
 	return 0;
 }
