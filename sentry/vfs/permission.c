@@ -103,3 +103,13 @@ uint32_t mode_for_new(const struct lookup *l, const struct inode *dir, uint32_t 
 		mode &= ~(uint32_t)L_S_ISGID;
 	return mode & ~mask;
 }
+
+bool vfs_is_noexec(const struct path *p)
+{
+	return (mount_flags(p->mnt) & MNT_NOEXEC) != 0;
+}
+
+bool vfs_is_nosuid(const struct path *p)
+{
+	return (mount_flags(p->mnt) & MNT_NOSUID) != 0;
+}
