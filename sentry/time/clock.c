@@ -62,11 +62,12 @@ int64_t deadline_after(const struct l_timespec *rel)
 
 int64_t deadline_at(int clock, const struct l_timespec *abs)
 {
-	int64_t at = timespec_to_ns(abs);
+	int64_t at = timespec_to_ns(abs), left;
 
 	if (clock == L_CLOCK_MONOTONIC || clock == L_CLOCK_MONOTONIC_RAW || clock == L_CLOCK_MONOTONIC_COARSE)
 		return at;
-	return saturating_add(monotonic_now(), saturating_add(at, -host_clock_ns(clock)));
+	left = saturating_add(at, -host_clock_ns(clock)); /* read first: a delay in between makes it late, never early */
+	return saturating_add(monotonic_now(), left);
 }
 
 /* A CPU-time clock of another process or thread, encoded in a negative id: clock_getcpuclockid(3). */
