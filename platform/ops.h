@@ -25,6 +25,9 @@ struct pctx {
 	struct pas *as; /* counted */
 };
 
+/* A platform calls this once it has set dead of an address space that somebody still uses. */
+void platform_note_death(void);
+
 struct platform_ops {
 	const char *name;
 	int (*probe)(char *why, size_t why_size);

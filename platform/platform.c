@@ -4,7 +4,11 @@
  */
 #include "platform/platform.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "abi/errno.h"
 #include "abi/mman.h"
@@ -64,6 +68,25 @@ const struct platform_ops *platform_ops_of(const struct platform *pf)
 	return pf->ops;
 }
 
+/* ---- deaths ---- */
+
+static _Atomic uint32_t death_count; /* a futex; of the process, so that whoever waits outlives any platform */
+
+void platform_note_death(void)
+{
+	atomic_fetch_add(&death_count, 1);
+	syscall(SYS_futex, &death_count, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+uint32_t platform_wait_deaths(uint32_t seen)
+{
+	uint32_t now;
+
+	while ((now = atomic_load(&death_count)) == seen)
+		syscall(SYS_futex, &death_count, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+	return now;
+}
+
 /* ---- address spaces ---- */
 
 int pas_create(struct platform *pf, struct pas **out)
@@ -91,6 +114,11 @@ void pas_put(struct pas *as)
 void pas_kill(struct pas *as)
 {
 	as->pf->ops->as_kill(as);
+}
+
+bool pas_is_dead(const struct pas *as)
+{
+	return atomic_load(&as->dead);
 }
 
 pid_t pas_host_pid(const struct pas *as)

@@ -85,6 +85,12 @@ void platform_stop(struct platform *pf);
 /* Size in bytes of this machine's XSAVE area in signal-frame (standard) format; at least 512. */
 size_t platform_xstate_size(const struct platform *pf);
 const struct platform_ops *platform_ops_of(const struct platform *pf);
+/*
+ * Waits until the number of stubs that died while in use (by the host's OOM killer, kill -9; those of pas_kill may
+ * count too) is no longer seen, and returns it.  For one sentry thread, which then asks pas_is_dead of each process's
+ * address space: a guest thread that sleeps in the sentry would not find out by itself.
+ */
+uint32_t platform_wait_deaths(uint32_t seen);
 
 /* ---- address spaces ---- */
 
@@ -102,6 +108,8 @@ void pas_put(struct pas *as);
 
 /* Kills the stub at once (SIGKILL).  Its contexts see PF_DEAD.  Any thread. */
 void pas_kill(struct pas *as);
+/* True once the stub is known to be dead, whoever killed it. */
+bool pas_is_dead(const struct pas *as);
 /* The stub's host process id: for messages and for tests that kill it. */
 pid_t pas_host_pid(const struct pas *as);
 

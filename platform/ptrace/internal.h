@@ -1,17 +1,19 @@
 /*
  * The ptrace platform's private header.  Files: ptrace.c (start, stop, address spaces), stub.c (the birth of the
- * template), context.c (running a guest thread), memory.c (host calls for memory), tracee.c (ptrace itself).
+ * template), context.c (running a guest thread), memory.c (host calls for memory), watcher.c (deaths), tracee.c (ptrace
+ * itself).
  *
  * Who traces what.  Tracing is bound to the tracing thread, so there is no leader: each guest thread is traced by the
  * sentry thread that runs it, and host calls are made in a guest thread of the calling sentry thread.  Threads that
  * nobody traces (the template, new ones until attached) sleep in the shim's park; the filter on every stub lets them
  * do nothing else.
  *
- * Locks: each is a leaf, but as->lock may be held around nothing and nothing else around it.
+ * Locks: spaces_lock is taken before as->lock; the others are held alone.
  */
 #ifndef BAILEY_PLATFORM_PTRACE_INTERNAL_H
 #define BAILEY_PLATFORM_PTRACE_INTERNAL_H
 
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,7 +31,8 @@ struct ptrace_platform {
 	pid_t sentry_pid;	 /* immutable */
 	uint64_t shim_base;	 /* immutable */
 	uint64_t xfeatures;	 /* what an xstate of base.xstate_size bytes can hold; 0: legacy; immutable */
-	struct sigaction old_sigchld;
+	struct sigaction old_sigchld; /* immutable */
+	sigset_t old_mask;	      /* immutable */
 
 	struct mutex template_lock; /* held while somebody traces the template */
 	struct tracee template;
@@ -38,13 +41,17 @@ struct ptrace_platform {
 	int sentry_sock;      /* sends; immutable */
 	int stub_sock;	      /* the stubs' end, here only to take back what no stub took; immutable */
 
-	struct mutex dying_lock;
-	struct list_head dying; /* of ptrace_as.dying: killed, not yet reaped; guarded by dying_lock */
+	struct mutex spaces_lock;
+	struct list_head spaces; /* of ptrace_as.node: those in use; guarded by spaces_lock */
+	struct list_head dying;	 /* of ptrace_as.node: killed, not yet reaped; guarded by spaces_lock */
+	bool watcher_started;	 /* guarded by spaces_lock */
+	_Atomic bool stopping;
+	pthread_t watcher;
 };
 
 struct ptrace_as {
 	struct pas base;
-	struct list_head dying; /* guarded by the platform's dying_lock */
+	struct list_head node; /* guarded by the platform's spaces_lock */
 	struct mutex lock;
 	struct list_head contexts; /* of ptrace_ctx.node; guarded by lock */
 
@@ -88,8 +95,7 @@ static inline struct ptrace_platform *platform_of(struct ptrace_as *as)
 /* Makes the template stub; sets shim_base and template.  -errno with a reason. */
 int stub_make_template(struct ptrace_platform *pf, char *why, size_t why_size) MUST_CHECK;
 
-/* What the filter lets the shim clone with; the exit signal of a process is its parent's: none, so that a stub's end
- * interrupts nobody. */
+/* What the filter lets the shim clone with.  The exit signal of a process is its parent's: SIGCHLD. */
 #define STUB_FORK_FLAGS ((uint64_t)(CLONE_PARENT | CLONE_UNTRACED))
 #define STUB_THREAD_FLAGS                                                                                              \
 	((uint64_t)(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_UNTRACED))
@@ -98,6 +104,18 @@ int stub_make_template(struct ptrace_platform *pf, char *why, size_t why_size) M
 
 /* Kills the stub: it died, or did what no stub of ours does.  Returns -ESRCH, for the caller to return. */
 int as_lost(struct ptrace_as *as);
+
+/* ---- watcher.c ---- */
+
+/* Makes SIGCHLD wait for the watcher, from the sentry's only thread; its threads inherit that. */
+void watcher_prepare(struct ptrace_platform *pf);
+/* Undoes it. */
+void watcher_end(struct ptrace_platform *pf);
+/* Starts the watcher if it does not run yet.  Not done at the platform's start, which must leave one thread. */
+int watcher_start(struct ptrace_platform *pf) MUST_CHECK;
+/* Takes a new address space in, or one whose last reference is gone and whose stub was killed. */
+void watcher_add(struct ptrace_as *as);
+void watcher_hand_over(struct ptrace_as *as);
 
 /* ---- context.c ---- */
 

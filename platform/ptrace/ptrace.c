@@ -22,16 +22,6 @@
 
 /* ---- start and stop ---- */
 
-/* Stops of tracees raise no SIGCHLD (their tracer is in waitpid), and an ignored SIGCHLD, which a careless parent may
- * have left us, would have the host reap stubs behind our back. */
-static void quiet_sigchld(struct ptrace_platform *pf)
-{
-	struct sigaction action = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
-
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGCHLD, &action, &pf->old_sigchld);
-}
-
 /* How large the vector state is and what is in it, as the host shows it of the template. */
 static int learn_xstate(struct ptrace_platform *pf)
 {
@@ -68,9 +58,10 @@ static int ptrace_start(struct platform **out, char *why, size_t why_size)
 	pf->stub_sock = socks[1];
 	mutex_init(&pf->template_lock);
 	mutex_init(&pf->fd_lock);
-	mutex_init(&pf->dying_lock);
+	mutex_init(&pf->spaces_lock);
+	list_init(&pf->spaces);
 	list_init(&pf->dying);
-	quiet_sigchld(pf);
+	watcher_prepare(pf);
 	placement_start();
 	r = stub_make_template(pf, why, why_size);
 	if (r < 0)
@@ -87,7 +78,7 @@ out_template:
 	kill(pf->template.pid, SIGKILL);
 	waitpid(pf->template.pid, NULL, __WALL);
 out_socks:
-	sigaction(SIGCHLD, &pf->old_sigchld, NULL);
+	watcher_end(pf);
 	close(pf->sentry_sock);
 	close(pf->stub_sock);
 out_free:
@@ -95,40 +86,13 @@ out_free:
 	return r;
 }
 
-/* Reaps what was killed; waits for it if told to. */
-static void reap_dying(struct ptrace_platform *pf, bool wait)
-{
-	struct ptrace_as *as, *next;
-	struct list_head done;
-
-	list_init(&done);
-	mutex_lock(&pf->dying_lock);
-	list_for_each_entry_safe (as, next, &pf->dying, dying) {
-		pid_t r;
-
-		do
-			r = waitpid(as->base.host_pid, NULL, __WALL | (wait ? 0 : WNOHANG));
-		while (r < 0 && errno == EINTR);
-		if (r != 0) { /* reaped, or its tracer had done so already */
-			list_del_init(&as->dying);
-			list_add_tail(&as->dying, &done);
-		}
-	}
-	mutex_unlock(&pf->dying_lock);
-	list_for_each_entry_safe (as, next, &done, dying) {
-		mutex_destroy(&as->lock);
-		free(as);
-	}
-}
-
 static void ptrace_stop(struct platform *base)
 {
 	struct ptrace_platform *pf = to_platform(base);
 
-	reap_dying(pf, true);
+	watcher_end(pf);
 	kill(pf->template.pid, SIGKILL);
 	waitpid(pf->template.pid, NULL, __WALL);
-	sigaction(SIGCHLD, &pf->old_sigchld, NULL);
 	close(pf->sentry_sock);
 	close(pf->stub_sock);
 	free(pf);
@@ -155,7 +119,7 @@ static struct ptrace_as *as_alloc(struct platform *pf)
 	as->base.pf = pf;
 	refcount_init(&as->base.refs, 1);
 	mutex_init(&as->lock);
-	list_init(&as->dying);
+	list_init(&as->node);
 	list_init(&as->contexts);
 	return as;
 }
@@ -167,26 +131,34 @@ static void as_free(struct ptrace_as *as)
 	free(as);
 }
 
-static void ptrace_as_kill(struct pas *as)
+/* True for the one caller that is first. */
+static bool kill_once(struct pas *as)
 {
 	/*
 	 * The process id is ours until the stub's leader is reaped.  Its tracer reaps it when it dies, and sets dead right
 	 * after: the id cannot come round to another process in between.
 	 */
-	if (!atomic_exchange(&as->dead, true))
-		kill(as->host_pid, SIGKILL);
+	if (atomic_exchange(&as->dead, true))
+		return false;
+	kill(as->host_pid, SIGKILL);
+	return true;
+}
+
+static void ptrace_as_kill(struct pas *as)
+{
+	kill_once(as);
 }
 
 int as_lost(struct ptrace_as *as)
 {
-	ptrace_as_kill(&as->base);
+	if (kill_once(&as->base))
+		platform_note_death();
 	return -ESRCH;
 }
 
 static void ptrace_as_release(struct pas *base)
 {
 	struct ptrace_as *as = to_as(base);
-	struct ptrace_platform *pf = platform_of(as);
 
 	ptrace_as_kill(base);
 	if (as->creator) {
@@ -194,10 +166,7 @@ static void ptrace_as_release(struct pas *base)
 		placement_detach(&as->first->placement);
 		free(as->first);
 	}
-	mutex_lock(&pf->dying_lock);
-	list_add_tail(&as->dying, &pf->dying);
-	mutex_unlock(&pf->dying_lock);
-	reap_dying(pf, false);
+	watcher_hand_over(as);
 }
 
 /* Forks a stub in via, which is stopped.  Its process id, or -errno. */
@@ -240,11 +209,11 @@ static int ptrace_as_create(struct platform *base, struct pas **out)
 	int64_t pid;
 	int r;
 
-	reap_dying(pf, false);
 	if (!as)
 		return -ENOMEM;
 	ctx = ctx_alloc(as);
-	if (!ctx) {
+	if (!ctx || watcher_start(pf) < 0) {
+		free(ctx);
 		as_free(as);
 		return -ENOMEM;
 	}
@@ -258,6 +227,7 @@ static int ptrace_as_create(struct platform *base, struct pas **out)
 	ctx_set_thread(ctx, (pid_t)pid);
 	as->first = ctx;
 	as->creator = gettid();
+	watcher_add(as);
 	r = ctx_seize(ctx);
 	if (r < 0) {
 		ptrace_as_release(&as->base);
@@ -274,7 +244,6 @@ static int ptrace_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_
 	struct ptrace_ctx *ctx;
 	int64_t pid;
 
-	reap_dying(pf, false);
 	if (!as)
 		return -ENOMEM;
 	ctx = ctx_alloc(as);
@@ -291,6 +260,7 @@ static int ptrace_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_
 	as->base.host_pid = (pid_t)pid;
 	ctx_set_thread(ctx, (pid_t)pid);
 	ctx_publish(ctx);
+	watcher_add(as);
 	*out = &as->base;
 	*ctx_out = &ctx->base;
 	return 0;

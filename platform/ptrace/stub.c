@@ -318,8 +318,8 @@ int stub_make_template(struct ptrace_platform *pf, char *why, size_t why_size)
 		snprintf(why, why_size, "ptrace: cannot make a pipe: %s", strerror(errno));
 		return r;
 	}
-	/* Not fork(): the child's exit must raise no signal, and its thread id must not be written to by the kernel. */
-	pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
+	/* Not fork(), which has the kernel write the thread's id to memory that will not be there at the thread's end. */
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
 	if (pid == 0)
 		be_born(pf->shim_base, pf->stub_sock, pipe_ends[1], pf->sentry_pid);
 	r = pid < 0 ? -errno : 0;

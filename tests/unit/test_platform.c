@@ -55,6 +55,14 @@ SNIPPET(deep, "mov $-512, %rax; 1: cmp $-512, %rax; je 1b; ud2");
 
 /* ---- the harness ---- */
 
+static double now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+}
+
 struct guest {
 	struct platform *pf;
 	struct pas *as;
@@ -708,6 +716,61 @@ START_TEST(stub_killed)
 }
 END_TEST
 
+/* A sibling's sentry thread sleeps: the death shows all the same, in the other thread and as news. */
+static void *attach_and_sleep(void *p)
+{
+	struct abi_regs regs = fresh_regs(CODE);
+	struct pf_event ev;
+
+	ck_assert_int_eq(pctx_attach(p), 0);
+	regs.rdi = DATA + 64;
+	ck_assert_int_eq(pctx_set_regs(p, &regs), 0);
+	pctx_interrupt(p);
+	platform_switch(p, &ev);
+	usleep(1000000);
+	pctx_destroy(p);
+	return NULL;
+}
+
+static void *await_death(void *p)
+{
+	uint32_t *seen = p;
+
+	*seen = platform_wait_deaths(0);
+	return NULL;
+}
+
+START_TEST(death_is_news)
+{
+	struct guest g;
+	struct pf_event ev;
+	struct pctx *second;
+	struct later l;
+	pthread_t sleeper, killer, listener;
+	uint32_t seen = 0;
+	double t0;
+
+	START(g, spin);
+	set_args(g.ctx, DATA, 0);
+	ck_assert_int_eq(pctx_spawn(g.as, g.ctx, &second), 0);
+	ck_assert_int_eq(pthread_create(&sleeper, NULL, attach_and_sleep, second), 0);
+	ck_assert_int_eq(pthread_create(&listener, NULL, await_death, &seen), 0);
+	l = (struct later){.kill = pas_host_pid(g.as), .delay_us = 100000};
+	ck_assert_int_eq(pthread_create(&killer, NULL, do_later, &l), 0);
+	t0 = now_ns();
+	platform_switch(g.ctx, &ev);
+	ck_assert_int_eq(ev.kind, PF_DEAD);
+	ck_assert(now_ns() - t0 < 600e6);
+	pthread_join(killer, NULL);
+	pthread_join(listener, NULL);
+	ck_assert(pas_is_dead(g.as));
+	ck_assert_uint_eq(seen, 1);
+	ck_assert(now_ns() - t0 < 600e6);
+	pthread_join(sleeper, NULL);
+	end_guest(&g);
+}
+END_TEST
+
 START_TEST(killed_by_us)
 {
 	struct guest g;
@@ -787,14 +850,6 @@ END_TEST
 
 /* ---- cost ---- */
 
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
 /* Not a test of anything but that it ends; prints what docs/MEASUREMENTS.md says. */
 START_TEST(cost)
 {
@@ -862,7 +917,7 @@ int main(void)
 		{"exec_replaces", exec_replaces}, {"fifty_forks", fifty_forks},
 		{"interrupt_running", interrupt_running}, {"interrupt_before_run", interrupt_before_run},
 		{"restart_code_in_rax", restart_code_in_rax}, {"stub_killed", stub_killed},
-		{"killed_by_us", killed_by_us}, {"fs_base_and_xstate", fs_base_and_xstate},
+		{"death_is_news", death_is_news}, {"killed_by_us", killed_by_us}, {"fs_base_and_xstate", fs_base_and_xstate},
 		{"probe_leaves_nothing", probe_leaves_nothing}, {"cost", cost},
 	};
 	Suite *suite = suite_create("platform");
