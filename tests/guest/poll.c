@@ -133,8 +133,8 @@ TEST(select_basics)
 	FD_SET(p[0], &r);
 	CHECK_EQ(select(p[1] + 1, &r, &w, NULL, NULL), 2); /* bits are counted, not descriptors */
 	FD_ZERO(&w);
-	FD_SET(90, &w);
-	CHECK_ERR(select(91, NULL, &w, NULL, &zero), EBADF);
+	FD_SET(50, &w); /* beyond the table, which has 64 at least, Linux looks at nothing */
+	CHECK_ERR(select(51, NULL, &w, NULL, &zero), EBADF);
 	CHECK_EQ(select(0, NULL, NULL, NULL, &zero), 0);
 	CHECK_ERR(syscall(SYS_select, -1, NULL, NULL, NULL, &zero), EINVAL);
 	CHECK_ERR(syscall(SYS_select, 0, NULL, NULL, NULL, &bad), EINVAL);
