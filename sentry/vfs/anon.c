@@ -13,7 +13,13 @@ static int anon_statfs(struct super_block *sb, struct l_statfs *st)
 }
 
 static const struct super_ops anon_super_ops = {.statfs = anon_statfs};
-static const struct inode_ops anon_inode_ops = {.lookup = NULL};
+/* Only a pipe can be opened once more, through /proc/PID/fd. */
+static int anon_open(struct inode *i, struct file *f)
+{
+	return inode_is(i, L_S_IFIFO) ? fifo_open(i, f) : -ENXIO;
+}
+
+static const struct inode_ops anon_inode_ops = {.open = anon_open};
 
 /* Made on first use, and never put. */
 static struct super_block *anon_super(void)

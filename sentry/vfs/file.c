@@ -220,10 +220,10 @@ int64_t file_lseek(struct file *f, int64_t off, int whence)
 	int64_t pos;
 	int r;
 
-	if (f->mode & FILE_STREAM)
-		return -ESPIPE;
 	if (whence < 0 || whence > L_SEEK_HOLE)
 		return -EINVAL;
+	if (f->mode & FILE_STREAM)
+		return -ESPIPE;
 	if (!f->ops->lseek && (whence == L_SEEK_END || whence >= L_SEEK_DATA)) {
 		r = vfs_getattr(&f->path, &st);
 		if (r < 0)

@@ -51,11 +51,17 @@ static int call_open(struct inode *i, struct file *f)
 	}
 }
 
-static int truncate_on_open(struct inode *i)
+/* f may be open for reading only: O_TRUNC writes all the same, and so not to what is being executed. */
+static int truncate_on_open(struct inode *i, const struct file *f)
 {
 	struct iattr a = {.valid = ATTR_SIZE};
 	int r;
 
+	if (!(f->mode & FILE_WRITER)) {
+		r = inode_get_write(i);
+		if (r < 0)
+			return r;
+	}
 	mutex_lock(&i->lock);
 	if (i->mode & (L_S_ISUID | L_S_ISGID)) {
 		a.valid |= ATTR_MODE;
@@ -65,6 +71,8 @@ static int truncate_on_open(struct inode *i)
 	}
 	r = setattr_locked(i, &a);
 	mutex_unlock(&i->lock);
+	if (!(f->mode & FILE_WRITER))
+		inode_put_write(i);
 	return r;
 }
 
@@ -95,7 +103,7 @@ static int open_checked(const struct path *p, uint32_t flags, const struct cred 
 			f->ops = &file_no_ops;
 	}
 	if (r == 0 && (flags & L_O_TRUNC) && inode_is(i, L_S_IFREG))
-		r = truncate_on_open(i);
+		r = truncate_on_open(i, f);
 	if (r < 0) {
 		file_put(f);
 		return r;
