@@ -14,6 +14,13 @@ void memdir_init(struct memdir *m)
 	*m = (struct memdir){.next_cookie = MEMDIR_FIRST_COOKIE};
 }
 
+/*
+ * Putting a directory's entries may be the end of directories below, and so on down.  Entries are therefore collected in one
+ * list a thread, which the outermost call works off: the depth of a guest's tree is not that of the sentry's stack.
+ */
+static _Thread_local struct memdir_entry *doomed;
+static _Thread_local bool draining;
+
 void memdir_destroy(struct memdir *m)
 {
 	for (size_t s = 0; s < m->slot_count; s++) {
@@ -21,13 +28,23 @@ void memdir_destroy(struct memdir *m)
 
 		if (!e)
 			continue;
-		if (e->inode)
-			inode_put(e->inode);
-		free(e);
+		e->next = doomed;
+		doomed = e;
 	}
 	free(m->slots);
 	free(m->buckets);
 	memdir_init(m);
+	if (draining)
+		return;
+	draining = true;
+	while (doomed) {
+		struct memdir_entry *e = doomed;
+
+		doomed = e->next;
+		inode_put(e->inode);
+		free(e);
+	}
+	draining = false;
 }
 
 /* FNV-1a, started from where the table lies, so that a guest cannot choose names that collide beforehand. */
