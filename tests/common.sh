@@ -38,7 +38,8 @@ as_caller() {
 	fi
 }
 
-# native SECONDS CMD..., inside SECONDS CMD...: with a bound on the time, and no core files.
+# native SECONDS CMD..., inside SECONDS CMD...: with a bound on the time.  The build directory is bound, for it may lie
+# where the sandbox does not show the host's files (/tmp, a home).
 native() {
 	limit=$1
 	shift
@@ -48,7 +49,7 @@ native() {
 inside() {
 	limit=$1
 	shift
-	as_caller timeout -k 5 "$limit" "$bailey" do --platform "$platform" -- "$@"
+	as_caller timeout -k 5 "$limit" "$bailey" do --platform "$platform" --ro-bind "$build" "$build" -- "$@"
 }
 
 ok() {
@@ -81,7 +82,7 @@ have() {
 }
 
 ulimit -c 0
-scratch=$(mktemp -d /tmp/bailey-tests.XXXXXX)
+scratch=$(mktemp -d /var/tmp/bailey-tests.XXXXXX) # not in /tmp, which is another one inside
 chmod 1777 "$scratch"
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT

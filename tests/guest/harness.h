@@ -50,30 +50,50 @@ static char h_dir[64];
 static pid_t h_dir_owner;
 static const char *h_self; /* absolute path of this program */
 
-static void h_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void h_say(const char *fmt, ...)
+/* One line to stderr, in one write. */
+static void h_vsay(const char *prefix, const char *fmt, va_list ap)
 {
 	char line[1024];
-	va_list ap;
-	int n, saved = errno;
+	int saved = errno;
+	size_t n = (size_t)snprintf(line, sizeof(line), "%s", prefix);
 
-	va_start(ap, fmt);
-	n = vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	if (n > (int)sizeof(line) - 1)
+	n += (size_t)vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+	if (n > sizeof(line) - 1)
 		n = sizeof(line) - 1;
-	if (write(2, line, (size_t)n) != n)
+	if (write(2, line, n) != (ssize_t)n)
 		_exit(70);
 	errno = saved;
 }
 
-/* The failed expression as a statement's value, so that CHECK can guard what follows: if (!CHECK(p)) return; */
-#define H_FAIL(...) (h_failures++, h_say("%s:%d: ", __FILE__, __LINE__), h_say(__VA_ARGS__), false)
+__attribute__((format(printf, 1, 2))) static void h_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	h_vsay("", fmt, ap);
+	va_end(ap);
+}
+
+/* Notes a failed check; always false, so that a check can be an expression: if (!CHECK(p)) return; */
+__attribute__((format(printf, 3, 4))) static bool h_fail(const char *file, int line, const char *fmt, ...)
+{
+	char where[256];
+	va_list ap;
+
+	h_failures++;
+	snprintf(where, sizeof(where), "%s:%d: ", file, line);
+	va_start(ap, fmt);
+	h_vsay(where, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+#define H_FAIL(...) h_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define CHECK(x) ((x) ? true : H_FAIL("CHECK(%s) failed, errno %d (%s)\n", #x, errno, strerror(errno)))
 #define REQUIRE(x)                                                                                                     \
 	do {                                                                                                           \
 		if (!(x)) {                                                                                            \
-			(void)H_FAIL("REQUIRE(%s) failed, errno %d (%s)\n", #x, errno, strerror(errno));               \
+			H_FAIL("REQUIRE(%s) failed, errno %d (%s)\n", #x, errno, strerror(errno));               \
 			_exit(1);                                                                                      \
 		}                                                                                                      \
 	} while (0)

@@ -47,7 +47,7 @@ static void catch(int sig, void (*fn)(int, siginfo_t *, void *))
 	do {                                                                                                           \
 		if (sigsetjmp(out, 1) == 0) {                                                                          \
 			__VA_ARGS__;                                                                                   \
-			(void)H_FAIL("no fault\n");                                                                    \
+			H_FAIL("no fault\n");                                                                    \
 		}                                                                                                      \
 	} while (0)
 

@@ -1,0 +1,167 @@
+/*
+ * Attacks: guest programs that try to reach the host or to bring the sandbox down.  They make sense inside only.
+ *
+ * What must hold, whatever they do: the process that attacks gets an errno, a signal, or dies; every other process goes
+ * on; and nothing happens outside.  The runner gives two witnesses of the outside: ATTACK_MARKER, a path that must not
+ * come into being on the host, and ATTACK_VICTIM, a host process that must live on.  An attack that finds a way to make a
+ * host call of its choice would make the one and kill the other.
+ */
+#ifndef BAILEY_TESTS_ATTACK_H
+#define BAILEY_TESTS_ATTACK_H
+
+#include "harness.h"
+
+#include <setjmp.h>
+#include <sys/mman.h>
+
+#define CEILING 0x7fff00000000ul
+#define USER_END 0x7ffffffff000ul
+
+/* Where the platforms keep things above the ceiling: platform/systrap/layout.h, platform/ptrace/stub.c. */
+#define SYSTRAP_BASE_1 0x7fff00000000ul
+#define SYSTRAP_BASE_2 0x7fff04000000ul
+#define SYSTRAP_REQUESTS 0x10000ul
+#define SYSTRAP_CHANNELS 0x7fff08000000ul
+#define SYSTRAP_CHANNEL_SIZE 0x10000ul
+#define PTRACE_TOP 0x7fffe0000000ul
+#define PTRACE_LOWEST 0x7fff80000000ul
+#define PTRACE_STEP 0x1000000ul
+
+static sigjmp_buf a_out;
+
+static void a_on_fault(int sig)
+{
+	siglongjmp(a_out, sig);
+}
+
+/* Faults come back as results; on a stack of its own, since an attack may have lost the other. */
+H_UNUSED static void catch_everything(void)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	stack_t st = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction sa = {.sa_handler = a_on_fault, .sa_flags = SA_ONSTACK | SA_NODEFER};
+
+	sigaltstack(&st, NULL);
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGILL, &sa, NULL);
+	sigaction(SIGFPE, &sa, NULL);
+	sigaction(SIGTRAP, &sa, NULL);
+	sigaction(SIGSYS, &sa, NULL);
+}
+
+H_UNUSED static bool readable(uintptr_t a)
+{
+	if (sigsetjmp(a_out, 1))
+		return false;
+	(void)*(volatile char *)a;
+	return true;
+}
+
+H_UNUSED static bool writable(uintptr_t a)
+{
+	if (sigsetjmp(a_out, 1))
+		return false;
+	__asm__ volatile("lock orb $0, (%0)" ::"r"(a) : "memory");
+	return true;
+}
+
+/* The pages above the ceiling that can be read, looked for where the platforms put them. */
+struct found {
+	uintptr_t page[512];
+	bool writable[512];
+	int count;
+};
+
+H_UNUSED static void look_at(struct found *f, uintptr_t page)
+{
+	if (f->count < 512 && readable(page)) {
+		f->page[f->count] = page;
+		f->writable[f->count] = writable(page);
+		f->count++;
+	}
+}
+
+H_UNUSED static void find_pages(struct found *f)
+{
+	f->count = 0;
+	catch_everything();
+	for (int i = 0; i < 4; i++) {
+		look_at(f, SYSTRAP_BASE_1 + (uintptr_t)i * 4096);
+		look_at(f, SYSTRAP_BASE_2 + (uintptr_t)i * 4096);
+	}
+	for (int i = 0; i < 4; i++) {
+		look_at(f, SYSTRAP_BASE_1 + SYSTRAP_REQUESTS + (uintptr_t)i * 4096);
+		look_at(f, SYSTRAP_BASE_2 + SYSTRAP_REQUESTS + (uintptr_t)i * 4096);
+	}
+	for (uintptr_t c = 0; c < 48; c++)
+		for (uintptr_t p = 0; p < 4; p++)
+			look_at(f, SYSTRAP_CHANNELS + c * SYSTRAP_CHANNEL_SIZE + p * 4096);
+	for (uintptr_t top = PTRACE_TOP; top >= PTRACE_LOWEST; top -= PTRACE_STEP)
+		for (uintptr_t p = 1; p <= 4; p++)
+			look_at(f, top - p * 4096);
+}
+
+/* Waits for pid, but no longer than ms; then kills it.  The wait status.  A process that cannot be killed is a failed
+ * check: nothing a guest does may bring it there. */
+H_UNUSED static int finish_off(pid_t pid, int ms)
+{
+	int64_t end = h_now_ns(CLOCK_MONOTONIC) + ms * 1000000ll;
+	struct timespec nap = {0, 200000};
+	int status;
+
+	while (h_now_ns(CLOCK_MONOTONIC) < end) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return status;
+		nanosleep(&nap, NULL);
+	}
+	kill(pid, SIGKILL);
+	end = h_now_ns(CLOCK_MONOTONIC) + 20000000000ll;
+	while (h_now_ns(CLOCK_MONOTONIC) < end) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return status;
+		nanosleep(&nap, NULL);
+	}
+	H_FAIL("a process outlives SIGKILL by 20 s\n");
+	return -1;
+}
+
+/* The rest goes on: this process can still call, fork, and map. */
+H_UNUSED static void still_alive(void)
+{
+	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	CHECK(p != MAP_FAILED);
+	p[4096] = 1;
+	munmap(p, 8192);
+	pid = h_fork();
+	if (pid == 0)
+		_exit(7);
+	CHECK_EQ(h_wait(pid), 7 << 8);
+}
+
+H_UNUSED static const char *marker(void)
+{
+	const char *m = getenv("ATTACK_MARKER");
+
+	return m ? m : "/tmp/bailey-attack-marker";
+}
+
+H_UNUSED static int victim(void)
+{
+	const char *v = getenv("ATTACK_VICTIM");
+
+	return v ? atoi(v) : 0x3ffff0;
+}
+
+/* A page-aligned area below 4 GiB, for code of other modes and for pointers that fit in 32 bits. */
+H_UNUSED static char *low_area(size_t size, int prot)
+{
+	char *p = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+	REQUIRE(p != MAP_FAILED);
+	return p;
+}
+
+#endif

@@ -1,0 +1,216 @@
+/*
+ * A jump to every byte of the code above the ceiling, with registers chosen so that a system call made there would be one
+ * of ours, and with pointers to forged channels and requests wherever that code might follow one.
+ */
+#include "attack.h"
+
+#include <pthread.h>
+
+#define FORGED_SIZE 0x20000ul
+
+struct registers {
+	uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15;
+};
+
+static char *forged; /* 64 KiB aligned: a channel, a slot and a stack in one */
+
+/* Fills the forged memory: word as a channel's hand-over word and a request's count, calls that make the marker and kill
+ * the victim where a request has its calls. */
+static void forge(uint64_t word)
+{
+	uint64_t *w = (uint64_t *)forged;
+	uint64_t mkdir_call[8] = {SYS_mkdir, (uint64_t)marker(), 0777}, kill_call[8] = {SYS_kill, (uint64_t)victim(), 9};
+
+	for (size_t i = 0; i < FORGED_SIZE / 8; i++)
+		w[i] = (uint64_t)forged + 0x8000;
+	w[0] = word;
+	w[1] = (uint64_t)forged;
+	w[2] = 1;
+	for (size_t at = 64; at + 64 <= 1024; at += 128) {
+		memcpy(forged + at, mkdir_call, 64);
+		memcpy(forged + at + 64, kill_call, 64);
+	}
+	memcpy(forged + 0x8000, forged, 1024);
+}
+
+__attribute__((noreturn)) static void jump(uintptr_t to, const struct registers *regs)
+{
+	static struct registers r;
+	static uintptr_t target;
+
+	r = *regs;
+	target = to;
+	__asm__ volatile("movq %0, %%rbx; movq %1, %%rcx; movq %2, %%rdx; movq %3, %%rsi; movq %4, %%rdi; movq %5, %%rbp;"
+			 "movq %6, %%r8; movq %7, %%r9; movq %8, %%r10; movq %9, %%r11; movq %10, %%r12; movq %11, %%r13;"
+			 "movq %12, %%r14; movq %13, %%r15; movq %14, %%rsp; movq %15, %%rax; jmp *%16"
+			 :
+			 : "m"(r.rbx), "m"(r.rcx), "m"(r.rdx), "m"(r.rsi), "m"(r.rdi), "m"(r.rbp), "m"(r.r8), "m"(r.r9),
+			   "m"(r.r10), "m"(r.r11), "m"(r.r12), "m"(r.r13), "m"(r.r14), "m"(r.r15), "m"(r.rsp), "m"(r.rax),
+			   "m"(target));
+	__builtin_unreachable();
+}
+
+static void point_at_forged(struct registers *r)
+{
+	uint64_t f = (uint64_t)forged;
+
+	r->rbx = r->rbp = r->r12 = r->r13 = r->r14 = r->r15 = f;
+	r->rsp = f + 0x8000;
+	r->rcx = r->r11 = f;
+}
+
+static void call_regs(struct registers *r, int which)
+{
+	*r = (struct registers){0};
+	point_at_forged(r);
+	if (which == 0) {
+		r->rax = SYS_mkdir;
+		r->rdi = (uint64_t)marker();
+		r->rsi = 0777;
+	} else if (which == 1) {
+		r->rax = SYS_kill;
+		r->rdi = (uint64_t)victim();
+		r->rsi = 9;
+	} else {
+		/* As the shim's own: a futex call on somebody's channel, then whatever comes. */
+		r->rax = SYS_futex;
+		r->rdi = SYSTRAP_CHANNELS + SYSTRAP_CHANNEL_SIZE;
+		r->rsi = 1;
+		r->rdx = 0x7fffffff;
+	}
+}
+
+static struct found found;
+
+/* The text: what can be read but not written, up to the last byte that is not zero. */
+static size_t text_size(uintptr_t page)
+{
+	size_t n = 4096;
+
+	while (n > 0 && ((volatile char *)page)[n - 1] == 0)
+		n--;
+	return n < 4095 ? n + 2 : n;
+}
+
+static void jump_everywhere(int which, uint64_t word)
+{
+	struct registers r;
+	int jumps = 0;
+
+	forge(word);
+	call_regs(&r, which);
+	for (int i = 0; i < found.count; i++) {
+		if (found.writable[i])
+			continue;
+		size_t n = text_size(found.page[i]);
+		for (size_t at = 0; at < n; at++) {
+			pid_t pid = h_fork();
+
+			if (pid == 0) {
+				for (int sig = 1; sig < 32; sig++)
+					signal(sig, SIG_DFL);
+				jump(found.page[i] + at, &r);
+			}
+			finish_off(pid, 40);
+			jumps++;
+		}
+	}
+	h_say("  %d jumps\n", jumps);
+	still_alive();
+	CHECK_ERR(access(marker(), F_OK), ENOENT);
+}
+
+static void prepare(void)
+{
+	char *p;
+
+	if (forged)
+		return;
+	p = mmap(NULL, FORGED_SIZE + 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(p != MAP_FAILED);
+	forged = (char *)(((uintptr_t)p + 0xffff) & ~0xfffful);
+	find_pages(&found);
+	for (int i = 0; i < found.count; i++)
+		h_say("  %lx %s\n", (unsigned long)found.page[i], found.writable[i] ? "writable" : "read-only");
+}
+
+TEST(make_a_directory)
+{
+	prepare();
+	jump_everywhere(0, 1);
+}
+
+TEST(kill_a_host_process)
+{
+	prepare();
+	jump_everywhere(1, 2);
+}
+
+TEST(forged_run_word)
+{
+	prepare();
+	jump_everywhere(2, 3);
+}
+
+TEST(forged_exit_word)
+{
+	prepare();
+	jump_everywhere(0, 5);
+}
+
+static volatile bool stop;
+
+static void *map_in_a_loop(void *arg)
+{
+	/* Keeps the leader busy, so that forged results have something to be taken for. */
+	while (!stop) {
+		char *p = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			return NULL;
+		p[0] = 1;
+		mprotect(p, 4096, PROT_READ);
+		munmap(p, 65536);
+	}
+	return NULL;
+}
+
+TEST(sibling_forges_results)
+{
+	struct registers r;
+
+	prepare();
+	forge(7);
+	call_regs(&r, 0);
+	r.rax = 0x3ffffff0; /* the leader's "what next?" */
+	r.rdi = 1;
+	r.rsi = 0;
+	for (int i = 0; i < found.count; i++) {
+		if (found.writable[i])
+			continue;
+		size_t n = text_size(found.page[i]);
+		for (size_t at = 0; at + 1 < n; at++) {
+			volatile unsigned char *code = (unsigned char *)found.page[i] + at;
+			pid_t pid;
+
+			if (code[0] != 0x0f || code[1] != 0x05) /* the system call instructions */
+				continue;
+			pid = h_fork();
+			if (pid == 0) {
+				pthread_t t[2];
+
+				for (int sig = 1; sig < 32; sig++)
+					signal(sig, SIG_DFL);
+				pthread_create(&t[0], NULL, map_in_a_loop, NULL);
+				pthread_create(&t[1], NULL, map_in_a_loop, NULL);
+				struct timespec ms = {0, 1000000};
+				nanosleep(&ms, NULL);
+				r.rdx = (uint64_t)forged;
+				jump((uintptr_t)code, &r);
+			}
+			finish_off(pid, 100);
+		}
+	}
+	still_alive();
+	CHECK_ERR(access(marker(), F_OK), ENOENT);
+}
