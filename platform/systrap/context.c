@@ -21,9 +21,14 @@
 #include "platform/arch/x86_64/fault.h"
 #include "platform/systrap/systrap.h"
 
-/* How long a guest thread may take to react to an interrupt before its stub is killed: one that blocked every signal
- * by an rt_sigreturn of its own never will.  Long, because the machine may be busy. */
-#define REACTION_NS 10000000000
+/*
+ * While a guest thread runs without a break its sentry thread looks after it now and then: for an interrupt that it does not
+ * react to (it blocked every signal by an rt_sigreturn of its own), and for a call that waits on the listener where
+ * nobody might ever look (it jumped into the leader's text).  The timer is cheap because it hardly ever expires.
+ */
+#define LOOK_NS 1000000000
+/* So often an interrupt may be found pending before the stub is killed.  Many, because the machine may be busy. */
+#define LOOKS_TO_REACT 8
 /* And to end when told to. */
 #define EXIT_NS 2000000000
 
@@ -258,11 +263,8 @@ void systrap_interrupt(struct pctx *ctx)
 	struct context *c = context_of(ctx);
 
 	atomic_store(&c->kick, 1);
-	if (!atomic_load(&c->in_guest))
-		return;
-	kick_thread(c);
-	/* And the sentry thread: from now on it waits with a deadline. */
-	futex_wake_shared(channel_word(c));
+	if (atomic_load(&c->in_guest))
+		kick_thread(c);
 }
 
 /* Waits until the guest thread has handed over.  False if it is dead. */
@@ -270,11 +272,10 @@ static bool wait_for_guest(struct context *c, uint32_t said)
 {
 	struct stub *s = stub_of(c->ctx.as);
 	_Atomic uint32_t *word = channel_word(c);
-	int64_t deadline = -1;
+	int looks = 0;
 
 	for (;;) {
 		uint32_t w = atomic_load(word);
-		int64_t left = -1;
 
 		if (w == WORD_SENTRY)
 			return true;
@@ -284,18 +285,12 @@ static bool wait_for_guest(struct context *c, uint32_t said)
 			stub_kill(s, "its hand-over word holds nonsense");
 			return false;
 		}
-		if (atomic_load(&c->kick)) {
-			int64_t now = now_ns();
-
-			if (deadline < 0)
-				deadline = now + REACTION_NS;
-			left = deadline - now;
-			if (left <= 0) {
-				stub_kill(s, "a thread does not react to interrupts");
-				return false;
-			}
-		}
-		futex_wait_shared(word, said, left);
+		if (futex_wait_shared(word, said, LOOK_NS) != -ETIMEDOUT)
+			continue;
+		listener_look(systrap_of(&s->as));
+		looks = atomic_load(&c->kick) ? looks + 1 : 0;
+		if (looks == LOOKS_TO_REACT)
+			stub_kill(s, "a thread does not react to interrupts");
 	}
 }
 

@@ -7,6 +7,9 @@
  *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE
  *     all else                          trap: SIGSYS, the guest's system call
+ *
+ * Two numbers no filter sees: Linux 6.14 takes uretprobe (335), and since 6.18 uprobe (336), past all filters.  Made by
+ * anything but a uprobe's trampoline they do nothing but raise SIGILL and return ENXIO, respectively.
  */
 #include <linux/audit.h>
 #include <stddef.h>

@@ -171,13 +171,30 @@ static void check_template(struct systrap *st)
 		atomic_store(&st->template->as.dead, true);
 }
 
+/* Takes one notification off the listener, which poll says has one.  st->lock need not be held. */
+static bool receive(struct systrap *st, struct note *n, pid_t *pid)
+{
+	union notif_buffer buf;
+
+	memset(&buf, 0, sizeof(buf));
+	/* ENOENT: the thread died, or was interrupted, in between. */
+	if (ioctl(st->listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &buf) < 0)
+		return false;
+	*n = (struct note){.id = buf.n.id, .ip = buf.n.data.instruction_pointer, .nr = buf.n.data.nr};
+	for (unsigned i = 0; i < 6; i++)
+		n->args[i] = buf.n.data.args[i];
+	*pid = (pid_t)buf.n.pid;
+	return true;
+}
+
 /* The receiver's part, once: waits for one notification or one death.  Drops st->lock while it waits. */
 static void receive_one(struct systrap *st, struct stub *s) REQUIRES(st->lock)
 {
 	struct pollfd p[2] = {{.fd = st->listener_fd, .events = POLLIN}, {.fd = st->wake_fd, .events = POLLIN}};
-	union notif_buffer buf;
 	bool boot = !st->reaper_started, got = false;
+	struct note n;
 	uint64_t count;
+	pid_t pid;
 	int r;
 
 	st->receiving = true;
@@ -185,24 +202,35 @@ static void receive_one(struct systrap *st, struct stub *s) REQUIRES(st->lock)
 	r = poll(p, 2, boot ? BOOT_POLL_MS : -1);
 	if (r > 0 && (p[1].revents & POLLIN) && read(st->wake_fd, &count, sizeof(count)) < 0)
 		log_debug("systrap: eventfd: %s", strerror(errno));
-	if (r > 0 && (p[0].revents & POLLIN)) {
-		memset(&buf, 0, sizeof(buf));
-		/* ENOENT: the thread died, or was interrupted, in between. */
-		got = ioctl(st->listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &buf) == 0;
-	} else if (r > 0 && (p[0].revents & (POLLHUP | POLLERR | POLLNVAL))) {
+	if (r > 0 && (p[0].revents & POLLIN))
+		got = receive(st, &n, &pid);
+	else if (r > 0 && (p[0].revents & (POLLHUP | POLLERR | POLLNVAL)))
 		atomic_store(&s->as.dead, true); /* every stub is gone, ours with them */
-	} else if (r == 0 && boot) {
+	else if (r == 0 && boot)
 		check_template(st);
-	}
 	mutex_lock(&st->lock);
 	st->receiving = false;
-	if (got) {
-		struct note n = {.id = buf.n.id, .ip = buf.n.data.instruction_pointer, .nr = buf.n.data.nr};
+	if (got)
+		dispatch(st, pid, &n);
+}
 
-		for (unsigned i = 0; i < 6; i++)
-			n.args[i] = buf.n.data.args[i];
-		dispatch(st, (pid_t)buf.n.pid, &n);
-	}
+static void pass_on_receiving(struct systrap *st) REQUIRES(st->lock)
+{
+	if (!st->receiving && !list_empty(&st->waiters))
+		pthread_cond_signal(&list_first_entry(&st->waiters, struct stub, wait_node)->note_cond);
+}
+
+void listener_look(struct systrap *st)
+{
+	struct pollfd p = {.fd = st->listener_fd, .events = POLLIN};
+	struct note n;
+	pid_t pid;
+
+	mutex_lock(&st->lock);
+	/* Nobody else receives meanwhile, so that receiving what poll has seen cannot block. */
+	while (!st->receiving && poll(&p, 1, 0) > 0 && (p.revents & POLLIN) && receive(st, &n, &pid))
+		dispatch(st, pid, &n);
+	mutex_unlock(&st->lock);
 }
 
 int leader_wait(struct stub *s, struct note *out)
@@ -228,8 +256,7 @@ int leader_wait(struct stub *s, struct note *out)
 		*out = s->note;
 		s->note_ready = false;
 	}
-	if (!st->receiving && !list_empty(&st->waiters))
-		pthread_cond_signal(&list_first_entry(&st->waiters, struct stub, wait_node)->note_cond);
+	pass_on_receiving(st);
 	mutex_unlock(&st->lock);
 	return r;
 }
@@ -318,6 +345,8 @@ void stub_mark_dead(struct systrap *st, struct stub *s)
 
 	mutex_lock(&st->lock);
 	atomic_store(&s->as.dead, true);
+	if (!s->released)
+		platform_note_death();
 	list_for_each_entry (c, &s->contexts, node) {
 		atomic_store(channel_word(c), WORD_DEAD);
 		futex_wake_shared(channel_word(c));

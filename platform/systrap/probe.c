@@ -29,8 +29,7 @@ static const char *const reasons[] = {
 	[STEP_RUNNING] = "a test process died; is process creation limited?",
 	[STEP_NO_NEW_PRIVS] = "no_new_privs cannot be set: Linux 5.14 or later is needed",
 	[STEP_SIZES] = "the kernel's seccomp notifications have an unknown size",
-	[STEP_LISTENER] = "no seccomp listener: Linux 5.14 or later with CONFIG_SECCOMP_FILTER is needed, and seccomp(2) "
-			  "must be allowed",
+	[STEP_LISTENER] = "no seccomp listener: Linux 5.14 or later is needed, and seccomp(2) must be allowed",
 	[STEP_ADDFD] = "no descriptor passing by seccomp listeners: Linux 5.14 or later is needed",
 	[STEP_CLOSE_RANGE] = "close_range(2) does not work: Linux 5.9 or later is needed, and it must be allowed",
 };

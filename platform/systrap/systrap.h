@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "abi/errno.h"
 #include "abi/signal.h"
 #include "base/list.h"
 #include "base/lock.h"
@@ -221,12 +222,12 @@ static inline void futex_wake_shared(_Atomic uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-/* Sleeps while *word is value; timeout_ns < 0: without bound.  May return early. */
-static inline void futex_wait_shared(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns)
+/* Sleeps while *word is value, but no longer than timeout_ns: then it returns -ETIMEDOUT.  May return 0 early. */
+static inline int futex_wait_shared(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ns)
 {
 	struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
 
-	syscall(SYS_futex, word, FUTEX_WAIT, value, timeout_ns < 0 ? NULL : &ts, NULL, 0);
+	return syscall(SYS_futex, word, FUTEX_WAIT, value, &ts, NULL, 0) < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
 /* ---- channel.c ---- */
@@ -251,6 +252,8 @@ static inline _Atomic uint32_t *channel_word(const struct context *c)
 /* ---- notify.c ---- */
 
 int listener_open(struct systrap *st) MUST_CHECK;
+/* Sees to notifications for which nobody waits. */
+void listener_look(struct systrap *st) EXCLUDES(st->lock);
 /* Waits for the stub's leader to notify; -ESRCH if the stub is dead. */
 int leader_wait(struct stub *s, struct note *out) MUST_CHECK;
 /* The same without waiting: false if there is none. */
