@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "host/system.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/fs/tty/tty.h"
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/usage.h"
@@ -18,18 +19,22 @@ typedef unsigned long long ull;
 /* A task's place in the tree of processes. */
 struct relations {
 	int ppid, pgid, sid, threads;
-	bool has_tty;
+	int tty_nr, tty_pgid; /* 0 and -1 without a controlling terminal */
 };
 
 static void get_relations(struct process *p, struct relations *out)
 {
+	struct tty *tty;
+
 	mutex_lock(&tasks_lock);
+	tty = p->session ? p->session->tty : NULL;
 	*out = (struct relations){
 		.ppid = p->parent ? p->parent->pid : 0,
 		.pgid = p->pgid,
 		.sid = p->session ? p->session->sid : 0,
 		.threads = p->thread_count ? p->thread_count : 1,
-		.has_tty = p->session && p->session->tty,
+		.tty_nr = tty ? (int)tty->inode->rdev : 0,
+		.tty_pgid = tty ? tty->foreground : -1,
 	};
 	mutex_unlock(&tasks_lock);
 }
@@ -158,7 +163,7 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 	fprintf(out, "%d (%.*s) %c %d %d %d ", t->tid, TASK_COMM_LEN, comm, proc_task_state(t), rel.ppid, rel.pgid,
 		rel.sid);
 	/* tty_nr, tpgid, flags, faults, CPU time */
-	fprintf(out, "%d %d 0 %llu %llu %llu %llu %llu %llu %llu %llu ", rel.has_tty ? (int)l_makedev(5, 0) : 0, -1,
+	fprintf(out, "%d %d 0 %llu %llu %llu %llu %llu %llu %llu %llu ", rel.tty_nr, rel.tty_pgid,
 		(ull)use.minflt, (ull)children.minflt, (ull)use.majflt, (ull)children.majflt, ticks(use.utime_ns),
 		ticks(use.stime_ns), ticks(children.utime_ns), ticks(children.stime_ns));
 	/* priority, nice, threads, itrealvalue, starttime, vsize, rss, its limit */

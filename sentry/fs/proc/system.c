@@ -40,7 +40,7 @@ static int show_version(const struct proc_ctx *c, FILE *out)
 
 	(void)c;
 	uts_get(&u);
-	fprintf(out, "%s version %s (bailey@bailey) (" __VERSION__ ") %s\n", u.sysname, u.release, u.version);
+	fprintf(out, "%s version %s (bailey@bailey) (cc " __VERSION__ ") %s\n", u.sysname, u.release, u.version);
 	return 0;
 }
 
