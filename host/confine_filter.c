@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "abi/errno.h"
+#include "abi/syscalls.h"
 #include "base/compiler.h"
 #include "base/log.h"
 #include "host/confine.h"
@@ -170,11 +171,10 @@ static int add_row(scmp_filter_ctx f, const struct row *row)
 static void report_call(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
-	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, info->si_syscall);
+	const struct abi_syscall *call = abi_syscall_by_nr((uint64_t)info->si_syscall); /* no malloc: we may be inside it */
 
-	log_error("host/calls.def does not allow %s(%#llx, %#llx, %#llx)", name ? name : "?",
+	log_error("host/calls.def does not allow %s(%#llx, %#llx, %#llx)", call ? call->name : "?",
 		  uc->uc_mcontext.gregs[REG_RDI], uc->uc_mcontext.gregs[REG_RSI], uc->uc_mcontext.gregs[REG_RDX]);
-	free(name);
 	uc->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
 }
 
