@@ -2,7 +2,7 @@
 #include "host/caller.h"
 
 #include <fcntl.h>
-#include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -35,6 +35,32 @@ int host_caller(struct host_caller *out)
 	};
 	return 0;
 }
+
+/* ---- owners ---- */
+
+#define OVERFLOW_ID 65534 /* kernel.overflowuid, which nobody changes */
+
+static bool only_one_known; /* immutable after start-up, as are the ids */
+static uint32_t known_uid, known_gid;
+
+void host_know_only(uint32_t uid, uint32_t gid)
+{
+	known_uid = uid;
+	known_gid = gid;
+	only_one_known = true;
+}
+
+uint32_t host_shown_uid(uint32_t uid)
+{
+	return only_one_known && uid == OVERFLOW_ID && uid != known_uid ? 0 : uid;
+}
+
+uint32_t host_shown_gid(uint32_t gid)
+{
+	return only_one_known && gid == OVERFLOW_ID && gid != known_gid ? 0 : gid;
+}
+
+/* ---- the process ---- */
 
 int host_dup(int fd)
 {

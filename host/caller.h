@@ -15,6 +15,16 @@ struct host_caller {
 
 int host_caller(struct host_caller *out) MUST_CHECK;
 
+/*
+ * Owners as the guest is to see them.  In a user namespace of its own an ordinary user's sentry is told the overflow id
+ * for every owner but the caller: those are shown as 0, since nearly all of the host's files are root's.
+ * DIVERGES: a third user's file is shown as root's too; what may be done with it is the host's to say in any case.
+ */
+uint32_t host_shown_uid(uint32_t uid);
+uint32_t host_shown_gid(uint32_t gid);
+/* Only these are known by their own number from now on (confine.c). */
+void host_know_only(uint32_t uid, uint32_t gid);
+
 /* A close-on-exec copy of fd. */
 int host_dup(int fd) MUST_CHECK;
 

@@ -17,6 +17,7 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "base/log.h"
+#include "host/caller.h"
 #include "host/confine_internal.h"
 #include "host/signals.h"
 
@@ -182,6 +183,8 @@ static void enter_namespaces(struct confine_report *rep)
 	rep->state[CONFINE_USER_NS] = r;
 	if (r < 0)
 		log_warn("cannot map the own user id in a user namespace: %s; going on as nobody there", abi_errno_name(-r));
+	else
+		host_know_only(uid, gid);
 	make_namespaces(rep);
 }
 

@@ -17,6 +17,7 @@
 
 #include "abi/errno.h"
 #include "abi/stat.h"
+#include "host/caller.h"
 
 #define RESULT(call)                                                                                                   \
 	({                                                                                                             \
@@ -50,8 +51,8 @@ static int do_statx(int fd, const char *name, int flags, struct host_stat *out)
 		.blocks = x.stx_blocks,
 		.mode = x.stx_mode,
 		.nlink = x.stx_nlink,
-		.uid = x.stx_uid,
-		.gid = x.stx_gid,
+		.uid = host_shown_uid(x.stx_uid),
+		.gid = host_shown_gid(x.stx_gid),
 		.blksize = x.stx_blksize,
 		.atime = from_statx(&x.stx_atime),
 		.mtime = from_statx(&x.stx_mtime),
