@@ -17,16 +17,6 @@ struct side {
 	int64_t pos; /* OWN_POSITION, or where the next byte is */
 };
 
-static int64_t own_position(struct file *f)
-{
-	int64_t pos;
-
-	mutex_lock(&f->pos_lock);
-	pos = f->pos;
-	mutex_unlock(&f->pos_lock);
-	return pos;
-}
-
 /* Copies len bytes; the count, or -errno if there is none.  from->pos is a position, to->pos may be OWN_POSITION. */
 static int64_t copy(struct side *from, struct side *to, uint64_t len)
 {
@@ -77,10 +67,8 @@ static int set_position(struct task *t, uint64_t gva, struct file *f, int64_t po
 {
 	if (gva)
 		return copy_out(t->ctx, gva, &pos, sizeof(pos));
-	mutex_lock(&f->pos_lock);
-	f->pos = pos;
-	mutex_unlock(&f->pos_lock);
-	return 0;
+	pos = file_lseek(f, pos, L_SEEK_SET);
+	return pos < 0 ? (int)pos : 0;
 }
 
 /* Cuts len to what RLIMIT_FSIZE allows from pos on. */
@@ -111,9 +99,9 @@ static long send_file(struct task *t, struct file *out, struct file *in, uint64_
 	r = copy_in_pos(t, offset, &pos);
 	if (r < 0)
 		return r;
-	from.pos = offset ? pos : own_position(in);
+	from.pos = offset ? pos : file_position(in);
 	count = min_of(count, (uint64_t)L_MAX_RW_COUNT);
-	r = limit_length(t, out, out->mode & FILE_STREAM ? 0 : own_position(out), &count);
+	r = limit_length(t, out, file_position(out), &count);
 	if (r < 0)
 		return r;
 	n = count ? copy(&from, &to, count) : 0;
@@ -167,9 +155,9 @@ static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct 
 	if (r < 0)
 		return r;
 	if (!off_in)
-		from.pos = own_position(in);
+		from.pos = file_position(in);
 	if (!off_out)
-		to.pos = own_position(out);
+		to.pos = file_position(out);
 	len = min_of(len, (uint64_t)L_MAX_RW_COUNT);
 	if (from.pos > INT64_MAX - (int64_t)len || to.pos > INT64_MAX - (int64_t)len)
 		return -EOVERFLOW;

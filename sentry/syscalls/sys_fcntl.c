@@ -32,9 +32,7 @@ static int range_of(struct file *f, const struct l_flock *fl, struct lock_range 
 		start = 0;
 		break;
 	case L_SEEK_CUR:
-		mutex_lock(&f->pos_lock);
-		start = f->pos;
-		mutex_unlock(&f->pos_lock);
+		start = file_position(f);
 		break;
 	case L_SEEK_END:
 		r = vfs_getattr(&f->path, &st);

@@ -15,16 +15,12 @@ static int set_flag(struct task *t, struct file *f, uint32_t flag, uint64_t arg)
 static int bytes_left(struct task *t, struct file *f, uint64_t arg)
 {
 	struct l_statx st = {0};
-	int64_t left;
 	int32_t n;
 	int r = vfs_getattr(&f->path, &st);
 
 	if (r < 0)
 		return r;
-	mutex_lock(&f->pos_lock);
-	left = (int64_t)st.stx_size - f->pos;
-	mutex_unlock(&f->pos_lock);
-	n = (int32_t)left; /* cut off, as Linux does */
+	n = (int32_t)((int64_t)st.stx_size - file_position(f)); /* cut off, as Linux does */
 	return copy_out(t->ctx, arg, &n, sizeof(n));
 }
 

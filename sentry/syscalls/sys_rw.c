@@ -14,15 +14,12 @@ static int limit_size(struct task *t, struct file *f, struct uio *u, int64_t pos
 
 	if (LIKELY(limit >= INT64_MAX) || !inode_is(f->inode, L_S_IFREG) || uio_left(u) == 0)
 		return 0;
-	if (f->flags & L_O_APPEND) {
+	if (f->flags & L_O_APPEND)
 		start = f->inode->size;
-	} else if (pos == OWN_POSITION) {
-		mutex_lock(&f->pos_lock);
-		start = (uint64_t)f->pos;
-		mutex_unlock(&f->pos_lock);
-	} else {
+	else if (pos == OWN_POSITION)
+		start = (uint64_t)file_position(f);
+	else
 		start = (uint64_t)pos;
-	}
 	if (start >= limit)
 		return task_check_fsize(t, start + 1);
 	u->total = u->done + min_of(uio_left(u), limit - start);

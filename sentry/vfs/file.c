@@ -116,7 +116,7 @@ ssize_t file_read(struct file *f, struct uio *u)
 	if (f->mode & FILE_STREAM)
 		return f->ops->read(f, u, 0);
 	mutex_lock(&f->pos_lock);
-	n = f->ops->read(f, u, f->pos);
+	n = f->ops->read(f, u, position(f));
 	if (n > 0)
 		f->pos += n;
 	mutex_unlock(&f->pos_lock);
@@ -238,6 +238,13 @@ int64_t file_lseek(struct file *f, int64_t off, int whence)
 		pos = file_lseek_generic(f, off, whence, st.stx_size);
 	mutex_unlock(&f->pos_lock);
 	return pos;
+}
+
+int64_t file_position(struct file *f)
+{
+	int64_t pos = file_lseek(f, 0, L_SEEK_CUR);
+
+	return max_of(pos, (int64_t)0);
 }
 
 int file_iterate(struct file *f, struct dir_context *dc)

@@ -302,6 +302,8 @@ ssize_t file_write(struct file *f, struct uio *u) MUST_CHECK;
 ssize_t file_pread(struct file *f, struct uio *u, int64_t pos) MUST_CHECK;
 ssize_t file_pwrite(struct file *f, struct uio *u, int64_t pos) MUST_CHECK;
 int64_t file_lseek(struct file *f, int64_t off, int whence) MUST_CHECK;
+/* Where f stands; 0 for a stream. */
+int64_t file_position(struct file *f);
 /* What lseek is for a file of this size; pos_lock held.  For an lseek operation that only adds to it. */
 int64_t file_lseek_generic(struct file *f, int64_t off, int whence, uint64_t size) MUST_CHECK;
 int file_iterate(struct file *f, struct dir_context *dc) MUST_CHECK; /* begins and ends at f's position, dc->pos */
