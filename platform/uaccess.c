@@ -96,12 +96,17 @@ int copy_in_path(struct pctx *ctx, gva_t src, char **out)
 
 /* ---- iovecs ---- */
 
-/* What access_ok says on Linux: the range lies in user space; whether it is mapped shows when it is used. */
+/*
+ * What access_ok says on Linux: the range lies in user space; whether it is mapped shows when it is used.  User space is
+ * Linux's: a buffer on the stack may be given more length than it has, and what lies above our ceiling is not mapped.
+ */
+#define L_TASK_SIZE 0x7ffffffff000ull
+
 static bool range_in_guest(gva_t addr, uint64_t len)
 {
 	uint64_t end;
 
-	return checked_add(addr, len, &end) && end <= GUEST_CEILING;
+	return checked_add(addr, len, &end) && end <= L_TASK_SIZE;
 }
 
 /* As Linux's import_iovec: a negative length is -EINVAL, a range outside of user space -EFAULT, the sum is capped. */
@@ -145,10 +150,9 @@ int ua_iov_import(struct pctx *ctx, gva_t iov, uint64_t count, struct ua_iov *ou
 
 int ua_iov_single(gva_t addr, uint64_t len, struct ua_iov *out)
 {
-	if (len > L_MAX_RW_COUNT)
-		len = L_MAX_RW_COUNT;
 	if (!range_in_guest(addr, len))
 		return -EFAULT;
+	len = min_of(len, (uint64_t)L_MAX_RW_COUNT);
 	out->fast[0] = (struct l_iovec){.iov_base = addr, .iov_len = len};
 	out->v = out->fast;
 	out->count = 1;

@@ -87,15 +87,24 @@ static int check_write(const struct file *f)
 	return 0;
 }
 
+/* A transfer must end within what positions can say. */
+static bool ends_past_all(const struct uio *u, int64_t pos)
+{
+	return pos > 0 && uio_left(u) > (uint64_t)(INT64_MAX - pos);
+}
+
+static ssize_t read_at(struct file *f, struct uio *u, int64_t pos)
+{
+	return ends_past_all(u, pos) ? -EINVAL : f->ops->read(f, u, pos);
+}
+
 static ssize_t write_at(struct file *f, struct uio *u, int64_t pos)
 {
+	if (ends_past_all(u, pos))
+		return -EINVAL;
 	if (inode_is(f->inode, L_S_IFREG)) {
-		int r;
+		int r = vfs_remove_privs(f, f->cred);
 
-		if (pos == INT64_MAX)
-			return -EFBIG;
-		u->total = u->done + min_of(uio_left(u), (uint64_t)(INT64_MAX - max_of(pos, 0)));
-		r = vfs_remove_privs(f, f->cred);
 		if (r < 0)
 			return r;
 	}
@@ -116,8 +125,8 @@ ssize_t file_read(struct file *f, struct uio *u)
 	if (f->mode & FILE_STREAM)
 		return f->ops->read(f, u, 0);
 	mutex_lock(&f->pos_lock);
-	n = f->ops->read(f, u, position(f));
-	if (n > 0)
+	n = read_at(f, u, position(f));
+	if (n > 0 && !(f->mode & FILE_OWN_POS))
 		f->pos += n;
 	mutex_unlock(&f->pos_lock);
 	return n;
@@ -133,7 +142,8 @@ ssize_t file_write(struct file *f, struct uio *u)
 		return f->ops->write(f, u, 0);
 	mutex_lock(&f->pos_lock);
 	n = write_at(f, u, position(f));
-	if (n > 0 && !(f->mode & FILE_OWN_POS)) /* an appending write found the end itself, and left it after what it wrote */
+	/* An appending write found the end itself, and left it after what it wrote. */
+	if (n > 0 && !(f->mode & FILE_OWN_POS))
 		f->pos = f->flags & L_O_APPEND ? (int64_t)f->inode->size : f->pos + n;
 	mutex_unlock(&f->pos_lock);
 	return n;
@@ -148,7 +158,7 @@ ssize_t file_pread(struct file *f, struct uio *u, int64_t pos)
 	if (!(f->mode & FILE_PREAD) || (f->mode & FILE_STREAM))
 		return -ESPIPE;
 	r = check_read(f);
-	return r < 0 ? r : f->ops->read(f, u, pos);
+	return r < 0 ? r : read_at(f, u, pos);
 }
 
 ssize_t file_pwrite(struct file *f, struct uio *u, int64_t pos)
