@@ -362,6 +362,10 @@ START_TEST(host_changes)
 	ck_assert_uint_eq(f->inode->nlink, 0);
 	file_put(f);
 	ck_assert_int_eq(rmdir_name("m"), 0);
+	ck_assert_int_eq(hard_link("h1", "h3"), 0);
+	ck_assert_int_eq(unlink_name("h1"), 0);
+	expect_file("h3", "hard"); /* reached by a name that is left */
+	expect_file("h2", "hard");
 	ck_assert_int_eq(rmdir_name("d"), -ENOTEMPTY);
 }
 END_TEST

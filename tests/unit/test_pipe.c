@@ -241,6 +241,23 @@ START_TEST(fifos)
 }
 END_TEST
 
+/* What opening /proc/self/fd/N does: bash's <(...) when the other side is done already. */
+START_TEST(opened_again)
+{
+	struct file *r2, *w2, *again;
+	char c;
+
+	ck_assert_int_eq(pipe_create(0, me.cred, &r2, &w2), 0);
+	ck_assert_int_eq(give(w2, "x", 1), 1);
+	file_put(w2);
+	ck_assert_int_eq(file_open_path(&r2->path, L_O_RDONLY, me.cred, &again), 0);
+	ck_assert_int_eq(take(again, &c, 1), 1);
+	ck_assert_int_eq(take(again, &c, 1), 0);
+	file_put(again);
+	file_put(r2);
+}
+END_TEST
+
 START_TEST(interrupted)
 {
 	struct sleeper s;
@@ -270,6 +287,7 @@ int main(void)
 	tcase_add_test(t, blocked_writer_goes_on);
 	tcase_add_test(t, blocked_reader_is_woken);
 	tcase_add_test(t, fifos);
+	tcase_add_test(t, opened_again);
 	tcase_add_test(t, interrupted);
 	suite_add_tcase(s, t);
 	return run_suite(s);

@@ -66,6 +66,9 @@ static bool revalidate(struct dentry *d)
 		else
 			good = r == 0 && st.ino == node_of(i)->ino && st.dev == node_of(i)->dev &&
 			       ((st.mode ^ i->mode) & L_S_IFMT) == 0;
+		/* Of several names the one that the walk came by is known to be good. */
+		if (good && i)
+			good = node_set_place(node_of(i), node_of(dir), name) == 0;
 	}
 	dentry_put(parent);
 	return good;

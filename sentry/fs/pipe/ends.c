@@ -19,6 +19,7 @@ int pipe_create(uint32_t flags, const struct cred *c, struct file **rd, struct f
 
 	if (!p)
 		return -ENOMEM;
+	p->anonymous = true;
 	p->readers = p->writers = 1;
 	p->reader_opens = p->writer_opens = 1;
 	r = file_anonymous("pipe:", &pipe_ops, p, L_O_RDONLY | (flags & L_O_NONBLOCK), FILE_READ | FILE_STREAM, c, &r_end);
@@ -81,7 +82,7 @@ int fifo_open(struct inode *i, struct file *f)
 	if (r < 0)
 		return r;
 	mutex_lock(&p->lock);
-	if (wr && !rd && file_nonblock(f) && p->readers == 0) {
+	if (wr && !rd && file_nonblock(f) && p->readers == 0 && !p->anonymous) {
 		mutex_unlock(&p->lock);
 		return -ENXIO;
 	}
@@ -91,9 +92,9 @@ int fifo_open(struct inode *i, struct file *f)
 	p->writer_opens += wr;
 	other = rd ? &p->writer_opens : &p->reader_opens;
 	seen = *other;
-	wait = !(rd && wr) && !file_nonblock(f) && (rd ? p->writers : p->readers) == 0;
+	wait = !p->anonymous && !(rd && wr) && !file_nonblock(f) && (rd ? p->writers : p->readers) == 0;
 	/* For poll: no hang-up before the first writer. */
-	f->version = rd && !wr && p->writers == 0 ? (int64_t)p->writer_opens : -1;
+	f->version = rd && !wr && p->writers == 0 && !p->anonymous ? (int64_t)p->writer_opens : -1;
 	mutex_unlock(&p->lock);
 	waitqueue_wake(&p->wq, L_POLLIN | L_POLLOUT);
 	if (wait) {

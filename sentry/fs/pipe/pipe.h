@@ -25,6 +25,7 @@ struct pipe {
 	unsigned readers, writers; /* open ends */
 	uint64_t reader_opens, writer_opens; /* ever: a FIFO's open waits for them to change */
 
+	bool anonymous; /* made by pipe(2), perhaps opened again through /proc: nobody waits to open it; immutable */
 	struct waitqueue wq; /* everything that can happen to it */
 };
 

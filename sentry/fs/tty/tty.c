@@ -36,6 +36,16 @@ int tty_associate(struct tty *tty, struct session *s, int pgid)
 	return r;
 }
 
+int tty_foreground(struct session *s)
+{
+	int pgid;
+
+	mutex_lock(&tasks_lock);
+	pgid = s->tty ? s->tty->foreground : 0;
+	mutex_unlock(&tasks_lock);
+	return pgid;
+}
+
 void tty_disassociate(struct session *s)
 {
 	struct tty *tty;

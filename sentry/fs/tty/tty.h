@@ -24,6 +24,8 @@ struct tty *tty_of_file(struct file *f);
 
 /* Makes tty the controlling terminal of s, whose leader's group comes to the foreground.  -EPERM if either is taken. */
 int tty_associate(struct tty *tty, struct session *s, int pgid) MUST_CHECK;
+/* The group that a terminal's signals go to: s's terminal's foreground group; 0 if it has no terminal or that has none. */
+int tty_foreground(struct session *s);
 /* s ends, or its leader gave the terminal up. */
 void tty_disassociate(struct session *s);
 
