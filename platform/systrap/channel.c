@@ -147,17 +147,11 @@ void channel_free(struct systrap *st, uint32_t index)
 void channel_park(struct stub *s, uint32_t index)
 {
 	struct systrap *st = systrap_of(&s->as);
-	bool reaped;
 
 	mutex_lock(&st->lock);
-	reaped = s->reaped;
-	if (!reaped) {
-		st->channel_pool.links[index] = s->parked_channels;
-		s->parked_channels = index;
-	}
+	st->channel_pool.links[index] = s->parked_channels;
+	s->parked_channels = index;
 	mutex_unlock(&st->lock);
-	if (reaped)
-		channel_free(st, index);
 }
 
 void channel_free_parked(struct stub *s)

@@ -216,7 +216,7 @@ static bool keep_idle(struct stub *s, struct context *c)
 	bool kept;
 
 	mutex_lock(&st->lock);
-	kept = !c->gone && !s->reaped && s->idle_count < IDLE_MAX;
+	kept = !c->gone && s->idle_count < IDLE_MAX;
 	list_del_init(&c->node);
 	if (kept)
 		s->idle[s->idle_count++] = (struct idle_thread){.tid = c->tid, .channel = c->channel};

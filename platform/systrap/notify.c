@@ -303,7 +303,6 @@ void register_stub(struct systrap *st, struct stub *s)
 	struct stray *y, *tmp;
 
 	mutex_lock(&st->lock);
-	list_add(&s->node, &st->stubs[(unsigned)s->as.host_pid % PID_BUCKETS]);
 	list_for_each_entry_safe (y, tmp, &st->strays, node) {
 		if (y->pid != s->as.host_pid)
 			continue;
@@ -318,6 +317,8 @@ void register_stub(struct systrap *st, struct stub *s)
 		list_del_init(&y->node);
 		free(y);
 	}
+	if (!s->reaped)
+		list_add(&s->node, &st->stubs[(unsigned)s->as.host_pid % PID_BUCKETS]);
 	mutex_unlock(&st->lock);
 }
 

@@ -42,8 +42,12 @@ int stub_new(struct systrap *st, struct stub **out)
 /* No process has the slot or a channel of s in its hands any more. */
 void stub_free(struct stub *s)
 {
+	struct systrap *st = systrap_of(&s->as);
+
+	for (unsigned i = 0; i < s->idle_count; i++)
+		channel_free(st, s->idle[i].channel);
 	channel_free_parked(s);
-	slot_free(systrap_of(&s->as), s->slot);
+	slot_free(st, s->slot);
 	pthread_cond_destroy(&s->note_cond);
 	mutex_destroy(&s->leader_lock);
 	free(s);
@@ -101,7 +105,6 @@ static void reap(struct systrap *st, pid_t pid)
 	s->reaped = true;
 	free_it = s->released;
 	mutex_unlock(&st->lock);
-	channel_free_parked(s);
 	if (free_it)
 		stub_free(s);
 }
@@ -176,9 +179,9 @@ static int stub_fork(struct stub *parent, struct stub **out)
 		*out = s;
 	else if (s->as.host_pid)
 		systrap_as_release(&s->as);
-	else if (r != -ESRCH)
+	else
+		/* If the parent died a child may yet turn up with that slot, but as a stray it is never answered. */
 		stub_free(s);
-	/* else the parent died, and a child may yet turn up in that slot: it is never used again. */
 	return r;
 }
 

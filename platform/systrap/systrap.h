@@ -152,7 +152,7 @@ struct stub {
 	_Atomic uint32_t pid_users;
 	/* What follows is guarded by systrap.lock. */
 	bool reaped, released;	  /* both: free */
-	uint32_t parked_channels; /* to be freed once the stub is reaped: a list through the pool's links */
+	uint32_t parked_channels; /* to be freed with the stub: a list through the pool's links */
 	unsigned idle_count;
 	struct idle_thread idle[IDLE_MAX];
 
@@ -238,7 +238,7 @@ void channel_pool_destroy(struct systrap *st);
 int channel_alloc(struct systrap *st, uint32_t *index) MUST_CHECK;
 /* Only when no stub has it mapped any more.  Wipes it. */
 void channel_free(struct systrap *st, uint32_t index) EXCLUDES(st->lock);
-/* Has it freed once s, which has it mapped, is reaped. */
+/* Has it freed together with s, which has it mapped. */
 void channel_park(struct stub *s, uint32_t index);
 void channel_free_parked(struct stub *s);
 int slot_alloc(struct systrap *st, uint32_t *slot) MUST_CHECK;

@@ -707,6 +707,9 @@ START_TEST(killed_at_any_moment)
 		pctx_destroy(ctx);
 		pas_put(as);
 	}
+	/* What they had was used again. */
+	ck_assert_uint_lt(container_of(w.pf, struct systrap, pf)->channel_pool.fresh, 200);
+	ck_assert_uint_lt(container_of(w.pf, struct systrap, pf)->slot_pool.fresh, 200);
 	finish(&w);
 }
 END_TEST
