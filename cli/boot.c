@@ -16,6 +16,7 @@
 #include "host/system.h"
 #include "platform/platform.h"
 #include "sentry/entry/strace.h"
+#include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/task.h"
 
@@ -63,11 +64,11 @@ static int start_platform(const char *wanted, struct platform **out)
 
 /* ---- signals from outside ---- */
 
-static void forward(int signo)
+static void forward(int signo, bool from_terminal)
 {
 	struct l_siginfo info;
 	struct process *p = process_find(COMMAND_PID);
-	int r;
+	int r, group = COMMAND_PID;
 
 	if (!p) { /* not yet, or not any more: there is nobody who could handle it */
 		if (signo != L_SIGCONT && signo != L_SIGWINCH)
@@ -75,8 +76,10 @@ static void forward(int signo)
 		return;
 	}
 	signal_fill_kernel(&info, signo);
-	/* A terminal signals a whole group; kill(1) means the command, but most who use it on us mean the same. */
-	r = signal_send_pgrp(COMMAND_PID, &info);
+	/* What is sent to us is meant for the command and those that it works with. */
+	if (from_terminal && tty_foreground(p->session))
+		group = tty_foreground(p->session);
+	r = signal_send_pgrp(group, &info);
 	if (r < 0)
 		r = signal_send_process(p, &info);
 	if (r < 0)
@@ -87,8 +90,12 @@ static void forward(int signo)
 static void *forward_signals(void *arg)
 {
 	(void)arg;
-	for (;;)
-		forward(host_signals_wait());
+	for (;;) {
+		bool from_terminal;
+		int signo = host_signals_wait(&from_terminal);
+
+		forward(signo, from_terminal);
+	}
 	return NULL;
 }
 

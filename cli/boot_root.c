@@ -241,13 +241,31 @@ static int enter_cwd(struct builder *b, const struct do_options *o, const char *
 
 /* ---- standard files ---- */
 
+/* True if both are one device, opened alike: a terminal is one file inside, whichever descriptors it came by. */
+static bool same_device(int a, int b)
+{
+	struct host_stat sa, sb;
+	uint32_t fa, fb;
+
+	return host_stat_fd(a, &sa) == 0 && host_stat_fd(b, &sb) == 0 && L_S_ISCHR(sa.mode) && L_S_ISCHR(sb.mode) &&
+	       sa.dev == sb.dev && sa.ino == sb.ino && host_fd_flags(a, &fa) == 0 && host_fd_flags(b, &fb) == 0 && fa == fb;
+}
+
 static int open_std(struct boot_args *args)
 {
-	for (int fd = 0; fd < 3; fd++) {
-		int r = hostfile_create(fd, args->cred, &args->std[fd]);
+	static const char *const names[] = {"standard input", "standard output", "standard error"};
 
+	for (int fd = 0; fd < 3; fd++) {
+		int r;
+
+		for (int earlier = 0; earlier < fd && !args->std[fd]; earlier++)
+			if (same_device(earlier, fd))
+				args->std[fd] = file_get(args->std[earlier]);
+		if (args->std[fd])
+			continue;
+		r = hostfile_create(fd, args->cred, &args->std[fd]);
 		if (r < 0)
-			return failed("pass on", fd == 0 ? "standard input" : fd == 1 ? "standard output" : "standard error", r);
+			return failed("pass on", names[fd], r);
 	}
 	return 0;
 }

@@ -71,10 +71,6 @@ int front_supervise(pid_t sentry)
 
 	confine_drop_caps();
 	host_signals_guest_set(&waited);
-	/* A terminal signals the whole foreground group, the sentry among it, and stops us as any job. */
-	sigdelset(&waited, SIGTSTP);
-	sigdelset(&waited, SIGCONT);
-	sigprocmask(SIG_SETMASK, &waited, NULL);
 	sigaddset(&waited, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &waited, NULL);
 	for (;;) {
@@ -82,6 +78,7 @@ int front_supervise(pid_t sentry)
 			return status_of(status);
 		if (sigwaitinfo(&waited, &info) < 0 || info.si_signo == SIGCHLD)
 			continue;
+		/* A terminal signals the whole foreground group, the sentry among it. */
 		if (info.si_code != SI_KERNEL)
 			kill(sentry, info.si_signo);
 	}

@@ -28,14 +28,16 @@ void host_signals_block(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-int host_signals_wait(void)
+int host_signals_wait(bool *from_terminal)
 {
+	siginfo_t info;
 	sigset_t set;
 	int n;
 
 	host_signals_guest_set(&set);
 	do
-		n = sigwaitinfo(&set, NULL);
+		n = sigwaitinfo(&set, &info);
 	while (n < 0);
+	*from_terminal = info.si_code == SI_KERNEL;
 	return n;
 }

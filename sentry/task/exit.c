@@ -8,6 +8,7 @@
 #include "host/clock.h"
 #include "sentry/ipc/futex.h"
 #include "sentry/mm/mm.h"
+#include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 #include "sentry/time/timers.h"
@@ -235,6 +236,8 @@ void task_exit(struct task *t, int wait_status)
 			leader = process_unlink(p);
 	}
 	mutex_unlock(&tasks_lock);
+	if (last && p->session->sid == p->pid)
+		tty_disassociate(p->session);
 	if (!last && p->group_exec)
 		waitqueue_wake(&p->job_wq, 0);
 	if (drop_tid)

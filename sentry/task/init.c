@@ -13,6 +13,7 @@
 #include "host/process.h"
 #include "loader/loader.h"
 #include "sentry/entry/entry.h"
+#include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 
@@ -90,6 +91,18 @@ static int make_init(const struct boot_args *args, struct task **out)
 }
 
 /* ---- CMD ---- */
+
+/* A terminal on CMD's standard input becomes its controlling terminal, as it is the caller's. */
+static void take_terminal(struct process *p, const struct boot_args *args)
+{
+	struct tty *tty = args->std[0] ? tty_of_file(args->std[0]) : NULL;
+
+	if (!tty)
+		return;
+	if (tty_associate(tty, p->session, p->pgid) < 0)
+		log_debug("the terminal on standard input belongs to a session already");
+	tty_put(tty);
+}
 
 /* What CMD's thread starts with, and where it says how its execve went. */
 struct command {
@@ -253,6 +266,7 @@ static int make_command(struct task *init, const struct boot_args *args, struct 
 	p->parent = init->process;
 	list_add_tail(&p->sibling, &init->process->children);
 	mutex_unlock(&tasks_lock);
+	take_terminal(p, args);
 	*out = t;
 	return 0;
 
