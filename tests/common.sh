@@ -41,15 +41,15 @@ as_caller() {
 # native SECONDS CMD..., inside SECONDS CMD...: with a bound on the time.  The build directory is bound, for it may lie
 # where the sandbox does not show the host's files (/tmp, a home).
 native() {
-	limit=$1
+	bound=$1
 	shift
-	as_caller timeout -k 5 "$limit" "$@"
+	as_caller timeout -k 5 "$bound" "$@"
 }
 
 inside() {
-	limit=$1
+	bound=$1
 	shift
-	as_caller timeout -k 5 "$limit" "$bailey" do --platform "$platform" --ro-bind "$build" "$build" -- "$@"
+	as_caller timeout -k 5 "$bound" "$bailey" do --platform "$platform" --ro-bind "$build" "$build" -- "$@"
 }
 
 ok() {
