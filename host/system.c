@@ -1,6 +1,7 @@
 /* See system.h. */
 #include "host/system.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 
 #include "base/checked.h"
 
+#define MALLOC_ARENAS 4
+
 static uint64_t cpu_mask[HOST_CPUS_MAX / 64]; /* immutable after host_system_init */
 static unsigned cpu_count = 1;
 
@@ -16,6 +19,8 @@ void host_system_init(void)
 {
 	unsigned n = 0;
 
+	/* A fixed number of malloc arenas: libc would count CPUs by files, and an arena a sentry thread costs memory. */
+	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	memset(cpu_mask, 0, sizeof(cpu_mask));
 	if (sched_getaffinity(0, sizeof(cpu_mask), (cpu_set_t *)cpu_mask) < 0)
 		cpu_mask[0] = 1; /* more CPUs than there is room for: one is surely there */
