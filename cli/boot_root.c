@@ -9,6 +9,7 @@
 #include "host/file.h"
 #include "host/front.h"
 #include "host/system.h"
+#include "sentry/fs/dev/dev.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/vfs/vfs.h"
 
@@ -270,6 +271,20 @@ static int open_std(struct boot_args *args)
 	return 0;
 }
 
+/* The first of them that is a terminal is /dev/console inside. */
+static int name_console(struct builder *b, const struct boot_args *args)
+{
+	struct path dev;
+	int r = resolve(b, "/dev", LOOKUP_DIRECTORY, &dev);
+
+	if (r < 0)
+		return 0; /* bound away */
+	for (int fd = 0; r == 0 && fd < 3; fd++)
+		r = devfs_add_console(&dev, args->std[fd]);
+	path_put(&dev);
+	return r == -EEXIST ? 0 : r;
+}
+
 int boot_root(const struct do_options *o, const struct host_caller *caller, int root_fd, struct boot_args *args)
 {
 	struct host_memory memory;
@@ -291,6 +306,8 @@ int boot_root(const struct do_options *o, const struct host_caller *caller, int 
 		status = enter_cwd(&b, o, cwd, cwd_fd, &args->cwd);
 	if (status == 0)
 		status = open_std(args);
+	if (status == 0 && (r = name_console(&b, args)) < 0)
+		status = failed("make", "/dev/console", r);
 	fs_info_put(b.look.fs);
 	cred_put(b.look.cred);
 	args->root = b.root;

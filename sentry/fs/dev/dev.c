@@ -58,10 +58,12 @@ static const struct entry entries[] = {
 	{"mqueue", L_S_IFDIR | 01777, 0, 0, NULL},
 };
 
+static const char devfs_type[] = "devtmpfs";
+
 int devfs_create(struct super_block **out)
 {
 	struct super_block *sb;
-	int r = tmpfs_create_as("devtmpfs", 0, 0755, 0, 0, &sb);
+	int r = tmpfs_create_as(devfs_type, 0, 0755, 0, 0, &sb);
 
 	for (size_t n = 0; r == 0 && n < ARRAY_SIZE(entries); n++) {
 		const struct entry *e = &entries[n];
@@ -72,5 +74,18 @@ int devfs_create(struct super_block **out)
 	}
 	if (r == 0)
 		*out = sb;
+	return r;
+}
+
+int devfs_add_console(const struct path *dev, struct file *f)
+{
+	struct inode *dir = dentry_inode(dev->dentry);
+	struct tty *tty = tty_of_file(f);
+	int r;
+
+	if (!tty)
+		return 0;
+	r = dir->sb->type == devfs_type ? tmpfs_enter(dir, "console", tty->inode) : 0;
+	tty_put(tty);
 	return r;
 }

@@ -14,6 +14,12 @@ struct device {
 	int (*open)(struct inode *i, struct file *f); /* may be NULL */
 };
 
+/*
+ * Shows the terminal that f is open on as "console" in dev, if dev is the root of a devfs: the very inode, so that ttyname(3)
+ * finds a name for it.  0 if f is no terminal.
+ */
+int devfs_add_console(const struct path *dev, struct file *f) MUST_CHECK;
+
 extern const struct device memory_devices[]; /* ends with a NULL ops */
 
 #endif

@@ -544,3 +544,18 @@ int tmpfs_populate(struct inode *dir, const char *name, uint32_t mode, uint64_t 
 		dir->nlink++;
 	return 0;
 }
+
+int tmpfs_enter(struct inode *dir, const char *name, struct inode *i)
+{
+	int r;
+
+	mutex_lock(&dir->lock);
+	if (memdir_find(&mem(dir)->dir, name))
+		r = -EEXIST;
+	else
+		r = memdir_add(&mem(dir)->dir, name, inode_get(i));
+	mutex_unlock(&dir->lock);
+	if (r < 0)
+		inode_put(i);
+	return r;
+}

@@ -9,5 +9,7 @@ int tmpfs_create_as(const char *type, uint64_t size_limit, uint32_t root_mode, u
 		    struct super_block **out) MUST_CHECK;
 /* Makes an entry while the file system is not in use yet: a device, a directory or, with target, a symbolic link. */
 int tmpfs_populate(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const char *target) MUST_CHECK;
+/* Enters an inode (borrowed), which may belong to another file system: it keeps its own device and inode number. */
+int tmpfs_enter(struct inode *dir, const char *name, struct inode *i) MUST_CHECK;
 
 #endif

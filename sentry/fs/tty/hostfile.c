@@ -358,7 +358,7 @@ int hostfile_create(int fd, const struct cred *c, struct file **out)
 	}
 	h = i->priv;
 	/* The file's priv is a reference to the inode; so is the caller's until the end of this function. */
-	r = file_anonymous_on(h->is_tty ? "/dev/tty" : "host:", i, &hostfile_ops, h,
+	r = file_anonymous_on(h->is_tty ? "/dev/console" : "host:", i, &hostfile_ops, h,
 			      h->host_flags & (L_O_ACCMODE | L_O_APPEND | L_O_NONBLOCK), mode_bits(h, h->host_flags), c,
 			      out);
 	if (r < 0)
