@@ -316,9 +316,14 @@ int host_statfs_fd(int fd, struct host_statfs *out)
 /* MFD_EXEC (Linux 6.3) says that guests may map it executable; older kernels always allow that and refuse the flag. */
 int host_memfd(const char *name)
 {
-	int fd = RESULT(memfd_create(name, MFD_CLOEXEC | MFD_EXEC));
+	int fd = RESULT(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC));
 
-	return fd == -EINVAL ? RESULT(memfd_create(name, MFD_CLOEXEC)) : fd;
+	return fd == -EINVAL ? RESULT(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)) : fd;
+}
+
+int host_add_seals(int fd, uint32_t seals)
+{
+	return RESULT(fcntl(fd, F_ADD_SEALS, seals));
 }
 
 int host_fd_flags(int fd, uint32_t *flags)

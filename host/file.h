@@ -83,8 +83,9 @@ struct host_statfs {
 };
 int host_statfs_fd(int fd, struct host_statfs *out) MUST_CHECK;
 
-/* Anonymous memory with a descriptor, of size 0. */
+/* Anonymous memory with a descriptor, of size 0, that may be sealed (L_F_SEAL_*): fcntl(2). */
 int host_memfd(const char *name) MUST_CHECK;
+int host_add_seals(int fd, uint32_t seals) MUST_CHECK;
 
 /* How a descriptor that came in was opened. */
 int host_fd_flags(int fd, uint32_t *flags) MUST_CHECK; /* L_O_* */

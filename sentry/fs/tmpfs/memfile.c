@@ -30,7 +30,7 @@ void mem_quota_release(struct mem_quota *q, uint64_t pages)
 
 void memfile_init(struct memfile *m, struct mem_quota *quota)
 {
-	*m = (struct memfile){.fd = -1, .quota = quota};
+	*m = (struct memfile){.fd = -1, .quota = quota, .seals = L_F_SEAL_SEAL};
 }
 
 void memfile_destroy(struct memfile *m)
@@ -442,4 +442,27 @@ int memfile_map(struct inode *i, struct memfile *m, int *host_fd)
 	}
 	*host_fd = m->fd;
 	return 0;
+}
+
+/*
+ * Sealed bytes lie in the memfd, where the host keeps the seal, mappings included.  F_SEAL_EXEC is about the mode, which is
+ * the inode's own (tmpfs.c).
+ */
+int memfile_add_seals(struct inode *i, struct memfile *m, uint32_t seals)
+{
+	const uint32_t contents = L_F_SEAL_SHRINK | L_F_SEAL_GROW | L_F_SEAL_WRITE | L_F_SEAL_FUTURE_WRITE;
+	int fd, r;
+
+	if (seals & ~(contents | L_F_SEAL_SEAL | L_F_SEAL_EXEC))
+		return -EINVAL;
+	if (m->seals & L_F_SEAL_SEAL)
+		return -EPERM;
+	if ((seals & L_F_SEAL_EXEC) && (i->mode & L_S_IXUGO))
+		seals |= contents;
+	r = memfile_map(i, m, &fd);
+	if (r == 0 && (seals & contents))
+		r = host_add_seals(fd, seals & contents);
+	if (r == 0)
+		m->seals |= seals;
+	return r;
 }

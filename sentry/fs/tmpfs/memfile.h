@@ -25,6 +25,7 @@ struct memfile {
 	struct page_tree tree;
 	int fd;			 /* the memfd, or -1 */
 	uint64_t charged;	 /* pages */
+	uint32_t seals;		 /* L_F_SEAL_*; what they forbid is refused by the memfd, which has them too */
 	struct mem_quota *quota; /* borrowed: the super block's */
 };
 
@@ -40,6 +41,8 @@ int64_t memfile_lseek(struct inode *i, struct memfile *m, struct file *f, int64_
 int memfile_fallocate(struct inode *i, struct memfile *m, int mode, uint64_t off, uint64_t len) MUST_CHECK;
 int memfile_truncate(struct inode *i, struct memfile *m, uint64_t size) MUST_CHECK;
 int memfile_map(struct inode *i, struct memfile *m, int *host_fd) MUST_CHECK;
+/* F_ADD_SEALS. */
+int memfile_add_seals(struct inode *i, struct memfile *m, uint32_t seals) MUST_CHECK;
 /* Brings i->size and i->blocks up to date with what was written through mappings. */
 void memfile_refresh(struct inode *i, struct memfile *m);
 /* Stores bytes of the sentry's at pos, without touching times (copy-up): all of them, or -ENOSPC, -ENOMEM. */

@@ -321,6 +321,8 @@ static int file_getattr(struct inode *i, struct l_statx *st)
 
 static int file_setattr(struct inode *i, const struct iattr *a)
 {
+	if ((mem(i)->file.seals & L_F_SEAL_EXEC) && (a->valid & ATTR_MODE) && ((a->mode ^ i->mode) & L_S_IXUGO))
+		return -EPERM;
 	if (a->valid & ATTR_SIZE) {
 		int r = memfile_truncate(i, &mem(i)->file, a->size);
 
@@ -446,6 +448,20 @@ static int file_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
 	return r;
 }
 
+static long file_fcntl(struct file *f, unsigned cmd, uint64_t arg)
+{
+	struct inode *i = f->inode;
+	long r = -EINVAL;
+
+	mutex_lock(&i->lock);
+	if (cmd == L_F_GET_SEALS)
+		r = mem(i)->file.seals;
+	else if (cmd == L_F_ADD_SEALS)
+		r = f->mode & FILE_WRITE ? memfile_add_seals(i, &mem(i)->file, (uint32_t)arg) : -EPERM;
+	mutex_unlock(&i->lock);
+	return r;
+}
+
 static const struct file_ops regular_file_ops = {
 	.read = file_read_at,
 	.write = file_write_at,
@@ -453,6 +469,7 @@ static const struct file_ops regular_file_ops = {
 	.mmap = file_map,
 	.fsync = fs_fsync_nothing,
 	.fallocate = file_allocate,
+	.fcntl = file_fcntl,
 };
 static const struct file_ops dir_file_ops = {
 	.iterate = iterate,
@@ -557,5 +574,42 @@ int tmpfs_enter(struct inode *dir, const char *name, struct inode *i)
 	mutex_unlock(&dir->lock);
 	if (r < 0)
 		inode_put(i);
+	return r;
+}
+
+/* ---- memfd_create(2) ---- */
+
+/* The file system of files that never had a name, as Linux's internal mount of tmpfs.  Made on first use, and never put. */
+static struct super_block *unnamed_super(void)
+{
+	static struct mutex lock = MUTEX_INIT;
+	static struct super_block *sb;
+	struct super_block *found;
+
+	mutex_lock(&lock);
+	if (!sb && tmpfs_create(0, 0700, 0, 0, &sb) < 0)
+		sb = NULL;
+	found = sb;
+	mutex_unlock(&lock);
+	return found;
+}
+
+int memfd_file_new(const char *name, uint32_t flags, const struct cred *c, struct file **out)
+{
+	struct super_block *sb = unnamed_super();
+	char shown[L_NAME_MAX + sizeof("/memfd: (deleted)")];
+	struct inode *i;
+	int r = sb ? new_inode(sb, L_S_IFREG | (flags & L_MFD_NOEXEC_SEAL ? 0666 : 0777), &i) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	i->uid = c->fsuid;
+	i->gid = c->fsgid;
+	i->nlink = 0;
+	if (flags & (L_MFD_ALLOW_SEALING | L_MFD_NOEXEC_SEAL))
+		mem(i)->file.seals = flags & L_MFD_NOEXEC_SEAL ? L_F_SEAL_EXEC : 0;
+	snprintf(shown, sizeof(shown), "/memfd:%s (deleted)", name);
+	r = file_anonymous_on(shown, i, &regular_file_ops, NULL, L_O_RDWR | L_O_LARGEFILE, FILE_READ | FILE_WRITE, c, out);
+	inode_put(i);
 	return r;
 }

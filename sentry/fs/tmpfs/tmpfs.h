@@ -11,5 +11,7 @@ int tmpfs_create_as(const char *type, uint64_t size_limit, uint32_t root_mode, u
 int tmpfs_populate(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const char *target) MUST_CHECK;
 /* Enters an inode (borrowed), which may belong to another file system: it keeps its own device and inode number. */
 int tmpfs_enter(struct inode *dir, const char *name, struct inode *i) MUST_CHECK;
+/* memfd_create(2); flags: L_MFD_*, checked by the caller. */
+int memfd_file_new(const char *name, uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;
 
 #endif
