@@ -153,11 +153,37 @@ static struct file_owner *owner_of(struct file *f)
 	return f->owner;
 }
 
+static int in_pgrp(struct process *p, void *arg)
+{
+	return p->pgid == *(const int *)arg;
+}
+
+static bool owner_exists(int type, int pid)
+{
+	struct process *p;
+	struct task *t;
+
+	switch (type) {
+	case L_F_OWNER_PGRP:
+		return process_for_each(in_pgrp, &pid) != 0;
+	case L_F_OWNER_PID:
+		p = process_find(pid);
+		process_put(p);
+		return p != NULL;
+	default:
+		t = task_find(pid);
+		task_put(t);
+		return t != NULL;
+	}
+}
+
 static long set_owner(struct task *t, struct file *f, int type, int pid)
 {
 	struct file_owner *o;
 	long r = -ENOMEM;
 
+	if (pid && !owner_exists(type, pid))
+		return -ESRCH;
 	mutex_lock(&f->pos_lock);
 	o = owner_of(f);
 	if (o) {
@@ -179,6 +205,8 @@ static struct file_owner get_owner(struct file *f)
 	if (f->owner)
 		o = *f->owner;
 	mutex_unlock(&f->pos_lock);
+	if (o.pid && !owner_exists(o.type, o.pid))
+		o.pid = 0;
 	return o;
 }
 
@@ -286,7 +314,7 @@ static long file_call(struct task *t, struct file *f, int fd, unsigned cmd, uint
 		return L_F_UNLCK;
 	case L_F_SETPIPE_SZ:
 	case L_F_GETPIPE_SZ:
-		return f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EBADF;
+		return inode_is(f->inode, L_S_IFIFO) && f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EBADF;
 	default:
 		return f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EINVAL;
 	}

@@ -139,8 +139,8 @@ static long vector2(struct task *t, const struct sys_args *args, bool write)
 
 	if (write)
 		known |= L_RWF_DSYNC | L_RWF_SYNC;
-	/* The others are promises that we cannot keep: refused, as a file system may. */
-	if (flags & ~known)
+	/* The others are promises that we cannot keep: refused, as a file system may, once there is something to move. */
+	if ((flags & ~known) && args->a[2])
 		return -EOPNOTSUPP;
 	if (pos == -1)
 		return vector(t, args, OWN_POSITION, write, flags);

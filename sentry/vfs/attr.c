@@ -251,6 +251,8 @@ static int xattr_permission(const struct path *p, const char *name, unsigned mas
 		if (r < 0)
 			return r;
 	}
+	if (!strcmp(name, "security.") || !strcmp(name, "trusted.") || !strcmp(name, "user."))
+		return -EINVAL;
 	if (has_prefix(name, "security.")) {
 		if ((mask & MAY_WRITE) && !cred_capable(c, L_CAP_SYS_ADMIN) && !cred_capable(c, L_CAP_SETFCAP))
 			return -EPERM;
