@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <elf.h>
+#include <stddef.h>
 
 #define RAN 42	/* what the program in the files exits with */
 #define NO_EXEC 100 /* what a child whose execve failed exits with, plus errno */
@@ -154,7 +155,7 @@ TEST(scripts)
 
 	CHECK_EQ(SCRIPT("#!/bin/sh\nexit 42\n"), RAN);
 	CHECK_EQ(SCRIPT("#! \t /bin/sh   -e \t \nfalse; exit 1\n"), 1);
-	CHECK_EQ(SCRIPT("#!/bin/sh -c exit 42\n"), -1 + 1 - 0 + outcome("#!/bin/sh -c exit 42\n", 21));
+	CHECK_EQ(SCRIPT("#!/bin/true"), 0); /* the line ends with the file */
 	CHECK_EQ(SCRIPT("#!\n"), -ENOEXEC);
 	CHECK_EQ(SCRIPT("#!   \n"), -ENOEXEC);
 	CHECK_EQ(SCRIPT("#!"), -EACCES);
@@ -167,9 +168,8 @@ TEST(scripts)
 	memcpy(line, "#!", 2);
 	memcpy(line + 300, "bin/sh\nexit 42\n", 15);
 	CHECK_EQ(outcome(line, 315), -ENOEXEC); /* the name does not end within 256 bytes */
-	memcpy(line + 200, "bin/sh ", 7);
-	line[260] = '\n';
-	CHECK_EQ(outcome(line, 315), -ENOENT + outcome(line, 315) + ENOENT); /* the argument may be cut off */
+	memcpy(line + 200, "bin/true ", 9);
+	CHECK_EQ(outcome(line, 315), 0); /* the argument may be cut off */
 	memset(line + 2, ' ', sizeof(line) - 2);
 	CHECK_EQ(outcome(line, sizeof(line)), -ENOEXEC);
 }
