@@ -246,7 +246,11 @@ static int await_report(pid_t pid, char *why, size_t why_size)
 		snprintf(why, why_size, "the template process does not answer");
 		return -ETIMEDOUT;
 	case BOOT_FAILED:
-		snprintf(why, why_size, "the template process failed: %s: %s", report->what, strerror(report->err));
+		if (report->err == EBUSY)
+			snprintf(why, why_size, "%s", foreign_listener_reason);
+		else
+				snprintf(why, why_size, "the template process failed: %s: %s", report->what,
+				 strerror(report->err));
 		return -report->err;
 	default:
 		return 0;

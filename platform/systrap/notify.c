@@ -295,7 +295,10 @@ int leader_reply_fd(struct systrap *st, const struct note *n, int fd)
 		.newfd = SYSTRAP_FD,
 	};
 
-	return ioctl(st->listener_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
+	if (ioctl(st->listener_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
+		return 0;
+	/* ESRCH: the leader left the wait (it was stopped, or it is dead) before it took the descriptor. */
+	return errno == ESRCH ? -ENOENT : -errno;
 }
 
 void register_stub(struct systrap *st, struct stub *s)

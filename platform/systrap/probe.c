@@ -34,6 +34,10 @@ static const char *const reasons[] = {
 	[STEP_CLOSE_RANGE] = "close_range(2) does not work: Linux 5.9 or later is needed, and it must be allowed",
 };
 
+const char foreign_listener_reason[] =
+	"another seccomp listener is already installed around this process (a container engine's or sandbox's "
+	"notification profile); run without it, or use --platform ptrace";
+
 static NORETURN void report(struct findings *f, enum step step, int err)
 {
 	f->err = err;
@@ -93,9 +97,7 @@ static int judge(const struct findings *f, enum step step, pid_t pid, char *why,
 	struct iovec local = {&seen, sizeof(seen)}, remote = {(void *)(uintptr_t)&secret, sizeof(secret)};
 
 	if (step == STEP_LISTENER && f->err == EBUSY) {
-		snprintf(why, why_size,
-			 "another seccomp listener is already installed around this process (a container engine's or "
-			 "sandbox's notification profile); run without it, or use --platform ptrace");
+		snprintf(why, why_size, "%s", foreign_listener_reason);
 		return -EBUSY;
 	}
 	if (step != STEP_DONE) {

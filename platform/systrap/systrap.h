@@ -347,6 +347,9 @@ int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t 
 
 /* ---- probe.c ---- */
 
+/* Why there is no listener where there is one already. */
+extern const char foreign_listener_reason[];
+
 int systrap_probe(char *why, size_t why_size);
 /* Does the host keep the old mapping when an mmap with MAP_FIXED over it fails? */
 bool probe_mmap_is_atomic(void);
