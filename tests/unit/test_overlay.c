@@ -1,5 +1,6 @@
 /* The overlay, over a host directory and over tmpfs: what is below stays as it is, what is above is what Linux would show. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -320,6 +321,94 @@ START_TEST(more_directories_than_descriptors)
 }
 END_TEST
 
+/* ---- many threads at once: nothing to be seen but what some order gives, and no lock that is never let go ---- */
+
+static unsigned next_random(unsigned *state)
+{
+	*state = *state * 1103515245u + 12345u;
+	return *state >> 16;
+}
+
+static bool expected(int r)
+{
+	return r >= 0 || r == -ENOENT || r == -EEXIST || r == -ENOTEMPTY || r == -EISDIR || r == -ENOTDIR || r == -EINVAL ||
+	       r == -EXDEV;
+}
+
+static void *disturb(void *arg)
+{
+	static const char *const names[] = {"a", "d/x", "d/y", "d/sub/z", "h1", "h2", "e/n", "d/n", "d/sub/n", "e/sub/z"};
+	static const char *const dirs[] = {"d", "d/sub", "e", "e/sub", "e/d"};
+	unsigned state = (unsigned)(uintptr_t)arg;
+
+	for (int round = 0; round < 3000; round++) {
+		const char *one = names[next_random(&state) % ARRAY_SIZE(names)];
+		const char *two = names[next_random(&state) % ARRAY_SIZE(names)];
+		const char *dir = dirs[next_random(&state) % ARRAY_SIZE(dirs)];
+		const char *dir2 = dirs[next_random(&state) % ARRAY_SIZE(dirs)];
+		char buf[64];
+		struct file *f;
+		int r = 0;
+
+		switch (next_random(&state) % 9) {
+		case 0:
+			r = try_open(one, L_O_RDWR | L_O_CREAT, 0644, &f);
+			if (r == 0) {
+				r = (int)put_at(f, "w", 1, next_random(&state) % 5000);
+				file_put(f);
+			}
+			break;
+		case 1:
+		case 2:
+			r = try_open(one, L_O_RDONLY, 0, &f);
+			if (r == 0) {
+				r = (int)get_at(f, buf, sizeof(buf), 0);
+				file_put(f);
+			}
+			break;
+		case 3:
+			r = unlink_name(one);
+			break;
+		case 4:
+			r = move(one, two, next_random(&state) % 4 == 0 ? L_RENAME_EXCHANGE : 0);
+			break;
+		case 5:
+			r = move(dir, dir2, 0);
+			break;
+		case 6:
+			r = hard_link(one, two);
+			break;
+		case 7:
+			r = next_random(&state) % 2 ? vfs_mkdir(&me, L_AT_FDCWD, dir, 0755) : rmdir_name(dir);
+			break;
+		default:
+			r = try_open(dir, L_O_RDONLY | L_O_DIRECTORY, 0, &f);
+			if (r == 0) {
+				struct lister l;
+
+				do { /* a directory that was removed has no listing */
+					l = (struct lister){.dc = {.emit = take_name}, .room = 3};
+					r = file_iterate(f, &l.dc);
+				} while (r == 0 && l.count > 0);
+				file_put(f);
+			}
+		}
+		ck_assert_msg(expected(r), "round %d: %d", round, r);
+	}
+	return NULL;
+}
+
+START_TEST(many_threads)
+{
+	pthread_t t[4];
+
+	for (uintptr_t n = 0; n < ARRAY_SIZE(t); n++)
+		ck_assert_int_eq(pthread_create(&t[n], NULL, disturb, (void *)(n + 1)), 0);
+	for (size_t n = 0; n < ARRAY_SIZE(t); n++)
+		pthread_join(t[n], NULL);
+}
+END_TEST
+
 static void setup_many(void)
 {
 	struct super_block *sb = NULL;
@@ -423,6 +512,8 @@ int main(void)
 	tcase_add_test(t, truncates);
 	tcase_add_test(t, listing_under_change);
 	tcase_add_test(t, fifo_below_is_the_sandbox_own);
+	tcase_add_test(t, many_threads);
+	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(many, setup_many, teardown);
 	tcase_add_test(many, more_directories_than_descriptors);
@@ -431,6 +522,8 @@ int main(void)
 	tcase_add_test(host, host_changes);
 	tcase_add_test(host, host_changes_outside_show);
 	tcase_add_test(host, host_traps);
+	tcase_add_test(host, many_threads);
+	tcase_set_timeout(host, 60);
 	suite_add_tcase(s, host);
 	return run_suite(s);
 }

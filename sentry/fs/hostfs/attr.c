@@ -37,16 +37,10 @@ static int set_by_name(int dir_fd, const char *name, const struct iattr *a)
 	return r;
 }
 
-static int truncate_by_name(struct host_node *n, int dir_fd, const char *name, uint64_t size)
+static int truncate_by_name(int dir_fd, const char *name, uint64_t size)
 {
-	struct host_stat st;
-	int fd, r = host_stat_at(dir_fd, name, &st);
+	int r, fd = host_open_file(dir_fd, name, HOST_WRITE);
 
-	if (r < 0)
-		return r;
-	if (st.ino != n->ino || st.dev != n->dev || !L_S_ISREG(st.mode))
-		return -ESTALE;
-	fd = host_open_file(dir_fd, name, HOST_WRITE);
 	if (fd < 0)
 		return fd;
 	r = host_ftruncate(fd, size);
@@ -54,11 +48,24 @@ static int truncate_by_name(struct host_node *n, int dir_fd, const char *name, u
 	return r;
 }
 
+static int set_here(struct host_node *n, const struct node_place *p, void *arg)
+{
+	const struct iattr *a = arg;
+	struct host_stat st;
+	int r = host_stat_at(p->fd, p->name, &st);
+
+	if (r == 0 && !node_is(n, &st))
+		r = -ESTALE;
+	if (r == 0 && (a->valid & ATTR_SIZE))
+		r = truncate_by_name(p->fd, p->name, a->size);
+	return r < 0 ? r : set_by_name(p->fd, p->name, a);
+}
+
 int hostfs_setattr(struct inode *i, const struct iattr *a)
 {
 	struct host_node *n = node_of(i);
 	int fd = n->fds[1].fd >= 0 ? n->fds[1].fd : n->fds[0].fd;
-	struct node_place place;
+	struct iattr want = *a;
 	int r = 0;
 
 	if (hostfs_of(i)->read_only)
@@ -71,14 +78,7 @@ int hostfs_setattr(struct inode *i, const struct iattr *a)
 	} else if (n == hostfs_of(i)->root) {
 		r = set_by_name(n->dir_fd, ".", a);
 	} else {
-		r = node_place_get(n, &place);
-		if (r < 0)
-			return r;
-		if (a->valid & ATTR_SIZE)
-			r = truncate_by_name(n, place.fd, place.name, a->size);
-		if (r == 0)
-			r = set_by_name(place.fd, place.name, a);
-		node_place_put(&place);
+		r = node_at_place(n, set_here, &want);
 	}
 	node_refresh(i);
 	return r;
@@ -91,29 +91,29 @@ static bool is_user(const char *name)
 	return strncmp(name, "user.", 5) == 0;
 }
 
+static int open_file_here(struct host_node *n, const struct node_place *p, void *arg)
+{
+	struct host_stat st;
+	int r = host_stat_at(p->fd, p->name, &st);
+
+	if (r == 0 && !node_is(n, &st))
+		r = -ESTALE;
+	return r < 0 ? r : host_open_file(p->fd, p->name, HOST_READ);
+}
+
 /* A descriptor to ask by, opened for the one call; regular files and directories have one. */
 static int open_for_xattr(struct inode *i)
 {
 	struct host_node *n = node_of(i);
-	struct node_place place;
-	struct host_stat st;
 	int fd, r;
 
-	if (L_S_ISDIR(i->mode)) {
-		r = dir_fd_get(n);
-		if (r < 0)
-			return r;
-		fd = host_open_dir(r, ".");
-		dir_fd_put(n);
-		return fd;
-	}
-	r = node_place_get(n, &place);
+	if (!L_S_ISDIR(i->mode))
+		return node_at_place(n, open_file_here, NULL);
+	r = dir_fd_get(n);
 	if (r < 0)
 		return r;
-	fd = host_stat_at(place.fd, place.name, &st);
-	if (fd == 0)
-		fd = L_S_ISREG(st.mode) && st.ino == n->ino ? host_open_file(place.fd, place.name, HOST_READ) : -ESTALE;
-	node_place_put(&place);
+	fd = host_open_dir(r, ".");
+	dir_fd_put(n);
 	return fd;
 }
 

@@ -16,27 +16,23 @@
  * Opens the node's file.  What is there is looked at before, so that a FIFO or a device put in the file's place is not
  * touched; and again after, since it may have been put there in between (O_NONBLOCK keeps even that from blocking).
  */
-static int open_regular(struct host_node *n, int kind)
+static int open_here(struct host_node *n, const struct node_place *p, void *arg)
 {
-	struct node_place place;
+	const int *kind = arg;
 	struct host_stat st;
-	int fd = -ESTALE, r = node_place_get(n, &place);
+	int fd, r = host_stat_at(p->fd, p->name, &st);
 
+	if (r == 0 && !node_is(n, &st))
+		r = -ESTALE;
 	if (r < 0)
 		return r;
-	r = host_stat_at(place.fd, place.name, &st);
-	if (r == 0 && st.ino == n->ino && st.dev == n->dev && L_S_ISREG(st.mode)) {
-		fd = host_open_file(place.fd, place.name, kind ? HOST_READ_WRITE : HOST_READ);
-		if (fd == -EACCES && kind)
-			fd = host_open_file(place.fd, place.name, HOST_WRITE);
-	}
-	node_place_put(&place);
-	if (r < 0)
-		return r;
+	fd = host_open_file(p->fd, p->name, *kind ? HOST_READ_WRITE : HOST_READ);
+	if (fd == -EACCES && *kind)
+		fd = host_open_file(p->fd, p->name, HOST_WRITE);
 	if (fd < 0)
 		return fd == -EMFILE ? -ENFILE : fd;
 	r = host_stat_fd(fd, &st);
-	if (r == 0 && (st.ino != n->ino || st.dev != n->dev))
+	if (r == 0 && !node_is(n, &st))
 		r = -ESTALE;
 	if (r < 0) {
 		host_close(fd);
@@ -49,7 +45,7 @@ static int open_regular(struct host_node *n, int kind)
 static int use_fd(struct host_node *n, int kind)
 {
 	if (n->fds[kind].users == 0 && n->fds[kind].fd < 0) {
-		int fd = open_regular(n, kind);
+		int fd = node_at_place(n, open_here, &kind);
 
 		if (fd < 0)
 			return fd;

@@ -121,6 +121,7 @@ int hostfs_create(int root_fd, bool read_only, struct super_block **out)
 
 	if (fs) {
 		mutex_init(&fs->lock);
+		rwlock_init(&fs->moves);
 		list_init(&fs->dir_fds);
 		fs->read_only = read_only;
 		sb = super_new("hostfs", HOSTFS_MAGIC, read_only ? &read_only_ops : &read_write_ops, fs);

@@ -43,6 +43,7 @@ struct host_node {
 };
 
 struct hostfs {
+	struct rwlock moves; /* see node_at_place; outside of lock */
 	struct mutex lock;
 	struct host_node *buckets[NODE_BUCKETS];
 	struct list_head dir_fds; /* the latest used first */
@@ -75,14 +76,21 @@ uint64_t node_guest_ino(const struct hostfs *fs, uint64_t dev, uint64_t ino);
 /* A directory's O_PATH descriptor, to be given back by dir_fd_put.  -ESTALE if it is no longer where it was. */
 int dir_fd_get(struct host_node *dir) MUST_CHECK;
 void dir_fd_put(struct host_node *dir);
-/* Where a node is: its directory (counted, its descriptor got) and its name; -ESTALE if it has none. */
+/* Where a node is: its directory (counted, its descriptor got) and its name. */
 struct node_place {
 	struct host_node *dir;
 	int fd;
 	char name[L_NAME_MAX + 1];
 };
-int node_place_get(struct host_node *n, struct node_place *out) MUST_CHECK;
-void node_place_put(struct node_place *p);
+/*
+ * Calls fn with the place of n, and returns what it returns (>= 0: success).  fn makes sure that what it finds there is n, and
+ * says -ESTALE if not.  A rename or removal here may have come in between: then (-ESTALE, -ENOENT, -ENOTDIR) it is
+ * done once more with fs->moves held, for reading; they hold it for writing from the host's call to node_set_place.
+ */
+int node_at_place(struct host_node *n, int (*fn)(struct host_node *n, const struct node_place *p, void *arg),
+		  void *arg) MUST_CHECK;
+/* True if what the host says is this node's file. */
+bool node_is(const struct host_node *n, const struct host_stat *st);
 /* The node is now called name in parent; or (NULL) has lost that name. */
 int node_set_place(struct host_node *n, struct host_node *parent, const char *name) MUST_CHECK;
 void node_lose_place(struct host_node *n, const struct host_node *parent, const char *name);

@@ -130,21 +130,34 @@ static int make_symlink(struct inode *dir, struct dentry *d, const char *target,
 	return make(dir, d, L_S_IFLNK | 0777, target, c);
 }
 
+struct new_name {
+	int dir_fd;
+	const char *name;
+};
+
+static int link_here(struct host_node *n, const struct node_place *p, void *arg)
+{
+	const struct new_name *to = arg;
+	struct host_stat st;
+	int r = host_stat_at(p->fd, p->name, &st);
+
+	if (r == 0 && !node_is(n, &st))
+		r = -ESTALE;
+	return r < 0 ? r : host_link_at(p->fd, p->name, to->dir_fd, to->name);
+}
+
 static int make_link(struct inode *dir, struct dentry *d, struct inode *target)
 {
-	struct node_place place;
-	int fd, r;
+	struct new_name to = {.name = dentry_name(d)};
+	int r;
 
 	if (!writable(dir))
 		return -EROFS;
-	r = node_place_get(node_of(target), &place);
-	if (r < 0)
-		return r == -ESTALE ? -ENOENT : r;
-	fd = dir_fd_get(node_of(dir));
-	r = fd < 0 ? fd : host_link_at(place.fd, place.name, fd, dentry_name(d));
-	node_place_put(&place);
-	if (fd >= 0)
-		dir_fd_put(node_of(dir));
+	to.dir_fd = dir_fd_get(node_of(dir));
+	if (to.dir_fd < 0)
+		return to.dir_fd;
+	r = node_at_place(node_of(target), link_here, &to);
+	dir_fd_put(node_of(dir));
 	if (r < 0)
 		return r;
 	mutex_lock(&target->lock);
@@ -163,6 +176,14 @@ static int make_tmpfile(struct inode *dir, uint32_t mode, const struct cred *c, 
 
 /* ---- removing and moving ---- */
 
+static void drop_link(struct inode *i)
+{
+	mutex_lock(&i->lock);
+	i->nlink = inode_is(i, L_S_IFDIR) || i->nlink == 0 ? 0 : i->nlink - 1;
+	inode_touch(i, 0);
+	mutex_unlock(&i->lock);
+}
+
 static int remove_name(struct inode *dir, struct dentry *d)
 {
 	struct inode *i = dentry_inode(d);
@@ -173,24 +194,34 @@ static int remove_name(struct inode *dir, struct dentry *d)
 	fd = dir_fd_get(node_of(dir));
 	if (fd < 0)
 		return fd;
+	write_lock(&hostfs_of(dir)->moves);
 	r = host_unlink_at(fd, dentry_name(d), inode_is(i, L_S_IFDIR));
+	if (r == 0)
+		node_lose_place(node_of(i), node_of(dir), dentry_name(d));
+	rw_unlock(&hostfs_of(dir)->moves);
 	dir_fd_put(node_of(dir));
 	if (r < 0)
 		return r;
-	node_lose_place(node_of(i), node_of(dir), dentry_name(d));
-	mutex_lock(&i->lock);
-	i->nlink = inode_is(i, L_S_IFDIR) || i->nlink == 0 ? 0 : i->nlink - 1;
-	inode_touch(i, 0);
-	mutex_unlock(&i->lock);
+	drop_link(i);
 	node_refresh(dir);
 	return 0;
+}
+
+/* What the host has moved moves here.  A node that cannot learn its place (no memory) is found again by the next lookup. */
+static void move_node(struct host_node *n, struct host_node *from, const char *old_name, struct host_node *to,
+		      const char *new_name)
+{
+	if (node_set_place(n, to, new_name) < 0)
+		node_lose_place(n, from, old_name);
 }
 
 static int rename_name(struct inode *old_dir, struct dentry *old_d, struct inode *new_dir, struct dentry *new_d,
 		       unsigned flags, const struct cred *c)
 {
 	struct host_node *moved = node_of(dentry_inode(old_d)), *from = node_of(old_dir), *to = node_of(new_dir);
+	const char *old_name = dentry_name(old_d), *new_name = dentry_name(new_d);
 	struct inode *victim = dentry_inode(new_d);
+	struct hostfs *fs = hostfs_of(old_dir);
 	int old_fd, new_fd, r;
 
 	if (!writable(old_dir))
@@ -201,23 +232,26 @@ static int rename_name(struct inode *old_dir, struct dentry *old_d, struct inode
 	if (old_fd < 0)
 		return old_fd;
 	new_fd = dir_fd_get(to);
-	r = new_fd < 0 ? new_fd : host_rename_at(old_fd, dentry_name(old_d), new_fd, dentry_name(new_d), flags);
+	if (new_fd < 0) {
+		dir_fd_put(from);
+		return new_fd;
+	}
+	write_lock(&fs->moves);
+	r = host_rename_at(old_fd, old_name, new_fd, new_name, flags);
+	if (r == 0) {
+		if (victim && (flags & L_RENAME_EXCHANGE))
+			move_node(node_of(victim), to, new_name, from, old_name);
+		else if (victim)
+			node_lose_place(node_of(victim), to, new_name);
+		move_node(moved, from, old_name, to, new_name);
+	}
+	rw_unlock(&fs->moves);
 	dir_fd_put(from);
-	if (new_fd >= 0)
-		dir_fd_put(to);
+	dir_fd_put(to);
 	if (r < 0)
 		return r;
-	if (victim && (flags & L_RENAME_EXCHANGE)) {
-		r = node_set_place(node_of(victim), from, dentry_name(old_d));
-	} else if (victim) {
-		node_lose_place(node_of(victim), to, dentry_name(new_d));
-		mutex_lock(&victim->lock);
-		victim->nlink = inode_is(victim, L_S_IFDIR) || victim->nlink == 0 ? 0 : victim->nlink - 1;
-		mutex_unlock(&victim->lock);
-	}
-	/* It is done on the host: a node that does not learn its place (no memory) is found again by the next lookup. */
-	if (node_set_place(moved, to, dentry_name(new_d)) < 0)
-		node_lose_place(moved, from, dentry_name(old_d));
+	if (victim && !(flags & L_RENAME_EXCHANGE))
+		drop_link(victim);
 	node_refresh(old_dir);
 	if (new_dir != old_dir)
 		node_refresh(new_dir);
@@ -226,21 +260,20 @@ static int rename_name(struct inode *old_dir, struct dentry *old_d, struct inode
 
 /* ---- links and attributes ---- */
 
+static int read_link_here(struct host_node *n, const struct node_place *p, void *arg)
+{
+	char buf[L_PATH_MAX], **out = arg;
+	ssize_t len = host_readlink_at(p->fd, p->name, buf, sizeof(buf));
+
+	if (len < 0)
+		return len == -EINVAL ? -ESTALE : (int)len;
+	*out = strndup(buf, (size_t)len);
+	return *out ? 0 : -ENOMEM;
+}
+
 static int read_link(struct inode *i, char **out)
 {
-	struct node_place place;
-	char buf[L_PATH_MAX];
-	int r = node_place_get(node_of(i), &place);
-	ssize_t n;
-
-	if (r < 0)
-		return r;
-	n = host_readlink_at(place.fd, place.name, buf, sizeof(buf));
-	node_place_put(&place);
-	if (n < 0)
-		return (int)n;
-	*out = strndup(buf, (size_t)n);
-	return *out ? 0 : -ENOMEM;
+	return node_at_place(node_of(i), read_link_here, out);
 }
 
 static int getattr(struct inode *i, struct l_statx *st)

@@ -32,7 +32,7 @@ void node_set_attr(struct inode *i, const struct host_stat *st)
 	i->btime = st->btime;
 }
 
-static bool same_file(const struct host_node *n, const struct host_stat *st)
+bool node_is(const struct host_node *n, const struct host_stat *st)
 {
 	return n->dev == st->dev && n->ino == st->ino && ((n->inode->mode ^ st->mode) & L_S_IFMT) == 0;
 }
@@ -77,7 +77,7 @@ static int node_new(struct super_block *sb, const struct host_stat *st, struct h
 static struct inode *find_locked(struct hostfs *fs, const struct host_stat *st)
 {
 	for (struct host_node *n = *bucket(fs, st->dev, st->ino); n; n = n->next) {
-		if (same_file(n, st) && refcount_inc_not_zero(&n->inode->refs))
+		if (node_is(n, st) && refcount_inc_not_zero(&n->inode->refs))
 			return n->inode;
 	}
 	return NULL;
@@ -201,7 +201,7 @@ void node_lose_place(struct host_node *n, const struct host_node *parent, const 
 static int read_place(struct host_node *n, struct host_node **parent, char name[L_NAME_MAX + 1])
 {
 	struct hostfs *fs = hostfs_of(n->inode);
-	int r = -ESTALE;
+	int r = -ENOENT;
 
 	mutex_lock(&fs->lock);
 	if (n->parent) {
@@ -214,24 +214,34 @@ static int read_place(struct host_node *n, struct host_node **parent, char name[
 	return r;
 }
 
-int node_place_get(struct host_node *n, struct node_place *out)
+static int try_at_place(struct host_node *n, int (*fn)(struct host_node *n, const struct node_place *p, void *arg), void *arg)
 {
-	int r = read_place(n, &out->dir, out->name);
+	struct node_place place;
+	int r = read_place(n, &place.dir, place.name);
 
 	if (r < 0)
 		return r;
-	out->fd = dir_fd_get(out->dir);
-	if (out->fd < 0) {
-		inode_put(out->dir->inode);
-		return out->fd;
+	place.fd = r = dir_fd_get(place.dir);
+	if (r >= 0) {
+		r = fn(n, &place, arg);
+		dir_fd_put(place.dir);
 	}
-	return 0;
+	inode_put(place.dir->inode);
+	return r;
 }
 
-void node_place_put(struct node_place *p)
+/* Directories on the way may be tried again inside of the second try: the lock is taken twice then, which readers may. */
+int node_at_place(struct host_node *n, int (*fn)(struct host_node *n, const struct node_place *p, void *arg), void *arg)
 {
-	dir_fd_put(p->dir);
-	inode_put(p->dir->inode);
+	struct hostfs *fs = hostfs_of(n->inode);
+	int r = try_at_place(n, fn, arg);
+
+	if (r != -ESTALE && r != -ENOENT && r != -ENOTDIR)
+		return r;
+	read_lock(&fs->moves);
+	r = try_at_place(n, fn, arg);
+	rw_unlock(&fs->moves);
+	return r;
 }
 
 /* ---- descriptors of directories ---- */
@@ -267,20 +277,15 @@ static int use_locked(struct hostfs *fs, struct host_node *dir)
 	return dir->dir_fd;
 }
 
-static int open_by_name(struct host_node *dir)
+static int open_dir_here(struct host_node *dir, const struct node_place *p, void *arg)
 {
-	struct node_place place;
 	struct host_stat st;
-	int fd, r = node_place_get(dir, &place);
+	int r, fd = host_open_dir_path(p->fd, p->name);
 
-	if (r < 0)
-		return r;
-	fd = host_open_dir_path(place.fd, place.name);
-	node_place_put(&place);
 	if (fd < 0)
 		return fd;
 	r = host_stat_fd(fd, &st);
-	if (r == 0 && !same_file(dir, &st))
+	if (r == 0 && !node_is(dir, &st))
 		r = -ESTALE;
 	if (r < 0) {
 		host_close(fd);
@@ -301,7 +306,7 @@ int dir_fd_get(struct host_node *dir)
 	if (fd >= 0)
 		return fd;
 
-	spare = open_by_name(dir);
+	spare = node_at_place(dir, open_dir_here, NULL);
 	if (spare < 0)
 		return spare;
 	mutex_lock(&fs->lock);
@@ -330,24 +335,26 @@ void dir_fd_put(struct host_node *dir)
 
 /* ---- attributes ---- */
 
+static int stat_here(struct host_node *n, const struct node_place *p, void *arg)
+{
+	struct host_stat *st = arg;
+	int r = host_stat_at(p->fd, p->name, st);
+
+	return r == 0 && !node_is(n, st) ? -ESTALE : r;
+}
+
 void node_refresh(struct inode *i)
 {
 	struct host_node *n = node_of(i);
-	struct node_place place;
 	struct host_stat st;
 	int r;
 
-	if (n->fds[0].fd >= 0 || n->fds[1].fd >= 0) {
+	if (n->fds[0].fd >= 0 || n->fds[1].fd >= 0)
 		r = host_stat_fd(n->fds[0].fd >= 0 ? n->fds[0].fd : n->fds[1].fd, &st);
-	} else if (n == hostfs_of(i)->root) {
+	else if (n == hostfs_of(i)->root)
 		r = host_stat_fd(n->dir_fd, &st);
-	} else {
-		r = node_place_get(n, &place);
-		if (r == 0) {
-			r = host_stat_at(place.fd, place.name, &st);
-			node_place_put(&place);
-		}
-	}
-	if (r == 0 && same_file(n, &st))
+	else
+		r = node_at_place(n, stat_here, &st);
+	if (r == 0)
 		node_set_attr(i, &st);
 }
