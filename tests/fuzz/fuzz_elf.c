@@ -2,8 +2,7 @@
  * libFuzzer target for the loader: any bytes as a program, an interpreter and a script.  Beyond what the sanitizers see
  * it checks what exec relies on: that every range of a plan lies below the ceiling and is as aligned as promised.
  *
- *     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -I. tests/fuzz/fuzz_elf.c loader/[a-z]*.c -lelf
- *     ./fuzz_elf -max_len=8192 tests/fuzz/corpus/elf
+ *     CC=clang cmake -B build-clang && cmake --build build-clang --target fuzz_elf
  */
 #include <stdint.h>
 #include <stdlib.h>
