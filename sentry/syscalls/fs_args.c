@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/checked.h"
 #include "sentry/signal/signal.h"
 
 int arg_file(struct task *t, uint64_t fd, struct file **out)
@@ -92,4 +93,16 @@ int arg_temporary_mask(struct task *t, uint64_t gva, uint64_t size)
 	if (r == 0)
 		signal_set_temporary_mask(t, mask);
 	return r;
+}
+
+int task_limit_fsize(struct task *t, const struct file *f, int64_t pos, uint64_t *len)
+{
+	uint64_t limit = process_rlimit(t->process, L_RLIMIT_FSIZE);
+
+	if (LIKELY(limit >= INT64_MAX) || *len == 0 || !inode_is(f->inode, L_S_IFREG))
+		return 0;
+	if ((uint64_t)pos >= limit)
+		return task_check_fsize(t, (uint64_t)pos + 1);
+	*len = min_of(*len, limit - (uint64_t)pos);
+	return 0;
 }

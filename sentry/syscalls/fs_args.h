@@ -20,6 +20,9 @@ int task_fd_limit(struct task *t);
 long task_install(struct task *t, struct file *f, bool cloexec) MUST_CHECK;
 /* -EFBIG, with SIGXFSZ sent, if a file of t's must not reach size. */
 int task_check_fsize(struct task *t, uint64_t size) MUST_CHECK;
+/* Cuts *len to what RLIMIT_FSIZE lets f grow to, written from pos on; -EFBIG and the signal if that is nothing.  Only regular
+ * files are limited. */
+int task_limit_fsize(struct task *t, const struct file *f, int64_t pos, uint64_t *len) MUST_CHECK;
 /* Puts a guest's signal mask (0: none was given) in force until the call's end: ppoll(2) and its kin. */
 int arg_temporary_mask(struct task *t, uint64_t gva, uint64_t size) MUST_CHECK;
 

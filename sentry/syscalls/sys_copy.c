@@ -71,19 +71,6 @@ static int set_position(struct task *t, uint64_t gva, struct file *f, int64_t po
 	return pos < 0 ? (int)pos : 0;
 }
 
-/* Cuts len to what RLIMIT_FSIZE allows from pos on. */
-static int limit_length(struct task *t, struct file *f, int64_t pos, uint64_t *len)
-{
-	uint64_t limit = process_rlimit(t->process, L_RLIMIT_FSIZE);
-
-	if (limit >= INT64_MAX || !inode_is(f->inode, L_S_IFREG))
-		return 0;
-	if ((uint64_t)pos >= limit)
-		return task_check_fsize(t, (uint64_t)pos + 1);
-	*len = min_of(*len, limit - (uint64_t)pos);
-	return 0;
-}
-
 static long send_file(struct task *t, struct file *out, struct file *in, uint64_t offset, uint64_t count)
 {
 	struct side from = {in, 0}, to = {out, OWN_POSITION};
@@ -101,7 +88,7 @@ static long send_file(struct task *t, struct file *out, struct file *in, uint64_
 		return r;
 	from.pos = offset ? pos : file_position(in);
 	count = min_of(count, (uint64_t)L_MAX_RW_COUNT);
-	r = limit_length(t, out, file_position(out), &count);
+	r = task_limit_fsize(t, out, file_position(out), &count);
 	if (r < 0)
 		return r;
 	n = count ? copy(&from, &to, count) : 0;
@@ -163,7 +150,7 @@ static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct 
 		return -EOVERFLOW;
 	if (in->inode == out->inode && from.pos < to.pos + (int64_t)len && to.pos < from.pos + (int64_t)len)
 		return -EINVAL;
-	r = limit_length(t, out, to.pos, &len);
+	r = task_limit_fsize(t, out, to.pos, &len);
 	if (r < 0)
 		return r;
 	n = len ? copy(&from, &to, len) : 0;

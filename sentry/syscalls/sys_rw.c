@@ -7,23 +7,21 @@
 
 #define OWN_POSITION INT64_MIN /* as pos: the file's own */
 
-/* Cuts u to what RLIMIT_FSIZE lets a regular file grow to; -EFBIG and SIGXFSZ if that is nothing. */
+/* Cuts u to what RLIMIT_FSIZE allows. */
 static int limit_size(struct task *t, struct file *f, struct uio *u, int64_t pos)
 {
-	uint64_t limit = process_rlimit(t->process, L_RLIMIT_FSIZE), start;
+	uint64_t left = uio_left(u);
+	int r;
 
-	if (LIKELY(limit >= INT64_MAX) || !inode_is(f->inode, L_S_IFREG) || uio_left(u) == 0)
+	if (!inode_is(f->inode, L_S_IFREG))
 		return 0;
 	if (f->flags & L_O_APPEND)
-		start = f->inode->size;
+		pos = (int64_t)f->inode->size;
 	else if (pos == OWN_POSITION)
-		start = (uint64_t)file_position(f);
-	else
-		start = (uint64_t)pos;
-	if (start >= limit)
-		return task_check_fsize(t, start + 1);
-	u->total = u->done + min_of(uio_left(u), limit - start);
-	return 0;
+		pos = file_position(f);
+	r = task_limit_fsize(t, f, pos, &left);
+	u->total = u->done + left;
+	return r;
 }
 
 static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t pos, bool write)

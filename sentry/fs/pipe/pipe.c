@@ -2,6 +2,7 @@
 #include "sentry/fs/pipe/pipe.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "abi/capability.h"
 #include "abi/errno.h"
@@ -87,10 +88,8 @@ static bool readable(struct pipe *p)
 	return r;
 }
 
-static ssize_t pipe_read(struct file *f, struct uio *u, int64_t pos)
+ssize_t pipe_take(struct pipe *p, struct uio *u, bool nonblock)
 {
-	struct pipe *p = f->priv;
-
 	if (!uio_left(u))
 		return 0;
 	for (;;) {
@@ -108,12 +107,17 @@ static ssize_t pipe_read(struct file *f, struct uio *u, int64_t pos)
 		}
 		if (ended)
 			return 0;
-		if (file_nonblock(f))
+		if (nonblock)
 			return -EAGAIN;
 		r = wait_event(&p->wq, readable(p));
 		if (r < 0)
 			return r;
 	}
+}
+
+static ssize_t pipe_read(struct file *f, struct uio *u, int64_t pos)
+{
+	return pipe_take(f->priv, u, file_nonblock(f));
 }
 
 /* ---- writing ---- */
@@ -190,9 +194,8 @@ static bool writable(struct pipe *p, uint64_t left)
 	return r;
 }
 
-static ssize_t pipe_write(struct file *f, struct uio *u, int64_t pos)
+ssize_t pipe_give(struct pipe *p, struct uio *u, bool packet, bool nonblock, bool partial)
 {
-	struct pipe *p = f->priv;
 	ssize_t total = 0;
 
 	if (!uio_left(u))
@@ -205,7 +208,7 @@ static ssize_t pipe_write(struct file *f, struct uio *u, int64_t pos)
 		mutex_lock(&p->lock);
 		dead = p->readers == 0;
 		if (!dead)
-			n = put_bytes(p, u, f->flags & L_O_DIRECT);
+			n = put_bytes(p, u, packet);
 		short_copy = n >= 0 && uio_left(u) && p->used < p->slots; /* a fault, not want of room */
 		mutex_unlock(&p->lock);
 		if (dead)
@@ -215,14 +218,19 @@ static ssize_t pipe_write(struct file *f, struct uio *u, int64_t pos)
 		if (n < 0)
 			return total ? total : n;
 		total += n;
-		if (!uio_left(u) || (short_copy && n > 0))
+		if (!uio_left(u) || (short_copy && n > 0) || (partial && total))
 			return total;
-		if (file_nonblock(f))
+		if (nonblock)
 			return total ? total : -EAGAIN;
 		r = wait_event(&p->wq, writable(p, uio_left(u)));
 		if (r < 0)
 			return total ? total : r;
 	}
+}
+
+static ssize_t pipe_write(struct file *f, struct uio *u, int64_t pos)
+{
+	return pipe_give(f->priv, u, f->flags & L_O_DIRECT, file_nonblock(f), false);
 }
 
 /* ---- poll, ioctl, size ---- */
@@ -266,20 +274,11 @@ static long pipe_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t 
 	return copy_out(ctx, arg, &count, sizeof(count));
 }
 
-/* size is rounded up to a power of two of pages; what lies in the pipe must fit. */
-static long resize(struct pipe *p, uint64_t size, const struct cred *c)
+/* Gives the ring another number of slots, a power of two and no less than are used; p->lock held. */
+static int set_slots(struct pipe *p, unsigned slots)
 {
 	struct pipe_buf *bufs;
-	unsigned slots = 1;
 
-	if (size > MAX_SIZE || size == 0)
-		return -EINVAL;
-	while (slots * PAGE_SIZE < size)
-		slots *= 2;
-	if (slots > p->slots && slots * PAGE_SIZE > MAX_SIZE_UNPRIVILEGED && !cred_capable(c, L_CAP_SYS_RESOURCE))
-		return -EPERM;
-	if (p->used > slots)
-		return -EBUSY;
 	bufs = calloc(slots, sizeof(*bufs));
 	if (!bufs)
 		return -ENOMEM;
@@ -295,7 +294,25 @@ static long resize(struct pipe *p, uint64_t size, const struct cred *c)
 	p->bufs = bufs;
 	p->slots = slots;
 	p->first = 0;
-	return (long)(slots * PAGE_SIZE);
+	return 0;
+}
+
+/* size is rounded up to a power of two of pages; what lies in the pipe must fit. */
+static long resize(struct pipe *p, uint64_t size, const struct cred *c)
+{
+	unsigned slots = 1;
+	int r;
+
+	if (size > MAX_SIZE || size == 0)
+		return -EINVAL;
+	while (slots * PAGE_SIZE < size)
+		slots *= 2;
+	if (slots > p->slots && slots * PAGE_SIZE > MAX_SIZE_UNPRIVILEGED && !cred_capable(c, L_CAP_SYS_RESOURCE))
+		return -EPERM;
+	if (p->used > slots)
+		return -EBUSY;
+	r = set_slots(p, slots);
+	return r < 0 ? r : (long)(slots * PAGE_SIZE);
 }
 
 static long pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg)
@@ -315,6 +332,91 @@ static long pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg)
 	if (cmd == L_F_SETPIPE_SZ && r > 0)
 		waitqueue_wake(&p->wq, L_POLLOUT | L_POLLWRNORM);
 	return r;
+}
+
+/* ---- splice's ---- */
+
+struct pipe *pipe_of(const struct file *f)
+{
+	return f->ops == &pipe_ops ? f->priv : NULL;
+}
+
+ssize_t pipe_peek(struct pipe *p, void *buf, size_t len)
+{
+	struct uio u = uio_kernel(buf, len);
+	bool ended;
+
+	mutex_lock(&p->lock);
+	ended = p->used == 0 && p->writers == 0;
+	for (unsigned n = 0; n < p->used && uio_left(&u); n++) {
+		const struct pipe_buf *b = buf_at(p, n);
+
+		(void)!uio_put(&u, b->page + b->off, b->len); /* into our own memory */
+	}
+	mutex_unlock(&p->lock);
+	return u.done || ended ? (ssize_t)u.done : -EAGAIN;
+}
+
+int pipe_wait_readable(struct pipe *p)
+{
+	return wait_event(&p->wq, readable(p));
+}
+
+/* The last pages first; the ring grows past its limit, if it must, rather than lose what was written. */
+int pipe_untake(struct pipe *p, const uint8_t *buf, size_t len)
+{
+	int r = 0;
+
+	mutex_lock(&p->lock);
+	while (len && r == 0) {
+		size_t part = len % PAGE_SIZE ? len % PAGE_SIZE : PAGE_SIZE;
+		struct pipe_buf *b;
+
+		if (p->used == p->slots)
+			r = set_slots(p, p->slots * 2);
+		if (r < 0)
+			break;
+		b = &p->bufs[(p->first - 1) & (p->slots - 1)];
+		if (!b->page)
+			b->page = malloc(PAGE_SIZE);
+		if (!b->page) {
+			r = -ENOMEM;
+			break;
+		}
+		len -= part;
+		memcpy(b->page, buf + len, part);
+		b->off = 0;
+		b->len = (uint32_t)part;
+		b->packet = false;
+		p->first = (p->first - 1) & (p->slots - 1);
+		p->used++;
+	}
+	mutex_unlock(&p->lock);
+	waitqueue_wake(&p->wq, L_POLLIN | L_POLLRDNORM);
+	return r;
+}
+
+ssize_t pipe_room(struct pipe *p, bool nonblock)
+{
+	for (;;) {
+		ssize_t room;
+		bool dead;
+		int r;
+
+		mutex_lock(&p->lock);
+		dead = p->readers == 0;
+		room = (ssize_t)((p->slots - min_of(p->used, p->slots)) * PAGE_SIZE);
+		mutex_unlock(&p->lock);
+		if (dead)
+			return fs_broken_pipe();
+		if (room)
+			return room;
+		if (nonblock)
+			return -EAGAIN;
+		r = wait_event(&p->wq, writable(p, PAGE_SIZE + 1ul));
+		if (r < 0)
+			return r;
+	}
 }
 
 static void pipe_end_release(struct file *f)

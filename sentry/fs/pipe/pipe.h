@@ -33,4 +33,20 @@ struct pipe *pipe_new(void);
 void pipe_free(struct pipe *p);
 extern const struct file_ops pipe_ops;
 
+/* ---- for splice(2) and its kin ---- */
+
+/* The pipe that f is an end of, or NULL. */
+struct pipe *pipe_of(const struct file *f);
+/* As a read.  Waits for bytes unless nonblock (-EAGAIN); 0: no writer is left. */
+ssize_t pipe_take(struct pipe *p, struct uio *u, bool nonblock) MUST_CHECK;
+/* As a write; packet: as with O_DIRECT; partial: what there is room for at first is enough. */
+ssize_t pipe_give(struct pipe *p, struct uio *u, bool packet, bool nonblock, bool partial) MUST_CHECK;
+/* Copies the first bytes and leaves them there; does not wait.  -EAGAIN if there are none, 0: no writer is left. */
+ssize_t pipe_peek(struct pipe *p, void *buf, size_t len) MUST_CHECK;
+int pipe_wait_readable(struct pipe *p) MUST_CHECK; /* until a read need not wait */
+/* Gives back to the front what was taken and could not be used. */
+int pipe_untake(struct pipe *p, const uint8_t *buf, size_t len) MUST_CHECK;
+/* Bytes that there is surely room for, in whole pages; waits for some unless nonblock.  -EPIPE without a reader. */
+ssize_t pipe_room(struct pipe *p, bool nonblock) MUST_CHECK;
+
 #endif
