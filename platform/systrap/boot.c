@@ -2,9 +2,9 @@
  * The boot: from the sentry, while it is single-threaded, to the template stub.
  *
  * The sentry forks a child that shares its descriptor table.  The child puts the texts and the request slots in their
- * places, measures the host's signal frame, installs the handlers and the filter, whose listener thereby appears in the
- * sentry, and becomes a leader.  Then, as its first requests, it leaves the shared table behind with every descriptor in
- * it, and unmaps all that it inherited.  No ptrace, no pidfd_getfd, no exec.
+ * places, measures the host's signal frame, installs the handlers and the filter, whose listener thereby appears in
+ * the sentry, and becomes a leader.  Then, as its first requests, it leaves the shared table behind with every
+ * descriptor in it, and unmaps all that it inherited.  No ptrace, no pidfd_getfd, no exec.
  *
  * Nothing kills a stub whose sentry is dead but the leader's own fault when its listener is gone, which reaches every
  * stub (a parent-death signal would not: a fork clears it).

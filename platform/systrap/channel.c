@@ -1,6 +1,6 @@
 /*
- * The pools of the sandbox: channels (one shared memory file, mapped whole and sparse in the sentry, page by page in the
- * stubs) and request slots (another, sealed so that nobody else can ever map it writable).
+ * The pools of the sandbox: channels (one shared memory file, mapped whole and sparse in the sentry, page by page in
+ * the stubs) and request slots (another, sealed so that nobody else can ever map it writable).
  *
  * Free ones are kept on lists threaded through an array of links, last in first out so that warm pages are used again.
  */

@@ -1,9 +1,10 @@
 /*
  * Guest threads: made, switched to, interrupted, ended.
  *
- * The hand-over is one futex word in the channel.  The sentry writes a WORD_RUN and wakes; the thread leaves the shim by
- * rt_sigreturn, runs until the host has a signal for it, and its shim writes WORD_SENTRY and wakes.  Both sleep while it is
- * the other's turn, pinned to one CPU.  Whatever else the word holds was written by somebody who should not have.
+ * The hand-over is one futex word in the channel.  The sentry writes a WORD_RUN and wakes; the thread leaves the shim
+ * by rt_sigreturn, runs until the host has a signal for it, and its shim writes WORD_SENTRY and wakes.  Both sleep
+ * while it is the other's turn, pinned to one CPU.  Whatever else the word holds was written by somebody who should
+ * not have.
  *
  * An interrupt is a flag and a host signal.  The flag is tested by the sentry thread after it has said that it is about
  * to let the guest run; the signal stays pending while the thread is in the shim, where all are blocked, and strikes as
@@ -22,9 +23,9 @@
 #include "platform/systrap/systrap.h"
 
 /*
- * While a guest thread runs without a break its sentry thread looks after it now and then: for an interrupt that it does not
- * react to (it blocked every signal by an rt_sigreturn of its own), and for a call that waits on the listener where
- * nobody might ever look (it jumped into the leader's text).  The timer is cheap because it hardly ever expires.
+ * While a guest thread runs without a break its sentry thread looks after it now and then: for an interrupt that it
+ * does not react to (it blocked every signal by an rt_sigreturn of its own), and for a call that waits on the listener
+ * where nobody might ever look (it jumped into the leader's text).  The timer is cheap because it hardly ever expires.
  */
 #define LOOK_NS 1000000000
 /* So often an interrupt may be found pending before the stub is killed.  Many, because the machine may be busy. */

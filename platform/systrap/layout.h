@@ -1,6 +1,6 @@
 /*
- * Where things lie in a stub above GUEST_CEILING, and the words by which the shim and the sentry talk.  Read by C and by
- * shim.S, so it holds nothing but constants.
+ * Where things lie in a stub above GUEST_CEILING, and the words by which the shim and the sentry talk.  Read by C and
+ * by shim.S, so it holds nothing but constants.
  *
  *     base + 0               shim text      (read, execute)   calls from here: the filter's short list
  *     base + 0x1000          leader text    (read, execute)   calls from here: notified to the sentry

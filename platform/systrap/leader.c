@@ -1,6 +1,6 @@
 /*
- * Requests to a leader: the sentry writes calls into the stub's slot, answers the leader's NEXT, and then lets each call
- * go on if, and only if, it is the one that was asked for.  The results come as arguments of the following NEXT.
+ * Requests to a leader: the sentry writes calls into the stub's slot, answers the leader's NEXT, and then lets each
+ * call go on if, and only if, it is the one that was asked for.  The results come as arguments of the following NEXT.
  *
  * A stopped and continued stub (SIGSTOP, the freezer) makes its pending notification again, even one that has just
  * been answered; so the latest of the same kind counts, and a request's number tells an old NEXT from a new one.
@@ -112,8 +112,8 @@ static int carry_out(struct stub *s, const struct leader_call *calls, unsigned c
 }
 
 /*
- * Brings the leader to the caller's CPU.  The host does so by itself for an answer (SYNC_WAKE_UP), but not for one with a
- * descriptor (100 us instead of 30, measured), nor for a fork's child, which it likes to start on an idle CPU.
+ * Brings the leader to the caller's CPU.  The host does so by itself for an answer (SYNC_WAKE_UP), but not for one
+ * with a descriptor (100 us instead of 30, measured), nor for a fork's child, which it likes to start on an idle CPU.
  */
 static void bring_leader_here(struct stub *s)
 {

@@ -1,7 +1,8 @@
 /*
  * A stub's memory: what its leader is asked to map, and copies in and out by process_vm_readv and _writev.
  *
- * After an error the address space has to be as it was.  Where the host may have done half of the work, the stub is killed.
+ * After an error the address space has to be as it was.  Where the host may have done half of the work, the stub is
+ * killed.
  */
 #include <string.h>
 #include <sys/mman.h>

@@ -1,11 +1,12 @@
 /*
- * The listener.  All stubs share it, so whichever sentry thread waits for its leader's notification may be given another
- * leader's: at any time at most one thread, the *receiver*, reads the listener, hands each notification to the stub it
- * belongs to, and passes the part on once its own has come.  A stub's death is told to the receiver by an eventfd.
+ * The listener.  All stubs share it, so whichever sentry thread waits for its leader's notification may be given
+ * another leader's: at any time at most one thread, the *receiver*, reads the listener, hands each notification to the
+ * stub it belongs to, and passes the part on once its own has come.  A stub's death is told to the receiver by an
+ * eventfd.
  *
- * Notifications are known by the thread that made them, which nobody can forge.  One from a guest thread (it jumped into
- * the leader's text) is the end of its stub.  One from a thread that is not known is a *stray*: a child or thread of which
- * the sentry has not been told yet; once no birth is under way, strays are up to no good and are killed too.
+ * Notifications are known by the thread that made them, which nobody can forge.  One from a guest thread (it jumped
+ * into the leader's text) is the end of its stub.  One from a thread that is not known is a *stray*: a child or thread
+ * of which the sentry has not been told yet; once no birth is under way, strays are up to no good and are killed too.
  */
 #include <poll.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /*
- * Can systrap work here?  A child tries what a template needs: a listener of its own, descriptors passed together with an
- * answer, close_range; and the parent tries to read the child's memory.  Nothing is left behind.
+ * Can systrap work here?  A child tries what a template needs: a listener of its own, descriptors passed together with
+ * an answer, close_range; and the parent tries to read the child's memory.  Nothing is left behind.
  */
 #include <linux/close_range.h>
 #include <signal.h>

@@ -3,8 +3,8 @@
  * leader's loop.  Both are copied to their fixed pages by the template's boot and are position-independent.
  *
  * Neither uses a stack or keeps a secret.  The guest can jump to any byte of either page with any registers; what it
- * gains by that is exactly what the filter (filter.c) allows from these pages.  Inside the shim every signal is blocked,
- * so that a fault here, caused by a scribbled channel, ends the stub.
+ * gains by that is exactly what the filter (filter.c) allows from these pages.  Inside the shim every signal is
+ * blocked, so that a fault here, caused by a scribbled channel, ends the stub.
  */
 #include "platform/systrap/layout.h"
 
@@ -28,8 +28,8 @@
 systrap_text:
 
 /*
- * Every host signal of a guest thread arrives here, on the alternate stack in its channel.  The kernel has put the whole
- * state into the frame at %rsp; what it leaves out are the two segment bases.
+ * Every host signal of a guest thread arrives here, on the alternate stack in its channel.  The kernel has put the
+ * whole state into the frame at %rsp; what it leaves out are the two segment bases.
  */
 systrap_shim_signal_fsgs:
 	mov	%rsp, %rbx
@@ -112,8 +112,8 @@ systrap_shim_restorer:
 	syscall
 	hlt
 
-/* The template's boot, once the filter is on: tells the sentry the listener's number (%esi) by the futex word at %rdi, which
- * only a call from this page still can, and becomes the leader of slot %rdx. */
+/* The template's boot, once the filter is on: tells the sentry the listener's number (%esi) by the futex word at %rdi,
+ * which only a call from this page still can, and becomes the leader of slot %rdx. */
 systrap_shim_announce:
 	mov	%rdx, %r15
 	mov	%esi, (%rdi)
@@ -124,8 +124,9 @@ systrap_shim_announce:
 	jmp	systrap_leader
 
 /*
- * Compare and exchange for the sentry, run as guest code: %eax is exchanged with %edx at (%rdi), then a trap reports.  As
- * guest code, because a fault must then be an event like any other, while in the shim it would be the end of the stub.
+ * Compare and exchange for the sentry, run as guest code: %eax is exchanged with %edx at (%rdi), then a trap reports.
+ * As guest code, because a fault must then be an event like any other, while in the shim it would be the end of the
+ * stub.
  */
 systrap_shim_cmpxchg:
 systrap_shim_cmpxchg_insn:

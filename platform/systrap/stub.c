@@ -2,8 +2,8 @@
  * Address spaces.  A stub is made by a fork in another one's leader with CLONE_PARENT, so that every stub is the
  * sentry's own child: of a guest process for as_fork, of the empty template for as_create.
  *
- * One reaper thread waits for the deaths of all.  A stub's process id is used under stub_pid_hold, and the reaper lets the
- * id go only when nobody does; so no signal and no copy can ever hit a stranger.
+ * One reaper thread waits for the deaths of all.  A stub's process id is used under stub_pid_hold, and the reaper lets
+ * the id go only when nobody does; so no signal and no copy can ever hit a stranger.
  */
 #include <sched.h>
 #include <signal.h>
