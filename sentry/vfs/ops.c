@@ -13,7 +13,7 @@ static int walk_to_parent(struct walk *w, const struct lookup *l, int dirfd, con
 {
 	int r = walk_begin(w, l, dirfd, path, 0);
 
-	if (r == 0 && path[0] == '\0')
+	if (path[0] == '\0') /* before a bad dirfd */
 		r = -ENOENT;
 	return r < 0 ? r : walk_to_last(w);
 }
