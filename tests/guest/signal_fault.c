@@ -154,10 +154,10 @@ TEST(privileged)
 
 TEST(divide)
 {
-	volatile int zero = 0, x = 1;
+	int quotient = 1, zero = 0;
 
 	catch(SIGFPE, record_and_jump);
-	FAULT(x /= zero);
+	FAULT(__asm__ volatile("cltd; idivl %1" : "+a"(quotient) : "r"(zero) : "edx", "cc"));
 	CHECK_EQ(got.signo, SIGFPE);
 	CHECK_EQ(got.code, FPE_INTDIV);
 	CHECK_EQ(got.trapno, 0);
