@@ -6,6 +6,7 @@
 #define BAILEY_BASE_LOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "base/compiler.h"
 #include "base/log.h"
@@ -31,6 +32,11 @@ static inline void mutex_lock(struct mutex *l) ACQUIRES(l) NO_LOCK_ANALYSIS
 	int r = pthread_mutex_lock(&l->m);
 
 	ASSERT(r == 0);
+}
+
+static inline MUST_CHECK bool mutex_trylock(struct mutex *l) TRY_ACQUIRES(true, l) NO_LOCK_ANALYSIS
+{
+	return pthread_mutex_trylock(&l->m) == 0;
 }
 
 static inline void mutex_unlock(struct mutex *l) RELEASES(l) NO_LOCK_ANALYSIS

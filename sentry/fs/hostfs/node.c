@@ -117,9 +117,11 @@ int node_get(struct super_block *sb, const struct host_stat *st, struct host_nod
 		inode_put(i);
 		return r;
 	}
-	mutex_lock(&i->lock);
-	node_set_attr(i, st);
-	mutex_unlock(&i->lock);
+	/* A rename may find one of the directories that it has locked; who holds the lock asks the host itself. */
+	if (mutex_trylock(&i->lock)) {
+		node_set_attr(i, st);
+		mutex_unlock(&i->lock);
+	}
 	*out = i;
 	return 0;
 }
