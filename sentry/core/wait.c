@@ -150,9 +150,9 @@ void sleeper_interrupt(struct sleeper *s)
 	sleeper_wake(s);
 }
 
-void sleeper_clear_interrupt(struct sleeper *s)
+void sleeper_set_interrupt_self(struct sleeper *s, bool on)
 {
-	atomic_store(&s->interrupt, 0);
+	atomic_store(&s->interrupt, on);
 }
 
 bool sleeper_interrupted(const struct sleeper *s)

@@ -68,7 +68,8 @@ int sleeper_sleep_uninterruptible(struct sleeper *s, int64_t deadline_ns) MUST_C
 void sleeper_wake(struct sleeper *s);
 /* Sets or clears the interrupt; setting also wakes. */
 void sleeper_interrupt(struct sleeper *s);
-void sleeper_clear_interrupt(struct sleeper *s);
+/* Of the calling thread's own sleeper: nobody has to be woken. */
+void sleeper_set_interrupt_self(struct sleeper *s, bool on);
 bool sleeper_interrupted(const struct sleeper *s);
 
 /* An entry whose callback wakes a sleeper. */

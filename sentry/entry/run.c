@@ -32,9 +32,10 @@ static void on_fault(struct task *t, const struct pf_fault *f)
 
 static void on_syscall(struct task *t, const struct pf_event *ev)
 {
-	struct sys_args args = {ev->nr, {ev->args[0], ev->args[1], ev->args[2], ev->args[3], ev->args[4], ev->args[5]}};
+	/* Linux looks at the low half of rax only. */
+	struct sys_args args = {(uint32_t)ev->nr, {ev->args[0], ev->args[1], ev->args[2], ev->args[3], ev->args[4], ev->args[5]}};
 
-	t->syscall_nr = ev->nr;
+	t->syscall_nr = args.nr;
 	t->in_syscall = true;
 	if (UNLIKELY(ev->arch != L_AUDIT_ARCH_X86_64)) {
 		t->result = -ENOSYS; /* int 0x80: 32-bit calls are not offered */

@@ -126,12 +126,10 @@ static bool work_pending(const struct task *t)
 	return ((t->pending.set | p->shared_pending.set) & ~t->blocked) || p->job == JOB_STOPPED || task_killed(t);
 }
 
+/* Of the calling task only; sig_lock held. */
 static void recompute(struct task *t)
 {
-	if (work_pending(t))
-		sleeper_interrupt(&t->sleeper);
-	else
-		sleeper_clear_interrupt(&t->sleeper);
+	sleeper_set_interrupt_self(&t->sleeper, work_pending(t));
 }
 
 /* A process-wide signal that t now blocks may be some other thread's business; tasks_lock and sig_lock held. */

@@ -119,8 +119,6 @@ int signal_frame_push(struct task *t, const struct l_sigaction *act, const struc
 	f.pretcode = act->restorer;
 	f.uc.uc_flags = L_UC_FP_XSTATE | L_UC_SIGCONTEXT_SS | L_UC_STRICT_RESTORE_SS;
 	f.uc.uc_stack = t->altstack;
-	if (!(t->altstack.ss_flags & L_SS_DISABLE) && signal_on_altstack(t, regs->rsp))
-		f.uc.uc_stack.ss_flags |= L_SS_ONSTACK;
 	{
 		uint64_t fpstate = f.uc.uc_mcontext.fpstate;
 

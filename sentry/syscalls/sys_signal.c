@@ -36,7 +36,7 @@ struct broadcast {
 	int seen, sent;
 };
 
-static int broadcast_one(struct process *p, void *arg)
+static int broadcast_one(struct process *p, void *arg) NO_LOCK_ANALYSIS /* process_for_each holds tasks_lock */
 {
 	struct broadcast *b = arg;
 	struct l_siginfo info;

@@ -206,7 +206,7 @@ void task_exit(struct task *t, int wait_status)
 {
 	struct process *p = t->process;
 	struct task *leader = NULL;
-	bool last, reap = false, drop_tid = false;
+	bool last, reap = false, drop_tid;
 
 	mutex_lock(&tasks_lock);
 	last = p->thread_count == 1;
@@ -224,10 +224,8 @@ void task_exit(struct task *t, int wait_status)
 	t->state = 'Z';
 	list_del_init(&t->thread_node);
 	last = --p->thread_count == 0;
-	if (t->tid == p->pid)
-		p->exit_status = wait_status;
-	else
-		drop_tid = true;
+	p->exit_status = wait_status; /* that of the last one stays, as on Linux since 5.18 */
+	drop_tid = t->tid != p->pid;
 	if (drop_tid)
 		tid_release(t);
 	if (last) {

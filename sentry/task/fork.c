@@ -350,7 +350,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-int task_start_thread_at(struct task *t, void *(*start)(void *), void *arg)
+int sentry_thread_start(void *(*start)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -366,5 +366,5 @@ int task_start_thread_at(struct task *t, void *(*start)(void *), void *arg)
 
 int task_start_thread(struct task *t)
 {
-	return task_start_thread_at(t, thread_main, t);
+	return sentry_thread_start(thread_main, t);
 }

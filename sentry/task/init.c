@@ -13,6 +13,7 @@
 #include "host/process.h"
 #include "loader/loader.h"
 #include "sentry/entry/entry.h"
+#include "sentry/mm/mm.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
@@ -28,26 +29,25 @@ struct platform *sandbox_platform(void)
 
 /* ---- init itself ---- */
 
-static int enter_root_of_tree(struct process *p, struct task *t)
+/* Enters p, whose only task is t, as the leader of a process group of its own in session s, or NULL for a new one. */
+static int enter_tree(struct process *p, struct task *t, struct session *s)
 {
-	struct session *s;
 	int r;
 
 	mutex_lock(&tasks_lock);
 	r = tid_assign(t);
+	if (r == 0) {
+		p->pid = p->pgid = t->tid;
+		list_add_tail(&t->thread_node, &p->threads);
+		p->thread_count = 1;
+		if (s)
+			refcount_inc(&s->refs);
+		else
+			s = session_new(t->tid);
+		p->session = s;
+	}
 	mutex_unlock(&tasks_lock);
-	if (r < 0)
-		return r;
-	s = session_new(t->tid);
-	if (!s)
-		return -ENOMEM;
-	mutex_lock(&tasks_lock);
-	p->pid = p->pgid = t->tid;
-	p->session = s;
-	list_add_tail(&t->thread_node, &p->threads);
-	p->thread_count = 1;
-	mutex_unlock(&tasks_lock);
-	return 0;
+	return r == 0 && !s ? -ENOMEM : r;
 }
 
 /* The limits a guest begins with are those the caller has; sandbox-wide limits are the sentry's affair. */
@@ -79,7 +79,7 @@ static int make_init(const struct boot_args *args, struct task **out)
 	snprintf(t->comm, sizeof(t->comm), "bailey-init");
 	t->state = 'S';
 	initial_limits(p);
-	r = enter_root_of_tree(p, t);
+	r = enter_tree(p, t, NULL);
 	if (r < 0) {
 		task_put(t);
 		return r;
@@ -259,11 +259,12 @@ static int make_command(struct task *init, const struct boot_args *args, struct 
 			  abi_errno_name(-r));
 		goto out_put;
 	}
-	r = enter_root_of_tree(p, t);
+	r = enter_tree(p, t, init->process->session);
 	if (r < 0)
 		goto out_put;
 	mutex_lock(&tasks_lock);
 	p->parent = init->process;
+	p->started_by_init = true;
 	list_add_tail(&p->sibling, &init->process->children);
 	mutex_unlock(&tasks_lock);
 	take_terminal(p, args);
@@ -301,6 +302,40 @@ static void reap(struct task *init, int until, int *status)
 	}
 }
 
+/* ---- stubs that die under their guests ---- */
+
+/* Kills p if its stub is gone: its threads may all be asleep in the sentry and would not notice. */
+static int kill_if_stub_died(struct process *p, void *arg) NO_LOCK_ANALYSIS /* process_for_each holds tasks_lock */
+{
+	struct l_siginfo info;
+	struct task *t;
+	bool dead;
+
+	if (p->zombie || list_empty(&p->threads))
+		return 0;
+	t = list_first_entry(&p->threads, struct task, thread_node);
+	mutex_lock(&t->alloc_lock);
+	dead = t->mm && pas_is_dead(t->mm->as);
+	mutex_unlock(&t->alloc_lock);
+	if (!dead)
+		return 0;
+	signal_fill_kernel(&info, L_SIGKILL);
+	return signal_send_process_locked(p, &info);
+}
+
+/* For the life of the sandbox. */
+static void *watch_stubs(void *arg)
+{
+	uint32_t seen = 0;
+
+	for (;;) {
+		seen = platform_wait_deaths(seen);
+		if (process_for_each(kill_if_stub_died, NULL) < 0)
+			log_debug("a process whose stub died could not be signalled");
+	}
+	return NULL;
+}
+
 int sandbox_run(struct boot_args *args, int *status_out)
 {
 	struct command c = {.args = args};
@@ -314,10 +349,13 @@ int sandbox_run(struct boot_args *args, int *status_out)
 	r = make_command(init, args, &cmd);
 	if (r < 0)
 		return r;
+	r = sentry_thread_start(watch_stubs, NULL);
+	if (r < 0)
+		return r;
 	pid = cmd->tid;
 	c.task = cmd;
 	waitqueue_init(&c.started);
-	r = task_start_thread_at(cmd, command_main, &c);
+	r = sentry_thread_start(command_main, &c);
 	if (r < 0)
 		return r;
 	r = wait_event(&c.started, c.done);

@@ -42,8 +42,8 @@ struct clone_start {
 void task_set_current(struct task *t);
 /* Starts t's sentry thread.  t's reference for the thread is consumed on success. */
 int task_start_thread(struct task *t) MUST_CHECK;
-/* The same with a first function of one's own. */
-int task_start_thread_at(struct task *t, void *(*start)(void *), void *arg) MUST_CHECK;
+/* Starts a detached thread of the sentry. */
+int sentry_thread_start(void *(*start)(void *), void *arg) MUST_CHECK;
 
 void vfork_complete(struct task *t);
 

@@ -38,7 +38,8 @@ bool pgrp_is_orphaned(int pgid, const struct process *ignored)
 	for (int pid = tid_next_locked(1); pid > 0; pid = tid_next_locked(pid + 1)) {
 		struct process *p = process_lookup_locked(pid);
 
-		if (!p || p->pgid != pgid || p == ignored || p->zombie || !p->parent || p->parent == init_process)
+		if (!p || p->pgid != pgid || p == ignored || p->zombie || !p->parent ||
+		    (p->parent == init_process && !p->started_by_init))
 			continue;
 		if (p->parent->pgid != pgid && p->parent->session == p->session)
 			return false;

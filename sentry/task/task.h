@@ -88,6 +88,7 @@ struct process {
 	uint32_t exit_uid;	     /* for the parent's siginfo */
 	bool child_subreaper;
 	bool did_exec;
+	bool started_by_init;	     /* CMD: init is to it what a shell is, and no orphanage */
 	bool wait_stopped, wait_continued; /* news for the parent not yet waited for */
 	int stop_code;
 	struct rusage_sum self, reaped_children;
