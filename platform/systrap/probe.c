@@ -90,11 +90,25 @@ static enum step await(const struct findings *f, pid_t pid)
 	return (enum step)atomic_load(&f->step);
 }
 
+int probe_memory(pid_t pid, const void *there, void *here, size_t size, char *why, size_t why_size)
+{
+	struct iovec local = {here, size}, remote = {(void *)(uintptr_t)there, size};
+	int err;
+
+	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
+		return 0;
+	err = errno;
+	snprintf(why, why_size,
+		 "process_vm_readv on a child of ours fails (%s); allow it in the seccomp profile and set "
+		 "kernel.yama.ptrace_scope to 0 or 1",
+		 strerror(err));
+	return -err;
+}
+
 static int judge(const struct findings *f, enum step step, pid_t pid, char *why, size_t why_size)
 {
 	static const uint32_t secret = 0xba11e9;
 	uint32_t seen = 0;
-	struct iovec local = {&seen, sizeof(seen)}, remote = {(void *)(uintptr_t)&secret, sizeof(secret)};
 
 	if (step == STEP_LISTENER && f->err == EBUSY) {
 		snprintf(why, why_size, "%s", foreign_listener_reason);
@@ -104,16 +118,7 @@ static int judge(const struct findings *f, enum step step, pid_t pid, char *why,
 		snprintf(why, why_size, "%s (%s)", reasons[step], strerror(f->err));
 		return f->err ? -f->err : -ENOSYS;
 	}
-	if (process_vm_readv(pid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof(seen) || seen != secret) {
-		int err = errno;
-
-		snprintf(why, why_size,
-			 "process_vm_readv on a child of ours fails (%s); allow it in the seccomp profile and set "
-			 "kernel.yama.ptrace_scope to 0 or 1",
-			 strerror(err));
-		return -err;
-	}
-	return 0;
+	return probe_memory(pid, &secret, &seen, sizeof(seen), why, why_size);
 }
 
 int systrap_probe(char *why, size_t why_size)

@@ -20,9 +20,12 @@ static void keep_zombies(void)
 	sigaction(SIGCHLD, &sa, NULL);
 }
 
+static void systrap_stop(struct platform *pf);
+
 static int systrap_start(struct platform **out, char *why, size_t why_size)
 {
 	struct systrap *st = calloc(1, sizeof(*st));
+	uint32_t first_insn;
 	int r;
 
 	if (!st) {
@@ -45,6 +48,12 @@ static int systrap_start(struct platform **out, char *why, size_t why_size)
 	if (r < 0)
 		goto out_pool;
 	st->pf.xstate_size = st->frame.sw.xstate_size;
+	r = probe_memory(st->template->as.host_pid, (void *)(uintptr_t)st->base, &first_insn, sizeof(first_insn), why,
+			 why_size);
+	if (r < 0) {
+		systrap_stop(&st->pf);
+		return r;
+	}
 	*out = &st->pf;
 	return 0;
 

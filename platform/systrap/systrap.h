@@ -351,6 +351,8 @@ int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t 
 extern const char foreign_listener_reason[];
 
 int systrap_probe(char *why, size_t why_size);
+/* Can a child's memory be read?  Copies size bytes from its `there`; 0, or -errno with the reason in why. */
+int probe_memory(pid_t pid, const void *there, void *here, size_t size, char *why, size_t why_size) MUST_CHECK;
 /* Does the host keep the old mapping when an mmap with MAP_FIXED over it fails? */
 bool probe_mmap_is_atomic(void);
 
