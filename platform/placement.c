@@ -125,6 +125,17 @@ static uint32_t least_active_cpu(void)
 	return best;
 }
 
+/* Index of the CPU the calling thread runs on; 0 if that is none of ours. */
+static uint32_t present_cpu(void)
+{
+	int here = sched_getcpu();
+
+	for (uint32_t i = 0; i < cpu_count; i++)
+		if (cpu_of[i] == here)
+			return i;
+	return 0;
+}
+
 /* Looks at one pair.  True if it was moved: one a tick is enough, the counts are then to be looked at afresh. */
 static bool consider(struct placement *p) REQUIRES(pairs_lock)
 {
@@ -227,7 +238,7 @@ void placement_attach(struct placement *p, pid_t guest_tid)
 		return;
 	if (current_pair)
 		set_active(current_pair, false);
-	cpu = least_active_cpu();
+	cpu = present_cpu();
 	p->sentry_tid = gettid();
 	p->guest_tid = guest_tid;
 	p->crowded_ticks = 0;

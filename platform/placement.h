@@ -32,9 +32,10 @@ void placement_start(void);
 void placement_init(struct placement *p);
 
 /*
- * Pins the calling thread and the host thread guest_tid to the CPU with the fewest active pairs (the present one where
- * that is a tie), and makes p the calling thread's pair.  A pair that the thread had is put aside.  Cannot fail: at
- * worst nothing is pinned.
+ * Pins the calling thread and the host thread guest_tid to the CPU the caller runs on, and makes p the calling thread's
+ * pair.  A new pair begins where its maker is: most live short and hand something back to it, and waking an idle CPU for
+ * them costs more than sharing one; those that go on computing are moved by the balancer.  A pair that the thread had is
+ * put aside.  Cannot fail: at worst nothing is pinned.
  */
 void placement_attach(struct placement *p, pid_t guest_tid);
 
