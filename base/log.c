@@ -19,7 +19,7 @@ int log_fd(void)
 	return out_fd;
 }
 
-static void emit(const char *prefix, const char *fmt, va_list ap)
+static void PRINTF_LIKE(2, 0) emit(const char *prefix, const char *fmt, va_list ap)
 {
 	char line[1024];
 	size_t cap = sizeof(line) - 1;

@@ -97,7 +97,7 @@ static int check_file(struct file *file, int prot, int flags)
 }
 
 /* Chooses where: checks a fixed address, honours a hint, or searches.  mm->lock held. */
-static int64_t choose_address(struct mm *mm, uint64_t addr, uint64_t len, int flags)
+static int64_t choose_address(struct mm *mm, uint64_t addr, uint64_t len, int flags) REQUIRES(mm->lock)
 {
 	uint64_t at;
 
@@ -235,7 +235,7 @@ static bool prot_allowed(const struct vma *v, int prot)
 }
 
 /* One VMA's part of a change of protection.  mm->lock held. */
-static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t end, int prot)
+static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t end, int prot) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
 	struct vma *v = mm_find(mm, start);
@@ -381,7 +381,7 @@ out_new:
 }
 
 /* Grows v, which ends where the old range ends, in place.  mm->lock held. */
-static int remap_grow(struct task *t, struct mm *mm, const struct remap *m)
+static int remap_grow(struct task *t, struct mm *mm, const struct remap *m) REQUIRES(mm->lock)
 {
 	struct vma *v;
 	int r = pas_remap(mm->as, via(t, mm), m->addr, m->old_len, m->new_len, m->addr, 0);
@@ -400,7 +400,7 @@ static int remap_grow(struct task *t, struct mm *mm, const struct remap *m)
 	return 0;
 }
 
-static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m)
+static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQUIRES(mm->lock)
 {
 	struct vma *v = mm_find(mm, m->addr);
 	uint64_t to;
@@ -542,7 +542,7 @@ static int check_range(uint64_t addr, uint64_t *len, uint64_t *end)
 	return *end > GUEST_CEILING ? -ENOMEM : 0;
 }
 
-static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int advice)
+static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int advice) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
 	int r;
@@ -662,7 +662,7 @@ int mm_sync(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flag
  * Locks are kept in the books (limits, /proc) and not asked of the host, which would charge the caller's own
  * RLIMIT_MEMLOCK: pages of a stub may be swapped like the sentry's.  DIVERGES: mlock does not pin.
  */
-static int lock_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int lock)
+static int lock_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int lock) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
 	int r;

@@ -113,7 +113,7 @@ static bool ignores(struct sighand *sh, int sig)
 }
 
 /* Job-control signals cancel each other in the queues, and SIGCONT resumes at once.  tasks_lock and sig_lock held. */
-static void prepare_job_control(struct process *p, int sig)
+static void prepare_job_control(struct process *p, int sig) REQUIRES(tasks_lock)
 {
 	sigset cancel = sig == L_SIGCONT ? SIG_STOPS : signal_default(sig) == SIG_DEFAULT_STOP ? sig_bit(L_SIGCONT) : 0;
 	struct task *t;
@@ -160,7 +160,7 @@ static struct task *choose_thread(struct process *p, int sig)
 }
 
 /* target NULL: to the process.  tasks_lock and p->sig_lock held. */
-static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info)
+static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info) REQUIRES(tasks_lock)
 {
 	int sig = info->si_signo, r;
 	struct sighand *sh = target ? target->sighand : process_sighand(p);
@@ -229,7 +229,7 @@ struct pgrp_send {
 	const struct l_siginfo *info;
 };
 
-static int send_to_member(struct process *p, void *arg)
+static int send_to_member(struct process *p, void *arg) REQUIRES(tasks_lock)
 {
 	struct pgrp_send *s = arg;
 

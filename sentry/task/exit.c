@@ -143,7 +143,7 @@ static struct process *find_reaper(const struct process *p)
 	return init_process;
 }
 
-static void tell_parent(struct process *p)
+static void tell_parent(struct process *p) REQUIRES(tasks_lock)
 {
 	struct l_siginfo info;
 
@@ -156,7 +156,7 @@ static void tell_parent(struct process *p)
 	waitqueue_wake(&p->parent->child_wq, 0);
 }
 
-static void reparent_children(struct process *p)
+static void reparent_children(struct process *p) REQUIRES(tasks_lock)
 {
 	struct process *reaper = find_reaper(p), *c, *tmp;
 
@@ -179,13 +179,13 @@ static void reparent_children(struct process *p)
 }
 
 /* True if the parent does not want to hear of its children: wait(2), SIG_IGN and SA_NOCLDWAIT. */
-static bool parent_ignores(struct process *p)
+static bool parent_ignores(struct process *p) REQUIRES(tasks_lock)
 {
 	return p->exit_signal == L_SIGCHLD && signal_process_ignores_children(p->parent);
 }
 
 /* The last thread is gone.  Returns true if nobody will wait for p: the caller reaps it. */
-static bool process_end(struct process *p, struct task *leader_or_last)
+static bool process_end(struct process *p, struct task *leader_or_last) REQUIRES(tasks_lock)
 {
 	bool reap;
 

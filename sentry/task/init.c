@@ -276,7 +276,7 @@ out_put:
 	return r;
 }
 
-static int kill_other(struct process *p, void *arg)
+static int kill_other(struct process *p, void *arg) REQUIRES(tasks_lock)
 {
 	struct l_siginfo info;
 

@@ -49,7 +49,7 @@ void vfork_complete(struct task *t);
 
 /* True if no member of pgid has a parent in another group of the same session. */
 bool pgrp_is_orphaned(int pgid, const struct process *ignored) REQUIRES(tasks_lock);
-void pgrp_signal_if_orphaned_and_stopped(int pgid, const struct process *leaving);
+void pgrp_signal_if_orphaned_and_stopped(int pgid, const struct process *leaving) REQUIRES(tasks_lock);
 
 /* What a task does when it leaves an address space, at its end and in exec: robust futexes, clear_child_tid, vfork's
  * parent. */

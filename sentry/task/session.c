@@ -15,7 +15,7 @@ struct task *process_any_task(struct process *p)
 	return tid_lookup_locked(p->pid);
 }
 
-static struct process *process_lookup_locked(int pid)
+static struct process *process_lookup_locked(int pid) REQUIRES(tasks_lock)
 {
 	struct task *t = tid_lookup_locked(pid);
 
@@ -47,7 +47,7 @@ bool pgrp_is_orphaned(int pgid, const struct process *ignored)
 	return true;
 }
 
-static bool pgrp_has_stopped(int pgid)
+static bool pgrp_has_stopped(int pgid) REQUIRES(tasks_lock)
 {
 	for (int pid = tid_next_locked(1); pid > 0; pid = tid_next_locked(pid + 1)) {
 		struct process *p = process_lookup_locked(pid);

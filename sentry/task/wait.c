@@ -41,7 +41,7 @@ static int exit_code_of(int status)
 
 /* One look at c.  True if it has news that req asks for.  *reap is set if the caller must drop the leader it is given. */
 static bool look_at(struct process *c, const struct wait_request *req, struct wait_result *out, struct process **reap,
-		    struct task **leader)
+		    struct task **leader) REQUIRES(tasks_lock)
 {
 	if (c->zombie) {
 		if (!(req->options & L_WEXITED))
