@@ -16,13 +16,13 @@ struct host_watch {
 	int fd;
 	void (*ready)(void *arg, uint32_t events);
 	void *arg;
-	uint64_t id; /* never reused: a report that is late finds nobody */
+	uint64_t id;		 /* never reused: a report that is late finds nobody */
 	struct host_watch *next; /* guarded by watches_lock */
 };
 
 /*
- * watches_lock is held over a callback, so that removing a watch waits for it.  It is outside of the locks that callbacks take
- * (waitqueues').
+ * watches_lock is held over a callback, so that removing a watch waits for it.  It is outside of the locks that
+ * callbacks take (waitqueues').
  */
 static struct mutex watches_lock = MUTEX_INIT;
 static struct host_watch *watches; /* guarded by watches_lock */

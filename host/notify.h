@@ -14,8 +14,9 @@
 struct host_watch;
 
 /*
- * Watches fd, not armed yet; returned owned.  fd is borrowed and must stay open until host_watch_remove.  ready gets the
- * events (L_POLL*); it must neither block nor call back into this module.  -EPERM: fd is always ready (a regular file).
+ * Watches fd, not armed yet; returned owned.  fd is borrowed and must stay open until host_watch_remove.  ready gets
+ * the events (L_POLL*); it must neither block nor call back into this module.  -EPERM: fd is always ready (a regular
+ * file).
  */
 int host_watch_add(int fd, void (*ready)(void *arg, uint32_t events), void *arg, struct host_watch **out) MUST_CHECK;
 /* Reports the next time, or at once, that one of events is true; replaces what it was armed for. */

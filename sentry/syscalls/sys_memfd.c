@@ -7,8 +7,7 @@
 
 long sys_memfd_create(struct task *t, const struct sys_args *args)
 {
-	const uint32_t known =
-		L_MFD_CLOEXEC | L_MFD_ALLOW_SEALING | L_MFD_HUGETLB | L_MFD_NOEXEC_SEAL | L_MFD_EXEC;
+	const uint32_t known = L_MFD_CLOEXEC | L_MFD_ALLOW_SEALING | L_MFD_HUGETLB | L_MFD_NOEXEC_SEAL | L_MFD_EXEC;
 	uint32_t flags = (uint32_t)args->a[1];
 	char name[MEMFD_NAME_MAX + 1];
 	struct file *f;

@@ -1,4 +1,5 @@
-/* The overlay, over a host directory and over tmpfs: what is below stays as it is, what is above is what Linux would show. */
+/* The overlay, over a host directory and over tmpfs: what is below stays as it is, what is above is what Linux would
+ * show. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -70,7 +71,8 @@ static void host_sum(char out[64])
 	FILE *p;
 
 	snprintf(cmd, sizeof(cmd),
-		 "cd %s && { find . -printf '%%p %%y %%s %%m %%n %%l\\n' | sort; find . -type f -exec cat {} +; } | cksum",
+		 "cd %s && { find . -printf '%%p %%y %%s %%m %%n %%l\\n' | sort; find . -type f -exec cat {} +; } | "
+		 "cksum",
 		 host_dir);
 	p = popen(cmd, "r");
 	ck_assert_ptr_nonnull(p);
@@ -331,13 +333,14 @@ static unsigned next_random(unsigned *state)
 
 static bool expected(int r)
 {
-	return r >= 0 || r == -ENOENT || r == -EEXIST || r == -ENOTEMPTY || r == -EISDIR || r == -ENOTDIR || r == -EINVAL ||
-	       r == -EXDEV;
+	return r >= 0 || r == -ENOENT || r == -EEXIST || r == -ENOTEMPTY || r == -EISDIR || r == -ENOTDIR ||
+	       r == -EINVAL || r == -EXDEV;
 }
 
 static void *disturb(void *arg)
 {
-	static const char *const names[] = {"a", "d/x", "d/y", "d/sub/z", "h1", "h2", "e/n", "d/n", "d/sub/n", "e/sub/z"};
+	static const char *const names[] = {"a",  "d/x", "d/y", "d/sub/z", "h1",
+					    "h2", "e/n", "d/n", "d/sub/n", "e/sub/z"};
 	static const char *const dirs[] = {"d", "d/sub", "e", "e/sub", "e/d"};
 	unsigned state = (unsigned)(uintptr_t)arg;
 

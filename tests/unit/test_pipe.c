@@ -1,4 +1,5 @@
-/* Pipes and FIFOs: order, atomicity, blocking, the ends' ends, sizes, packets.  Expected is what pipe(7) and fifo(7) say. */
+/* Pipes and FIFOs: order, atomicity, blocking, the ends' ends, sizes, packets.  Expected is what pipe(7) and fifo(7)
+ * say. */
 #include <pthread.h>
 #include <unistd.h>
 

@@ -1,4 +1,5 @@
-/* tmpfs: bytes and holes, names, listings under change, limits, and the move to a memfd.  Expected is what Linux does. */
+/* tmpfs: bytes and holes, names, listings under change, limits, and the move to a memfd.  Expected is what Linux does.
+ */
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -281,7 +282,8 @@ START_TEST(listing_in_pieces)
 }
 END_TEST
 
-/* What is removed and made while a listing is under way neither hides nor repeats anything else, nor makes it endless. */
+/* What is removed and made while a listing is under way neither hides nor repeats anything else, nor makes it endless.
+ */
 START_TEST(listing_under_change)
 {
 	struct file *f = must_open(".", L_O_RDONLY | L_O_DIRECTORY);

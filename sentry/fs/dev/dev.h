@@ -10,13 +10,13 @@
 struct device {
 	uint32_t major, minor;
 	const struct file_ops *ops;
-	uint32_t mode_bits;			     /* FILE_STREAM, or 0 */
+	uint32_t mode_bits;			      /* FILE_STREAM, or 0 */
 	int (*open)(struct inode *i, struct file *f); /* may be NULL */
 };
 
 /*
- * Shows the terminal that f is open on as "console" in dev, if dev is the root of a devfs: the very inode, so that ttyname(3)
- * finds a name for it.  0 if f is no terminal.
+ * Shows the terminal that f is open on as "console" in dev, if dev is the root of a devfs: the very inode, so that
+ * ttyname(3) finds a name for it.  0 if f is no terminal.
  */
 int devfs_add_console(const struct path *dev, struct file *f) MUST_CHECK;
 

@@ -90,10 +90,6 @@ static const struct file_ops random_ops = {
 };
 
 const struct device memory_devices[] = {
-	{MEM_MAJOR, 3, &null_ops, 0, NULL},
-	{MEM_MAJOR, 5, &zero_ops, 0, NULL},
-	{MEM_MAJOR, 7, &full_ops, 0, NULL},
-	{MEM_MAJOR, 8, &random_ops, 0, NULL},
-	{MEM_MAJOR, 9, &random_ops, 0, NULL},
-	{0, 0, NULL, 0, NULL},
+	{MEM_MAJOR, 3, &null_ops, 0, NULL},   {MEM_MAJOR, 5, &zero_ops, 0, NULL},   {MEM_MAJOR, 7, &full_ops, 0, NULL},
+	{MEM_MAJOR, 8, &random_ops, 0, NULL}, {MEM_MAJOR, 9, &random_ops, 0, NULL}, {0, 0, NULL, 0, NULL},
 };

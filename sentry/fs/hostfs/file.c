@@ -202,7 +202,6 @@ static int64_t file_seek(struct file *f, int64_t off, int whence)
 		node_refresh(i);
 		mutex_unlock(&i->lock);
 	}
-	/* Where the host put a hole may lie at the end: never past it. */
 	return file_lseek_generic(f, off, whence, i->size);
 }
 
@@ -248,7 +247,7 @@ const struct file_ops hostfs_regular_file_ops = {
  */
 struct listing {
 	size_t count, cap, size;
-	char *dents; /* struct l_dirent64 records, as the host gave them */
+	char *dents;  /* struct l_dirent64 records, as the host gave them */
 	size_t *offs; /* [count] into dents */
 };
 

@@ -3,10 +3,11 @@
  *
  * An inode is known by the host's device and inode number, and reached by a parent node and a name: the root's
  * descriptor is the only one that is always open.  Directories that are in use keep an O_PATH descriptor in an LRU of
- * DIR_FDS_MAX entries; one that has dropped out is opened again by its name from its parent's, and must then still be the
- * same directory (-ESTALE).  Files are reached by (directory descriptor, name), which needs one short host call, cannot
- * leave the tree and follows no link.  This was chosen over an O_PATH descriptor an inode (no bound: a find over /usr
- * would hold 100,000) and over path strings (long host walks, and every rename of a directory rewrites its subtree).
+ * DIR_FDS_MAX entries; one that has dropped out is opened again by its name from its parent's, and must then still be
+ * the same directory (-ESTALE).  Files are reached by (directory descriptor, name), which needs one short host call,
+ * cannot leave the tree and follows no link.  This was chosen over an O_PATH descriptor an inode (no bound: a find over
+ * /usr would hold 100,000) and over path strings (long host walks, and every rename of a directory rewrites its
+ * subtree).
  *
  * Regular files hold one descriptor an inode for reading and one for writing while anybody has them open so.
  *
@@ -27,19 +28,22 @@
 #define DIR_FDS_MAX 256u
 
 struct host_node {
-	struct inode *inode;  /* borrowed: the node is its priv */
-	uint64_t dev, ino;    /* the host's; immutable */
+	struct inode *inode;	/* borrowed: the node is its priv */
+	uint64_t dev, ino;	/* the host's; immutable */
 	struct host_node *next; /* in the table; guarded by fs->lock */
 
 	/* Guarded by fs->lock. */
 	struct host_node *parent; /* its inode counted; NULL: the root, or nowhere any more */
 	char *name;
-	int dir_fd;		  /* O_PATH, or -1 */
+	int dir_fd; /* O_PATH, or -1 */
 	unsigned dir_fd_users;
-	struct list_head lru;	  /* in fs->dir_fds while dir_fd is open; not for the root */
+	struct list_head lru; /* in fs->dir_fds while dir_fd is open; not for the root */
 
 	/* Guarded by inode->lock. */
-	struct { int fd; unsigned users; } fds[2]; /* [0] for reading, [1] for writing (and reading, if allowed) */
+	struct {
+		int fd;
+		unsigned users;
+	} fds[2]; /* [0] for reading, [1] for writing (and reading, if allowed) */
 };
 
 struct hostfs {
@@ -48,9 +52,9 @@ struct hostfs {
 	struct host_node *buckets[NODE_BUCKETS];
 	struct list_head dir_fds; /* the latest used first */
 	unsigned dir_fd_count;
-	struct host_node *root;	  /* borrowed: the super block's root dentry holds it */
-	uint64_t root_dev;	  /* immutable */
-	bool read_only;		  /* immutable */
+	struct host_node *root; /* borrowed: the super block's root dentry holds it */
+	uint64_t root_dev;	/* immutable */
+	bool read_only;		/* immutable */
 };
 
 static inline struct hostfs *hostfs_of(const struct inode *i)
@@ -83,9 +87,9 @@ struct node_place {
 	char name[L_NAME_MAX + 1];
 };
 /*
- * Calls fn with the place of n, and returns what it returns (>= 0: success).  fn makes sure that what it finds there is n, and
- * says -ESTALE if not.  A rename or removal here may have come in between: then (-ESTALE, -ENOENT, -ENOTDIR) it is
- * done once more with fs->moves held, for reading; they hold it for writing from the host's call to node_set_place.
+ * Calls fn with the place of n, and returns what it returns (>= 0: success).  fn makes sure that what it finds there is
+ * n, and says -ESTALE if not.  A rename or removal here may have come in between: then (-ESTALE, -ENOENT, -ENOTDIR) it
+ * is done once more with fs->moves held, for reading; they hold it for writing from the host's call to node_set_place.
  */
 int node_at_place(struct host_node *n, int (*fn)(struct host_node *n, const struct node_place *p, void *arg),
 		  void *arg) MUST_CHECK;
@@ -94,7 +98,8 @@ bool node_is(const struct host_node *n, const struct host_stat *st);
 /* The node is now called name in parent; or (NULL) has lost that name. */
 int node_set_place(struct host_node *n, struct host_node *parent, const char *name) MUST_CHECK;
 void node_lose_place(struct host_node *n, const struct host_node *parent, const char *name);
-/* Asks the host for the attributes of an open or named node.  i->lock held.  What cannot be reached keeps its old ones. */
+/* Asks the host for the attributes of an open or named node.  i->lock held.  What cannot be reached keeps its old ones.
+ */
 void node_refresh(struct inode *i);
 
 /* ---- names.c, file.c ---- */

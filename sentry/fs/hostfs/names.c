@@ -1,4 +1,5 @@
-/* Names in a host directory: looking up, making, removing, moving.  Every call is relative to a directory's descriptor. */
+/* Names in a host directory: looking up, making, removing, moving.  Every call is relative to a directory's descriptor.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -207,7 +208,8 @@ static int remove_name(struct inode *dir, struct dentry *d)
 	return 0;
 }
 
-/* What the host has moved moves here.  A node that cannot learn its place (no memory) is found again by the next lookup. */
+/* What the host has moved moves here.  A node that cannot learn its place (no memory) is found again by the next
+ * lookup. */
 static void move_node(struct host_node *n, struct host_node *from, const char *old_name, struct host_node *to,
 		      const char *new_name)
 {

@@ -216,7 +216,8 @@ static int read_place(struct host_node *n, struct host_node **parent, char name[
 	return r;
 }
 
-static int try_at_place(struct host_node *n, int (*fn)(struct host_node *n, const struct node_place *p, void *arg), void *arg)
+static int try_at_place(struct host_node *n, int (*fn)(struct host_node *n, const struct node_place *p, void *arg),
+			void *arg)
 {
 	struct node_place place;
 	int r = read_place(n, &place.dir, place.name);
@@ -232,7 +233,8 @@ static int try_at_place(struct host_node *n, int (*fn)(struct host_node *n, cons
 	return r;
 }
 
-/* Directories on the way may be tried again inside of the second try: the lock is taken twice then, which readers may. */
+/* Directories on the way may be tried again inside of the second try: the lock is taken twice then, which readers may.
+ */
 int node_at_place(struct host_node *n, int (*fn)(struct host_node *n, const struct node_place *p, void *arg), void *arg)
 {
 	struct hostfs *fs = hostfs_of(n->inode);

@@ -31,7 +31,8 @@ static int use_lower(struct inode *i, struct file *f)
 	return 0;
 }
 
-/* What is opened for writing is not copied up before it is written: O_TRUNC would make it needless, and many never write. */
+/* What is opened for writing is not copied up before it is written: O_TRUNC would make it needless, and many never
+ * write. */
 int ovl_open(struct inode *i, struct file *f)
 {
 	int r = 0;
@@ -93,10 +94,11 @@ static int64_t file_seek(struct file *f, int64_t off, int whence)
 {
 	struct inode *i = f->inode;
 	struct ovl_inode *o = ovl_of(i);
-	struct file *lower = o->lower_file;
+	struct file *lower;
 	int64_t pos;
 
 	mutex_lock(&i->lock);
+	lower = o->lower_file;
 	if (o->copied_up) {
 		pos = memfile_lseek(i, &o->mem.file, f, off, whence);
 	} else if ((whence == L_SEEK_DATA || whence == L_SEEK_HOLE) && lower->ops->lseek) {
@@ -113,8 +115,8 @@ static int64_t file_seek(struct file *f, int64_t off, int whence)
 }
 
 /*
- * A lower file maps straight from its host descriptor.  DIVERGES (as Linux's overlayfs does): such a mapping does not see
- * what is written after the file was copied up.
+ * A lower file maps straight from its host descriptor.  DIVERGES (as Linux's overlayfs does): such a mapping does not
+ * see what is written after the file was copied up.
  */
 static int file_map(struct file *f, uint64_t off, uint64_t len, int prot, int flags, int *host_fd, uint64_t *host_off)
 {
@@ -169,9 +171,9 @@ const struct inode_ops ovl_file_ops = {
 /* ---- listings ---- */
 
 /*
- * First the lower's names, but for those that the memdir has (hidden, replaced, or moved here), at the lower's positions;
- * then the memdir's, from UPPER_BASE on.  A name that moves from the lower to the memdir while the listing is under way is
- * thus seen at most twice and never missed.
+ * First the lower's names, but for those that the memdir has (hidden, replaced, or moved here), at the lower's
+ * positions; then the memdir's, from UPPER_BASE on.  A name that moves from the lower to the memdir while the listing
+ * is under way is thus seen at most twice and never missed.
  */
 #define UPPER_BASE (1ll << 40)
 

@@ -1,17 +1,19 @@
 /*
- * What the files of overlay share: an inode that shows a lower one until it is changed, and then holds the change in memory.
+ * What the files of overlay share: an inode that shows a lower one until it is changed, and then holds the change in
+ * memory.
  *
  * There is one overlay inode for a lower inode, found in a table by the lower's address, whatever names lead to it.  It
- * has the lower's number, so st_dev and st_ino never change.  Changes are kept in the overlay inode itself: attributes in
- * its fields, bytes in a memfile (copied up at the first write), names in a memdir (with whiteouts for names
- * of the lower that are gone), extended attributes in a list.  There is no upper tree of dentries and no copying of
- * parents: a changed inode is *pinned* in the table, so that the next lookup of its lower finds it again.
+ * has the lower's number, so st_dev and st_ino never change.  Changes are kept in the overlay inode itself: attributes
+ * in its fields, bytes in a memfile (copied up at the first write), names in a memdir (with whiteouts for names of the
+ * lower that are gone), extended attributes in a list.  There is no upper tree of dentries and no copying of parents: a
+ * changed inode is *pinned* in the table, so that the next lookup of its lower finds it again.
  *
- * Since a moved inode takes its lower along, renaming a lower directory or hard-linking a lower file copies nothing (where
- * Linux's overlayfs says EXDEV, or breaks the link).  A directory made where one was removed has no lower: it is opaque.
+ * Since a moved inode takes its lower along, renaming a lower directory or hard-linking a lower file copies nothing
+ * (where Linux's overlayfs says EXDEV, or breaks the link).  A directory made where one was removed has no lower: it is
+ * opaque.
  *
- * Locks: an overlay inode's lock is outside of all locks of the lower file system.  fs->lock guards the table and the pins and
- * is a leaf.
+ * Locks: an overlay inode's lock is outside of all locks of the lower file system.  fs->lock guards the table and the
+ * pins and is a leaf.
  *
  * DIVERGES: the lower tree must not change while it is in use: the sentry trusts what it has cached of it.
  */
@@ -32,12 +34,12 @@ struct ovl {
 
 struct ovl_inode {
 	struct mem_inode mem;
-	struct inode *inode;	/* borrowed: this is its priv */
-	struct inode *lower;	/* counted; NULL: it was made in the overlay; immutable */
-	struct ovl_inode *next; /* in the table, if it has a lower; guarded by fs->lock */
-	bool pinned;		/* the table holds a reference; guarded by fs->lock */
-	_Atomic bool copied_up;	/* a regular file: its bytes are mem.file; set with the inode's lock held */
-	bool own_attrs;		/* attributes were changed; guarded by the inode's lock */
+	struct inode *inode;	 /* borrowed: this is its priv */
+	struct inode *lower;	 /* counted; NULL: it was made in the overlay; immutable */
+	struct ovl_inode *next;	 /* in the table, if it has a lower; guarded by fs->lock */
+	bool pinned;		 /* the table holds a reference; guarded by fs->lock */
+	_Atomic bool copied_up;	 /* a regular file: its bytes are mem.file; set with the inode's lock held */
+	bool own_attrs;		 /* attributes were changed; guarded by the inode's lock */
 	_Atomic bool own_xattrs; /* extended attributes are mem.xattrs; set with the inode's lock held */
 	struct file *lower_file; /* open while lower_users > 0; guarded by the inode's lock, fixed for those users */
 	unsigned lower_users;

@@ -22,7 +22,8 @@ int pipe_create(uint32_t flags, const struct cred *c, struct file **rd, struct f
 	p->anonymous = true;
 	p->readers = p->writers = 1;
 	p->reader_opens = p->writer_opens = 1;
-	r = file_anonymous("pipe:", &pipe_ops, p, L_O_RDONLY | (flags & L_O_NONBLOCK), FILE_READ | FILE_STREAM, c, &r_end);
+	r = file_anonymous("pipe:", &pipe_ops, p, L_O_RDONLY | (flags & L_O_NONBLOCK), FILE_READ | FILE_STREAM, c,
+			   &r_end);
 	if (r < 0) {
 		pipe_free(p);
 		return r;

@@ -144,8 +144,8 @@ static ssize_t fill(struct pipe_buf *b, struct uio *u, size_t max)
 }
 
 /*
- * Moves what there is room for; p->lock held.  A write of at most PIPE_BUF bytes is done whole or (0) not at all: it fits if
- * the tail takes it, or else a free page, of which none holds less.
+ * Moves what there is room for; p->lock held.  A write of at most PIPE_BUF bytes is done whole or (0) not at all: it
+ * fits if the tail takes it, or else a free page, of which none holds less.
  */
 static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet)
 {

@@ -19,10 +19,10 @@ struct pipe_buf {
 struct pipe {
 	struct mutex lock;
 	/* Guarded by lock. */
-	struct pipe_buf *bufs; /* [slots] */
-	unsigned slots;	       /* a power of two */
-	unsigned first, used;  /* the full ones: first, first + 1, ... modulo slots */
-	unsigned readers, writers; /* open ends */
+	struct pipe_buf *bufs;		     /* [slots] */
+	unsigned slots;			     /* a power of two */
+	unsigned first, used;		     /* the full ones: first, first + 1, ... modulo slots */
+	unsigned readers, writers;	     /* open ends */
 	uint64_t reader_opens, writer_opens; /* ever: a FIFO's open waits for them to change */
 
 	bool anonymous; /* made by pipe(2), perhaps opened again through /proc: nobody waits to open it; immutable */

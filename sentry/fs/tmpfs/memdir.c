@@ -15,8 +15,9 @@ void memdir_init(struct memdir *m)
 }
 
 /*
- * Putting a directory's entries may be the end of directories below, and so on down.  Entries are therefore collected in one
- * list a thread, which the outermost call works off: the depth of a guest's tree is not that of the sentry's stack.
+ * Putting a directory's entries may be the end of directories below, and so on down.  Entries are therefore collected
+ * in one list a thread, which the outermost call works off: the depth of a guest's tree is not that of the sentry's
+ * stack.
  */
 static _Thread_local struct memdir_entry *doomed;
 static _Thread_local bool draining;

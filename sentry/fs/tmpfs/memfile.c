@@ -445,8 +445,8 @@ int memfile_map(struct inode *i, struct memfile *m, int *host_fd)
 }
 
 /*
- * Sealed bytes lie in the memfd, where the host keeps the seal, mappings included.  F_SEAL_EXEC is about the mode, which is
- * the inode's own (tmpfs.c).
+ * Sealed bytes lie in the memfd, where the host keeps the seal, mappings included.  F_SEAL_EXEC is about the mode,
+ * which is the inode's own (tmpfs.c).
  */
 int memfile_add_seals(struct inode *i, struct memfile *m, uint32_t seals)
 {

@@ -2,7 +2,8 @@
  * The bytes of a regular file in memory.
  *
  * They lie in a page tree of the sentry's until the file is first mapped.  From then on they lie in one host memfd,
- * whose size follows the inode's, so that mapped pages, SIGBUS past the end, truncation and holes are the host's business.
+ * whose size follows the inode's, so that mapped pages, SIGBUS past the end, truncation and holes are the host's
+ * business.
  *
  * Locking: the inode's lock guards it all and is held by the caller.  While the bytes are in the tree, those
  * between the size and the end of its page are zero.

@@ -1,6 +1,7 @@
 /*
  * The extended attributes of an inode in memory: "user." and "trusted." names, as Linux's tmpfs without security
- * modules and access control lists has them.  Permissions are the VFS's.  The inode's lock guards the list and is taken here.
+ * modules and access control lists has them.  Permissions are the VFS's.  The inode's lock guards the list and is taken
+ * here.
  */
 #ifndef BAILEY_SENTRY_FS_TMPFS_MEMXATTR_H
 #define BAILEY_SENTRY_FS_TMPFS_MEMXATTR_H

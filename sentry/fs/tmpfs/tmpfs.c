@@ -353,8 +353,7 @@ static int removexattr(struct inode *i, const char *name)
 	return memxattr_remove(i, &mem(i)->xattrs, name);
 }
 
-#define XATTR_OPS                                                                                                      \
-	.getxattr = getxattr, .setxattr = setxattr, .listxattr = listxattr, .removexattr = removexattr
+#define XATTR_OPS .getxattr = getxattr, .setxattr = setxattr, .listxattr = listxattr, .removexattr = removexattr
 
 static const struct inode_ops dir_inode_ops = {
 	.lookup = lookup,
@@ -579,7 +578,8 @@ int tmpfs_enter(struct inode *dir, const char *name, struct inode *i)
 
 /* ---- memfd_create(2) ---- */
 
-/* The file system of files that never had a name, as Linux's internal mount of tmpfs.  Made on first use, and never put. */
+/* The file system of files that never had a name, as Linux's internal mount of tmpfs.  Made on first use, and never
+ * put. */
 static struct super_block *unnamed_super(void)
 {
 	static struct mutex lock = MUTEX_INIT;
@@ -609,7 +609,8 @@ int memfd_file_new(const char *name, uint32_t flags, const struct cred *c, struc
 	if (flags & (L_MFD_ALLOW_SEALING | L_MFD_NOEXEC_SEAL))
 		mem(i)->file.seals = flags & L_MFD_NOEXEC_SEAL ? L_F_SEAL_EXEC : 0;
 	snprintf(shown, sizeof(shown), "/memfd:%s (deleted)", name);
-	r = file_anonymous_on(shown, i, &regular_file_ops, NULL, L_O_RDWR | L_O_LARGEFILE, FILE_READ | FILE_WRITE, c, out);
+	r = file_anonymous_on(shown, i, &regular_file_ops, NULL, L_O_RDWR | L_O_LARGEFILE, FILE_READ | FILE_WRITE, c,
+			      out);
 	inode_put(i);
 	return r;
 }

@@ -101,7 +101,8 @@ static ssize_t read(struct file *f, struct uio *u, int64_t pos)
 		size_t got = (size_t)n;
 
 		n = uio_put(u, buf, got);
-		/* A short copy must not lose what was read; a file can be set back, a stream's rest is gone as on Linux. */
+		/* A short copy must not lose what was read; a file can be set back, a stream's rest is gone as on
+		 * Linux. */
 		if (h->regular && pos < 0 && n != (ssize_t)got) {
 			int64_t back = host_lseek(h->fd, (n > 0 ? n : 0) - (int64_t)got, L_SEEK_CUR);
 

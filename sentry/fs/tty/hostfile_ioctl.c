@@ -1,4 +1,5 @@
-/* Requests to a terminal that came in.  What concerns the line goes to the host; job control is the sentry's own (tty.c). */
+/* Requests to a terminal that came in.  What concerns the line goes to the host; job control is the sentry's own
+ * (tty.c). */
 #include "abi/errno.h"
 #include "abi/ioctl.h"
 #include "base/compiler.h"
@@ -15,10 +16,12 @@ bool hostfile_is_tty(int fd)
 
 /* ---- line settings ---- */
 
-static const struct { uint32_t code, baud; } speeds[] = {
-	{0, 0},	      {1, 50},	    {2, 75},	  {3, 110},	{4, 134},     {5, 150},	   {6, 200},
-	{7, 300},     {8, 600},	    {9, 1200},	  {10, 1800},	{11, 2400},   {12, 4800},  {13, 9600},
-	{14, 19200},  {15, 38400},  {0x1001, 57600}, {0x1002, 115200}, {0x1003, 230400},
+static const struct {
+	uint32_t code, baud;
+} speeds[] = {
+	{0, 0},	     {1, 50},	  {2, 75},	   {3, 110},	     {4, 134},	       {5, 150},   {6, 200},
+	{7, 300},    {8, 600},	  {9, 1200},	   {10, 1800},	     {11, 2400},       {12, 4800}, {13, 9600},
+	{14, 19200}, {15, 38400}, {0x1001, 57600}, {0x1002, 115200}, {0x1003, 230400},
 };
 
 static uint32_t baud_of(uint32_t cflag)

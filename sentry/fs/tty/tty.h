@@ -2,8 +2,8 @@
  * Terminals as the sentry sees them: who controls what.  The terminal itself is the host's (hostfile.c) or, later, a
  * pseudo-terminal of the sentry's own.
  *
- * A terminal belongs to at most one session, whose session.tty it is; its foreground group is a number.  Both are guarded
- * by tasks_lock.  A reference to a terminal is one to its inode.
+ * A terminal belongs to at most one session, whose session.tty it is; its foreground group is a number.  Both are
+ * guarded by tasks_lock.  A reference to a terminal is one to its inode.
  */
 #ifndef BAILEY_SENTRY_FS_TTY_TTY_H
 #define BAILEY_SENTRY_FS_TTY_TTY_H
@@ -24,7 +24,8 @@ struct tty *tty_of_file(struct file *f);
 
 /* Makes tty the controlling terminal of s, whose leader's group comes to the foreground.  -EPERM if either is taken. */
 int tty_associate(struct tty *tty, struct session *s, int pgid) MUST_CHECK;
-/* The group that a terminal's signals go to: s's terminal's foreground group; 0 if it has no terminal or that has none. */
+/* The group that a terminal's signals go to: s's terminal's foreground group; 0 if it has no terminal or that has none.
+ */
 int tty_foreground(struct session *s);
 /* s ends, or its leader gave the terminal up. */
 void tty_disassociate(struct session *s);
