@@ -152,17 +152,15 @@ void signal_set_blocked(struct task *t, sigset mask)
 	mask &= ~SIG_UNBLOCKABLE;
 	if (mask == t->blocked)
 		return;
+	mutex_lock(&p->sig_lock);
 	if (mask & ~t->blocked & p->shared_pending.set) {
+		/* tasks_lock comes first.  t's mask is still the old one meanwhile: what arrives now is looked at below. */
+		mutex_unlock(&p->sig_lock);
 		mutex_lock(&tasks_lock);
 		mutex_lock(&p->sig_lock);
 		retarget_shared(t, mask & ~t->blocked);
-		t->blocked = mask;
-		recompute(t);
-		mutex_unlock(&p->sig_lock);
 		mutex_unlock(&tasks_lock);
-		return;
 	}
-	mutex_lock(&p->sig_lock);
 	t->blocked = mask;
 	recompute(t);
 	mutex_unlock(&p->sig_lock);
