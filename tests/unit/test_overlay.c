@@ -519,6 +519,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(many, setup_many, teardown);
+	tcase_set_timeout(many, 60);
 	tcase_add_test(many, more_directories_than_descriptors);
 	suite_add_tcase(s, many);
 	tcase_add_checked_fixture(host, setup_host, teardown_host);

@@ -45,30 +45,35 @@ static int statfs(struct super_block *sb, struct l_statfs *st)
 	return 0;
 }
 
-/* For read-write trees: is what the host has at that name still what the dentry says? */
+static bool still_there(struct inode *dir, const char *name, struct inode *i)
+{
+	struct host_stat st;
+	int r, fd = dir_fd_get(node_of(dir));
+
+	if (fd < 0)
+		return false;
+	r = host_stat_at(fd, name, &st);
+	dir_fd_put(node_of(dir));
+	if (!i)
+		return r == -ENOENT;
+	/* Of several names the one that the walk came by is known to be good. */
+	return r == 0 && node_is(node_of(i), &st) && node_set_place(node_of(i), node_of(dir), name) == 0;
+}
+
+/* For read-write trees: is what the host has at that name still what the dentry says?  No move may come in between. */
 static bool revalidate(struct dentry *d)
 {
 	struct dentry *parent = dentry_parent(d);
-	struct inode *dir = dentry_inode(parent), *i = dentry_inode(d);
+	struct inode *dir = dentry_inode(parent);
+	struct hostfs *fs = hostfs_of(dir);
 	char name[L_NAME_MAX + 1];
-	struct host_stat st;
 	bool good = true;
-	int fd, r;
 
 	if (parent != d) {
 		dentry_copy_name(d, name, sizeof(name));
-		fd = dir_fd_get(node_of(dir));
-		r = fd < 0 ? fd : host_stat_at(fd, name, &st);
-		if (fd >= 0)
-			dir_fd_put(node_of(dir));
-		if (!i)
-			good = r == -ENOENT;
-		else
-			good = r == 0 && st.ino == node_of(i)->ino && st.dev == node_of(i)->dev &&
-			       ((st.mode ^ i->mode) & L_S_IFMT) == 0;
-		/* Of several names the one that the walk came by is known to be good. */
-		if (good && i)
-			good = node_set_place(node_of(i), node_of(dir), name) == 0;
+		read_lock(&fs->moves);
+		good = still_there(dir, name, dentry_inode(d));
+		rw_unlock(&fs->moves);
 	}
 	dentry_put(parent);
 	return good;
