@@ -27,12 +27,15 @@
 
 static int start_one(const struct platform_ops *ops, struct platform **out, char *why)
 {
+	char probed[WHY_SIZE] = "";
 	int r;
 
 	why[0] = '\0';
 	r = platform_start(ops, out, why, WHY_SIZE);
 	if (r == 0)
 		log_info("platform %s", platform_name(ops));
+	else if (platform_probe(ops, probed, sizeof(probed)) < 0 && probed[0])
+		snprintf(why, WHY_SIZE, "%s", probed); /* the probe knows causes and cures */
 	else if (!why[0])
 		snprintf(why, WHY_SIZE, "%s", abi_errno_name(-r));
 	return r;
