@@ -40,13 +40,16 @@ TEST(setting_to_itself)
 
 static void unprivileged(void)
 {
+	struct stat init;
+
 	CHECK_ERR(setuid(0), EPERM);
 	CHECK_ERR(setgid(0), EPERM);
 	CHECK_ERR(seteuid(0), EPERM);
 	CHECK_ERR(setresuid(1, 2, 3), EPERM);
 	CHECK_ERR(setreuid(0, (uid_t)-1), EPERM);
 	CHECK_ERR(setgroups(0, NULL), EPERM);
-	CHECK_ERR(kill(1, 0), EPERM);
+	if (stat("/proc/1", &init) == 0 && init.st_uid != getuid())
+		CHECK_ERR(kill(1, 0), EPERM);
 	CHECK_EQ(setfsuid((uid_t)-1), getuid());
 }
 

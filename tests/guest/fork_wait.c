@@ -227,6 +227,8 @@ TEST(stop_and_continue)
 	if (pid == 0)
 		for (;;)
 			pause();
+	/* In a group of its own, whose link to the session is this process: an orphaned group ignores SIGTSTP. */
+	REQUIRE(setpgid(pid, pid) == 0);
 	kill(pid, SIGSTOP);
 	CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
 	CHECK_EQ(status, SIGSTOP << 8 | 0x7f);

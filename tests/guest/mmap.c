@@ -544,9 +544,8 @@ TEST(memfd)
 	CHECK_ERR(memfd_create("x", 0x4000), EINVAL);
 }
 
-TEST(msync_mlock_mincore)
+TEST(msync_mlock)
 {
-	unsigned char vec[2];
 	char *p = anon(2 * PAGE, PROT_READ | PROT_WRITE);
 
 	OK(msync(p, 2 * PAGE, MS_ASYNC));
@@ -554,13 +553,22 @@ TEST(msync_mlock_mincore)
 	CHECK_ERR(msync(p, PAGE, MS_SYNC | MS_ASYNC), EINVAL);
 	OK(mlock(p, PAGE));
 	OK(munlock(p, PAGE));
+	munmap(p, 2 * PAGE);
+	CHECK_ERR(msync(p, PAGE, MS_SYNC), ENOMEM);
+	CHECK_ERR(mlock(p, PAGE), ENOMEM);
+}
+
+TEST(mincore)
+{
+	unsigned char vec[2];
+	char *p = anon(2 * PAGE, PROT_READ | PROT_WRITE);
+
 	p[0] = 1;
 	OK(mincore(p, PAGE, vec));
 	CHECK_EQ(vec[0] & 1, 1);
+	CHECK_ERR(mincore(p + 1, PAGE, vec), EINVAL);
 	munmap(p, 2 * PAGE);
-	CHECK_ERR(msync(p, PAGE, MS_SYNC), ENOMEM);
 	CHECK_ERR(mincore(p, PAGE, vec), ENOMEM);
-	CHECK_ERR(mlock(p, PAGE), ENOMEM);
 }
 
 static void stack_page(int n)

@@ -60,6 +60,8 @@ TEST(kill_self)
 
 TEST(kill_errors)
 {
+	struct stat init;
+
 	CHECK_EQ(kill(getpid(), 0), 0);
 	CHECK_ERR(kill(getpid(), 65), EINVAL);
 	CHECK_ERR(kill(getpid(), -1), EINVAL);
@@ -67,7 +69,7 @@ TEST(kill_errors)
 	CHECK_ERR(kill(-0x3fffff, 0), ESRCH);
 	CHECK_ERR(kill((pid_t)0x80000000, 0), ESRCH);
 	CHECK_EQ(kill(0, 0), 0);
-	if (geteuid() != 0)
+	if (geteuid() != 0 && stat("/proc/1", &init) == 0 && init.st_uid != geteuid())
 		CHECK_ERR(kill(1, SIGTERM), EPERM);
 }
 

@@ -9,6 +9,7 @@ static int a[2], b[2], file;
 static void begin(void)
 {
 	REQUIRE(pipe(a) == 0 && pipe(b) == 0);
+	use_tmpdir();
 	file = open(".", O_TMPFILE | O_RDWR, 0600);
 	REQUIRE(file >= 0);
 	REQUIRE(write(file, "0123456789", 10) == 10);
