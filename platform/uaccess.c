@@ -100,8 +100,6 @@ int copy_in_path(struct pctx *ctx, gva_t src, char **out)
  * What access_ok says on Linux: the range lies in user space; whether it is mapped shows when it is used.  User space is
  * Linux's: a buffer on the stack may be given more length than it has, and what lies above our ceiling is not mapped.
  */
-#define L_TASK_SIZE 0x7ffffffff000ull
-
 static bool range_in_guest(gva_t addr, uint64_t len)
 {
 	uint64_t end;

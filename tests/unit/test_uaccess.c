@@ -142,7 +142,7 @@ START_TEST(iovecs)
 	v[1] = (struct l_iovec){DATA, UINT64_MAX};
 	put(DATA + PAGE_SIZE, v, sizeof(v));
 	ck_assert_int_eq(ua_iov_import(ctx, DATA + PAGE_SIZE, 2, &iov), -EINVAL);
-	v[1] = (struct l_iovec){GUEST_CEILING - 4, 8};
+	v[1] = (struct l_iovec){L_TASK_SIZE - 4, 8};
 	put(DATA + PAGE_SIZE, v, sizeof(v));
 	ck_assert_int_eq(ua_iov_import(ctx, DATA + PAGE_SIZE, 2, &iov), -EFAULT);
 	/* The sum is capped. */
