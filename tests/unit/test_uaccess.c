@@ -155,7 +155,8 @@ START_TEST(iovecs)
 	ck_assert_int_eq(ua_iov_single(DATA, 5, &iov), 0);
 	ck_assert_uint_eq(iov.total, 5);
 	ck_assert_int_eq(ua_iov_single(L_TASK_SIZE - 4, 5, &iov), -EFAULT);
-	ck_assert_int_eq(ua_iov_single(DATA, UINT64_MAX, &iov), 0);
+	ck_assert_int_eq(ua_iov_single(DATA, UINT64_MAX, &iov), -EFAULT);
+	ck_assert_int_eq(ua_iov_single(DATA, L_MAX_RW_COUNT + 4096ull, &iov), 0);
 	ck_assert_uint_eq(iov.total, L_MAX_RW_COUNT);
 }
 END_TEST
