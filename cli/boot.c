@@ -129,7 +129,8 @@ static int exit_status(int wait_status)
 static int not_run(const char *name, int error)
 {
 	if (error == -ENOENT || error == -ENOTDIR) {
-		log_error("do: %s: not found inside; the host's /tmp, /proc, /sys and /dev are not shown there (see --bind), "
+		log_error("do: %s: not found inside; the host's /tmp, /proc, /sys and /dev are not shown there (see "
+			  "--bind), "
 			  "and a name without a slash is looked for along PATH",
 			  name);
 		return EXIT_NOT_FOUND;

@@ -13,15 +13,15 @@
 #include "host/confine.h"
 
 struct do_options {
-	const char *platform;	     /* "auto", "ptrace" or "systrap" */
-	struct confine_bind *binds;  /* their sources */
-	const char **bind_targets;   /* absolute guest paths */
+	const char *platform;	    /* "auto", "ptrace" or "systrap" */
+	struct confine_bind *binds; /* their sources */
+	const char **bind_targets;  /* absolute guest paths */
 	size_t bind_count;
-	char **env;		     /* the guest's, NULL-terminated */
-	const char *workdir;	     /* absolute guest path; NULL: the caller's own */
+	char **env;	     /* the guest's, NULL-terminated */
+	const char *workdir; /* absolute guest path; NULL: the caller's own */
 	bool strace;
-	const char *strace_calls;    /* names, comma-separated; NULL: all */
-	char **argv;		     /* the command, NULL-terminated */
+	const char *strace_calls; /* names, comma-separated; NULL: all */
+	char **argv;		  /* the command, NULL-terminated */
 };
 
 /* Runs the command; the exit status. */

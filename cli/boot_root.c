@@ -211,7 +211,8 @@ static bool is_there(struct builder *b, const char *path)
 	return true;
 }
 
-/* Shows the caller's directory where it was covered (it lies in /tmp).  cwd_fd is consumed; -1: it has none that could be shown. */
+/* Shows the caller's directory where it was covered (it lies in /tmp).  cwd_fd is consumed; -1: it has none that could
+ * be shown. */
 static int show_cwd(struct builder *b, const char *cwd, int cwd_fd)
 {
 	struct super_block *lower, *sb;
@@ -249,7 +250,8 @@ static bool same_device(int a, int b)
 	uint32_t fa, fb;
 
 	return host_stat_fd(a, &sa) == 0 && host_stat_fd(b, &sb) == 0 && L_S_ISCHR(sa.mode) && L_S_ISCHR(sb.mode) &&
-	       sa.dev == sb.dev && sa.ino == sb.ino && host_fd_flags(a, &fa) == 0 && host_fd_flags(b, &fb) == 0 && fa == fb;
+	       sa.dev == sb.dev && sa.ino == sb.ino && host_fd_flags(a, &fa) == 0 && host_fd_flags(b, &fb) == 0 &&
+	       fa == fb;
 }
 
 static int open_std(struct boot_args *args)

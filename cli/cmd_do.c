@@ -14,20 +14,24 @@ static const char usage[] =
 	"usage: bailey do [OPTIONS] [--] CMD [ARGS]\n"
 	"\n"
 	"Runs CMD in a sandbox.  It sees the host's files, read-only, with its own changes kept in memory and gone\n"
-	"afterwards; no network; none of the caller's processes; and of the environment PATH, HOME, TERM, LANG and the like.\n"
+	"afterwards; no network; none of the caller's processes; and of the environment PATH, HOME, TERM, LANG and the "
+	"like.\n"
 	"\n"
 	"  --bind S D         show the host's directory or file S at D, writable\n"
 	"  --ro-bind S D      the same, read-only\n"
 	"  --env K=V          set K in the environment; --env K passes the caller's K\n"
 	"  --workdir D        start in directory D (default: the caller's)\n"
-	"  --platform P       how system calls are caught: systrap, ptrace, or auto (default: systrap if it works here)\n"
+	"  --platform P       how system calls are caught: systrap, ptrace, or auto (default: systrap if it works "
+	"here)\n"
 	"  --strace[=NAMES]   write each system call (or those named, with commas; !NAMES: all others) to stderr\n"
 	"  --log-level L      error, warn (default), info or debug\n"
 	"\n"
-	"Exit status: CMD's; 128+N if signal N ended it; 125 Bailey's own error; 126 CMD cannot be executed; 127 not found.\n";
+	"Exit status: CMD's; 128+N if signal N ended it; 125 Bailey's own error; 126 CMD cannot be executed; 127 not "
+	"found.\n";
 
-/* What passes of the caller's environment: where programs are and how to talk to the person, not who or what they hold. */
-static const char *const passed_env[] = {"PATH", "HOME", "USER",   "LOGNAME",  "SHELL",
+/* What passes of the caller's environment: where programs are and how to talk to the person, not who or what they hold.
+ */
+static const char *const passed_env[] = {"PATH", "HOME", "USER",     "LOGNAME",	  "SHELL",
 					 "TERM", "LANG", "LANGUAGE", "COLORTERM", "TZ"};
 
 struct vec {
@@ -60,8 +64,8 @@ static void *grown(void *array, size_t count, size_t size)
 
 static int bad_usage(const char *what, const char *about)
 {
-	fprintf(stderr, "bailey: do: %s%s%s%s; see \"bailey do --help\"\n", what, about ? " \"" : "", about ? about : "",
-		about ? "\"" : "");
+	fprintf(stderr, "bailey: do: %s%s%s%s; see \"bailey do --help\"\n", what, about ? " \"" : "",
+		about ? about : "", about ? "\"" : "");
 	return EXIT_BAILEY;
 }
 
@@ -192,8 +196,8 @@ static const struct option {
 	enum { NO_VALUE, VALUE, OPTIONAL_VALUE } takes; /* after '=', or (VALUE) as the next argument */
 	int (*set)(struct parse *p, char *value);
 } options[] = {
-	{"bind", NO_VALUE, opt_bind},	      {"ro-bind", NO_VALUE, opt_ro_bind}, {"env", VALUE, opt_env},
-	{"workdir", VALUE, opt_workdir},      {"platform", VALUE, opt_platform},  {"log-level", VALUE, opt_log_level},
+	{"bind", NO_VALUE, opt_bind},		{"ro-bind", NO_VALUE, opt_ro_bind}, {"env", VALUE, opt_env},
+	{"workdir", VALUE, opt_workdir},	{"platform", VALUE, opt_platform},  {"log-level", VALUE, opt_log_level},
 	{"strace", OPTIONAL_VALUE, opt_strace},
 };
 

@@ -28,8 +28,8 @@ void host_know_only(uint32_t uid, uint32_t gid);
 /* A close-on-exec copy of fd. */
 int host_dup(int fd) MUST_CHECK;
 
-/* Lets the sentry have as many descriptors as the host allows: each file and each stub of the guest may take some.  The limit
- * that the guest starts with stays the caller's (host_getrlimit). */
+/* Lets the sentry have as many descriptors as the host allows: each file and each stub of the guest may take some.  The
+ * limit that the guest starts with stays the caller's (host_getrlimit). */
 void host_raise_fd_limit(void);
 
 /* Ends the sentry at once, without destructors: other threads still run. */

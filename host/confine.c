@@ -1,5 +1,5 @@
-/* The report, the namespaces, and the privileges that are let go.  See confine.h; the root is confine_root.c, the filter
- * confine_filter.c. */
+/* The report, the namespaces, and the privileges that are let go.  See confine.h; the root is confine_root.c, the
+ * filter confine_filter.c. */
 #include "host/confine.h"
 
 #include <fcntl.h>
@@ -182,7 +182,8 @@ static void enter_namespaces(struct confine_report *rep)
 	r = map_own_ids(uid, gid);
 	rep->state[CONFINE_USER_NS] = r;
 	if (r < 0)
-		log_warn("cannot map the own user id in a user namespace: %s; going on as nobody there", abi_errno_name(-r));
+		log_warn("cannot map the own user id in a user namespace: %s; going on as nobody there",
+			 abi_errno_name(-r));
 	else
 		host_know_only(uid, gid);
 	make_namespaces(rep);

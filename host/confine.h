@@ -29,8 +29,8 @@ enum confine_layer {
 	CONFINE_UTS_NS,
 	CONFINE_CGROUP_NS,
 	CONFINE_EMPTY_ROOT,
-	CONFINE_PROC,	  /* a read-only proc of the own pid namespace, to learn of the stubs' memory */
-	CONFINE_NO_CAPS,  /* mandatory from here on */
+	CONFINE_PROC,	 /* a read-only proc of the own pid namespace, to learn of the stubs' memory */
+	CONFINE_NO_CAPS, /* mandatory from here on */
 	CONFINE_NO_NEW_PRIVS,
 	CONFINE_SECCOMP,
 	CONFINE_LAYER_COUNT,
@@ -50,8 +50,8 @@ void confine_report_text(const struct confine_report *rep, char *buf, size_t siz
 
 /*
  * Makes the namespaces and forks.  Returns 0 in the child, which goes on to become the sentry (process 1 of its own
- * namespace where there is one), and its process id in the front process, which calls supervise() (front.h).  Host signals that are
- * meant for the guest are blocked in both.  -errno if there is no child.
+ * namespace where there is one), and its process id in the front process, which calls supervise() (front.h).  Host
+ * signals that are meant for the guest are blocked in both.  -errno if there is no child.
  */
 pid_t confine_split(struct confine_report *rep) MUST_CHECK;
 
@@ -66,9 +66,10 @@ struct confine_bind {
 };
 
 /*
- * Opens the host's root (read-only, *root_fd: an O_PATH directory, owned by the caller) and the binds, makes the sentry's own root empty
- * and shuts the rest out.  /proc, /sys and /dev of the host are not in it.  Without a mount namespace the descriptors are
- * opened as they are and the sentry keeps the host's root.  -errno if a bind cannot be had.
+ * Opens the host's root (read-only, *root_fd: an O_PATH directory, owned by the caller) and the binds, makes the
+ * sentry's own root empty and shuts the rest out.  /proc, /sys and /dev of the host are not in it.  Without a mount
+ * namespace the descriptors are opened as they are and the sentry keeps the host's root.  -errno if a bind cannot be
+ * had.
  */
 int confine_root(struct confine_report *rep, int *root_fd, struct confine_bind *binds, size_t count) MUST_CHECK;
 

@@ -90,14 +90,16 @@ static int rule_SELF(scmp_filter_ctx f, int nr)
 	return allow_if(f, nr, equals(0, (uint64_t)getpid()));
 }
 
-/* From 1 to the kernel's PID_MAX_LIMIT, as one rule a bit that is set: 0 is the own group, negative are groups and everybody. */
-static int rule_ONE_PID(scmp_filter_ctx f, int nr)
+/* From 1 to the kernel's PID_MAX_LIMIT, as one rule a bit that is set: 0 is the own group, negative are groups and
+ * everybody. */
+static int rule_KILL_ONE(scmp_filter_ctx f, int nr)
 {
 	const uint64_t pid_bits = 0x3fffff;
 	int r = 0;
 
 	for (uint64_t bit = 1; r == 0 && bit & pid_bits; bit <<= 1)
-		r = allow_if(f, nr, masked(0, ~pid_bits | bit, bit));
+		r = seccomp_rule_add_exact(f, SCMP_ACT_ALLOW, nr, 2, masked(0, ~pid_bits | bit, bit),
+					   equals(1, SIGKILL));
 	return r;
 }
 
@@ -126,6 +128,8 @@ static int rule_MKNOD_LIST(scmp_filter_ctx f, int nr)
 VALUE_RULE(FCNTL_LIST, 1, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS)
 VALUE_RULE(MADVISE_LIST, 2, MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DONTDUMP, MADV_HUGEPAGE,
 	   MADV_NOHUGEPAGE, MADV_WILLNEED, MADV_POPULATE_WRITE, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE)
+/* Is it there, and the signal with which platforms take a thread out of guest code. */
+VALUE_RULE(KICK_LIST, 2, 0, SIGURG)
 VALUE_RULE(PRCTL_LIST, 0, PR_SET_NAME, PR_SET_VMA)
 /* Reading and setting a terminal's modes and size; never TIOCSTI, which would type into the caller's shell. */
 VALUE_RULE(IOCTL_LIST, 1, TCGETS, TCSETS, TCSETSW, TCSETSF, TCFLSH, TCXONC, TCSBRK, TCSBRKP, TIOCGWINSZ, TIOCSWINSZ,
@@ -139,7 +143,7 @@ VALUE_RULE(NOTIF_LIST, 1, SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND, SE
 struct row {
 	const char *name;
 	int nr;
-	const char *platform; /* NULL: any */
+	const char *platform;			/* NULL: any */
 	int (*rule)(scmp_filter_ctx f, int nr); /* NULL: refused with the error */
 	int error;
 };
@@ -171,7 +175,8 @@ static int add_row(scmp_filter_ctx f, const struct row *row)
 static void report_call(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
-	const struct abi_syscall *call = abi_syscall_by_nr((uint64_t)info->si_syscall); /* no malloc: we may be inside it */
+	const struct abi_syscall *call =
+		abi_syscall_by_nr((uint64_t)info->si_syscall); /* no malloc: we may be inside it */
 
 	log_error("host/calls.def does not allow %s(%#llx, %#llx, %#llx)", call ? call->name : "?",
 		  uc->uc_mcontext.gregs[REG_RDI], uc->uc_mcontext.gregs[REG_RSI], uc->uc_mcontext.gregs[REG_RDX]);

@@ -29,7 +29,8 @@ static int set_attributes(int tree, uint64_t attr, bool recursive)
 	return mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)) < 0 ? -errno : 0;
 }
 
-/* A copy of what is mounted at and below dir_fd/path (or dir_fd itself: ""), attached nowhere.  A descriptor, or -errno. */
+/* A copy of what is mounted at and below dir_fd/path (or dir_fd itself: ""), attached nowhere.  A descriptor, or
+ * -errno. */
 static int copy_tree(int dir_fd, const char *path, bool read_only, bool recursive)
 {
 	int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);

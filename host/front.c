@@ -56,7 +56,8 @@ static int status_of(int wait_status)
 	sig = WTERMSIG(wait_status);
 	restore_terminals();
 	if (sig == SIGSYS)
-		log_error("internal error: the sentry made a host call that host/calls.def does not list and was killed; run "
+		log_error("internal error: the sentry made a host call that host/calls.def does not list and was "
+			  "killed; run "
 			  "with BAILEY_HOST_CALLS=report to see which");
 	else
 		log_error("the sentry was killed by SIG%s; everything inside has ended with it", sigabbrev_np(sig));

@@ -13,7 +13,7 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 
-static int proc_fd = -1;   /* set once at start-up */
+static int proc_fd = -1;  /* set once at start-up */
 static uint64_t fd_limit; /* set once at start-up; 0: not noted */
 
 int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard)

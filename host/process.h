@@ -14,8 +14,8 @@ int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard) MUST_CHECK
 void host_note_fd_limit(uint64_t soft);
 
 /*
- * Where the stubs are seen: a directory descriptor of a proc file system of the sentry's process id namespace (consumed),
- * or -1.  confine.c calls it once, at start-up.
+ * Where the stubs are seen: a directory descriptor of a proc file system of the sentry's process id namespace
+ * (consumed), or -1.  confine.c calls it once, at start-up.
  */
 void host_set_proc_fd(int fd);
 /* Resident bytes of the process, or 0 if that cannot be learnt (no proc, or the process is gone). */

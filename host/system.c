@@ -19,7 +19,8 @@ void host_system_init(void)
 {
 	unsigned n = 0;
 
-	/* A fixed number of malloc arenas: libc would count CPUs by files, and an arena a sentry thread costs memory. */
+	/* A fixed number of malloc arenas: libc would count CPUs by files, and an arena a sentry thread costs memory.
+	 */
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	memset(cpu_mask, 0, sizeof(cpu_mask));
 	if (sched_getaffinity(0, sizeof(cpu_mask), (cpu_set_t *)cpu_mask) < 0)
