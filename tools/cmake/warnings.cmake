@@ -5,9 +5,13 @@ add_compile_options(
   -Wundef -Wformat=2 -Wno-unused-parameter
   -fno-strict-aliasing -fno-common -fstack-protector-strong)
 include(CheckCCompilerFlag)
-check_c_compiler_flag(-ftrivial-auto-var-init=zero BAILEY_HAS_AUTO_VAR_INIT) # clang before 16 wants a plea with it
+# clang before 16 takes the flag only along with a plea, which it calls unused from then on.
+check_c_compiler_flag(-ftrivial-auto-var-init=zero BAILEY_HAS_AUTO_VAR_INIT)
+set(plea -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
 if(BAILEY_HAS_AUTO_VAR_INIT)
   add_compile_options(-ftrivial-auto-var-init=zero)
+elseif(CMAKE_C_COMPILER_ID STREQUAL "Clang")
+  add_compile_options($<$<COMPILE_LANGUAGE:C>:-ftrivial-auto-var-init=zero> $<$<COMPILE_LANGUAGE:C>:${plea}>)
 endif()
 if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
   add_compile_options(-Wthread-safety -Wno-gnu-zero-variadic-macro-arguments)
