@@ -87,18 +87,18 @@ static void wake_waiter(struct waiter *w)
 	sleeper_wake(w->sleeper);
 }
 
+/* As on Linux at least one is woken, even if n is 0 or less. */
 static int wake_in_bucket(struct bucket *b, const struct mm_key *key, int n, uint32_t bitset)
 {
 	struct waiter *w, *tmp;
 	int woken = 0;
 
 	list_for_each_entry_safe(w, tmp, &b->waiters, node) {
-		if (woken >= n)
-			break;
 		if (!key_equal(&w->key, key) || !(w->bitset & bitset))
 			continue;
 		wake_waiter(w);
-		woken++;
+		if (++woken >= n)
+			break;
 	}
 	return woken;
 }
@@ -166,7 +166,7 @@ int futex_wake(struct task *t, uint64_t addr, bool process_private, int n, uint3
 		return r;
 	b = bucket_of(&key);
 	mutex_lock(&b->lock);
-	r = wake_in_bucket(b, &key, n > 0 ? n : 1, bitset);
+	r = wake_in_bucket(b, &key, n, bitset);
 	mutex_unlock(&b->lock);
 	return r;
 }
@@ -316,13 +316,18 @@ void futex_wake_at(struct task *t, uint64_t addr)
 
 /* ---- robust lists ---- */
 
-/* The owner of the word at addr dies: mark it and wake one waiter. */
-static void robust_death(struct task *t, uint64_t addr)
+/*
+ * The owner of the word at addr dies: mark it and wake one waiter.  pending: the owner was about to take or leave it, and if
+ * it had already made it free it cannot wake anybody any more.
+ */
+static void robust_death(struct task *t, uint64_t addr, bool pending)
 {
 	uint32_t word, seen;
 
 	if ((addr & 3) || copy_in(t->ctx, &word, addr, sizeof(word)) < 0)
 		return;
+	if (pending && word == 0)
+		futex_wake_at(t, addr);
 	for (;;) {
 		if ((word & L_FUTEX_TID_MASK) != (uint32_t)t->tid)
 			return;
@@ -349,12 +354,12 @@ void futex_exit_robust_list(struct task *t)
 		bool more = copy_in(t->ctx, &next, entry, sizeof(next)) == 0;
 
 		if (entry != pending)
-			robust_death(t, entry + (uint64_t)head.futex_offset);
+			robust_death(t, entry + (uint64_t)head.futex_offset, false);
 		if (!more)
 			return;
 		entry = next & ~1ull;
 	}
 	if (pending)
-		robust_death(t, pending + (uint64_t)head.futex_offset);
+		robust_death(t, pending + (uint64_t)head.futex_offset, true);
 	t->robust_list = 0;
 }
