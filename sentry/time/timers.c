@@ -32,7 +32,9 @@ static void fire(struct ktimer *kt, void *arg)
 			/* The next one lies on the grid, however late this one is. */
 			int64_t late = monotonic_now() - pt->deadline_ns;
 
-			pt->deadline_ns += (late / pt->interval_ns + 1) * pt->interval_ns;
+			pt->deadline_ns += late / pt->interval_ns * pt->interval_ns;
+			if (__builtin_add_overflow(pt->deadline_ns, pt->interval_ns, &pt->deadline_ns))
+				pt->deadline_ns = INT64_MAX;
 		} else {
 			pt->deadline_ns = 0;
 		}
