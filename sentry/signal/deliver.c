@@ -77,6 +77,7 @@ static int finish_call(struct task *t, struct reg_cache *rc)
 
 /* ---- stopping ---- */
 
+/* Makes all threads of t's process stop. */
 static void stop_process(struct task *t, int sig)
 {
 	struct process *p = t->process;
@@ -84,15 +85,41 @@ static void stop_process(struct task *t, int sig)
 	mutex_lock(&tasks_lock);
 	mutex_lock(&p->sig_lock);
 	/* A SIGCONT that came since the signal was taken wins; so does death. */
-	if (!p->group_exiting && p->job == JOB_RUNNING && !(p->shared_pending.set & sig_bit(L_SIGCONT)) &&
+	if (!task_killed(t) && p->job == JOB_RUNNING && p->cont_count == t->cont_seen &&
 	    !(sig != L_SIGSTOP && pgrp_is_orphaned(p->pgid, NULL))) {
 		p->job = JOB_STOPPED;
 		p->stop_code = sig;
-		p->wait_stopped = true;
+		p->stop_reported = false;
 		p->wait_continued = false;
 		signal_wake_threads(p);
-		process_report_job_change(p, L_W_STOPCODE(sig));
 	}
+	mutex_unlock(&p->sig_lock);
+	mutex_unlock(&tasks_lock);
+}
+
+/* Tells the parent once the last thread has stopped: then, and not before, nothing of p runs.  p->sig_lock held, too. */
+static void report_stop_if_complete(struct process *p) REQUIRES(tasks_lock)
+{
+	struct task *t;
+
+	if (p->job != JOB_STOPPED || p->stop_reported || list_empty(&p->threads))
+		return;
+	list_for_each_entry(t, &p->threads, thread_node)
+		if (!t->group_stopped)
+			return;
+	p->stop_reported = true;
+	p->wait_stopped = true;
+	process_report_job_change(p, L_W_STOPCODE(p->stop_code));
+}
+
+static void enter_stop(struct task *t)
+{
+	struct process *p = t->process;
+
+	mutex_lock(&tasks_lock);
+	mutex_lock(&p->sig_lock);
+	t->group_stopped = p->job == JOB_STOPPED;
+	report_stop_if_complete(p);
 	mutex_unlock(&p->sig_lock);
 	mutex_unlock(&tasks_lock);
 }
@@ -109,6 +136,7 @@ static void wait_while_stopped(struct task *t)
 		sleeper_arm(&t->sleeper);
 		if (p->job != JOB_STOPPED || task_killed(t))
 			break;
+		enter_stop(t); /* each time: it may have been continued and stopped again meanwhile */
 		if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
 			break;
 	}
@@ -132,10 +160,10 @@ static void recompute(struct task *t)
 	sleeper_set_interrupt_self(&t->sleeper, work_pending(t));
 }
 
-/* A process-wide signal that t now blocks may be some other thread's business; tasks_lock and sig_lock held. */
-static void retarget_shared(struct task *t, sigset newly_blocked)
+/* A process-wide signal that t takes no more may be some other thread's business.  sig_lock held, too. */
+static void retarget_shared(struct task *t, sigset lost) REQUIRES(tasks_lock)
 {
-	sigset moved = t->process->shared_pending.set & newly_blocked;
+	sigset moved = t->process->shared_pending.set & lost;
 	struct task *o;
 
 	if (!moved)
@@ -164,6 +192,29 @@ void signal_set_blocked(struct task *t, sigset mask)
 	t->blocked = mask;
 	recompute(t);
 	mutex_unlock(&p->sig_lock);
+}
+
+void signal_thread_left(struct task *t)
+{
+	sigpending_drop(&t->pending, t->process, ~0ull);
+	retarget_shared(t, ~t->blocked);
+	report_stop_if_complete(t->process);
+}
+
+void signal_wait_begin(struct task *t, sigset set)
+{
+	mutex_lock(&t->process->sig_lock);
+	t->wait_blocked = t->blocked;
+	mutex_unlock(&t->process->sig_lock);
+	signal_set_blocked(t, t->blocked & ~set);
+}
+
+void signal_wait_end(struct task *t)
+{
+	signal_set_blocked(t, t->wait_blocked);
+	mutex_lock(&t->process->sig_lock);
+	t->wait_blocked = 0;
+	mutex_unlock(&t->process->sig_lock);
 }
 
 void signal_set_temporary_mask(struct task *t, sigset mask)
@@ -231,6 +282,7 @@ static enum next next_signal(struct task *t, struct l_siginfo *info, struct l_si
 		n = NEXT_STOPPED;
 	} else {
 		sig = take_locked(t, ~t->blocked, info);
+		t->cont_seen = p->cont_count;
 		if (sig) {
 			struct l_sigaction *a = &t->sighand->action[sig - 1];
 

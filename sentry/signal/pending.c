@@ -16,7 +16,7 @@ void sigpending_init(struct sigpending *q)
 	q->set = 0;
 }
 
-void sigpending_drop(struct sigpending *q, sigset mask)
+void sigpending_drop(struct sigpending *q, struct process *p, sigset mask)
 {
 	struct sigqueue *s, *tmp;
 
@@ -26,14 +26,10 @@ void sigpending_drop(struct sigpending *q, sigset mask)
 		if (sig_bit(s->info.si_signo) & mask) {
 			list_del_init(&s->node);
 			free(s);
+			p->pending_count--;
 		}
 	}
 	q->set &= ~mask;
-}
-
-void sigpending_flush(struct sigpending *q)
-{
-	sigpending_drop(q, ~0ull);
 }
 
 int sigpending_add(struct sigpending *q, struct process *p, const struct l_siginfo *info, bool may_fail)
@@ -88,8 +84,7 @@ int sigpending_take(struct sigpending *q, struct process *p, sigset mask, struct
 		*info = found->info;
 		list_del_init(&found->node);
 		free(found);
-		if (p->pending_count)
-			p->pending_count--;
+		p->pending_count--;
 	} else {
 		memset(info, 0, sizeof(*info));
 		info->si_signo = sig;

@@ -120,11 +120,16 @@ static void prepare_job_control(struct process *p, int sig) REQUIRES(tasks_lock)
 
 	if (!cancel)
 		return;
-	sigpending_drop(&p->shared_pending, cancel);
+	sigpending_drop(&p->shared_pending, p, cancel);
 	list_for_each_entry(t, &p->threads, thread_node)
-		sigpending_drop(&t->pending, cancel);
-	if (sig == L_SIGCONT && p->job == JOB_STOPPED) {
+		sigpending_drop(&t->pending, p, cancel);
+	if (sig != L_SIGCONT)
+		return;
+	p->cont_count++;
+	if (p->job == JOB_STOPPED) {
 		p->job = JOB_RUNNING;
+		list_for_each_entry(t, &p->threads, thread_node)
+			t->group_stopped = false;
 		p->wait_stopped = false;
 		p->wait_continued = true;
 		signal_wake_threads(p);
@@ -165,7 +170,6 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 	int sig = info->si_signo, r;
 	struct sighand *sh = target ? target->sighand : process_sighand(p);
 	struct task *t;
-	sigset blocked;
 
 	if (!sh || p->group_exiting || p->pid == 1)
 		return 0; /* it is as good as gone; or init, which heeds nothing from inside */
@@ -175,8 +179,7 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 	}
 	prepare_job_control(p, sig);
 	t = target ? target : list_first_entry(&p->threads, struct task, thread_node);
-	blocked = t->blocked | (t->restore_mask ? t->saved_mask : 0);
-	if (!(blocked & sig_bit(sig)) && ignores(sh, sig))
+	if (!((t->blocked | t->wait_blocked) & sig_bit(sig)) && ignores(sh, sig))
 		return 0;
 	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, info,
 			   info->si_code < 0 && info->si_code != L_SI_TKILL);
@@ -264,7 +267,7 @@ void signal_force(struct task *t, const struct l_siginfo *info)
 		a->handler = L_SIG_DFL;
 	mutex_unlock(&t->sighand->lock);
 	t->blocked &= ~sig_bit(info->si_signo);
-	sigpending_drop(&t->pending, sig_bit(info->si_signo)); /* the exception's own siginfo is the one that counts */
+	sigpending_drop(&t->pending, p, sig_bit(info->si_signo)); /* the exception's own siginfo is the one that counts */
 	r = sigpending_add(&t->pending, p, info, false);
 	ASSERT(r == 0);
 	sleeper_interrupt(&t->sleeper);
@@ -295,6 +298,7 @@ bool signal_permitted(const struct task *t, struct process *p, int sig)
 {
 	const struct cred *c = t->cred, *target;
 	struct task *leader;
+	bool same;
 
 	if (p == t->process || cred_capable(c, L_CAP_KILL))
 		return true;
@@ -303,6 +307,9 @@ bool signal_permitted(const struct task *t, struct process *p, int sig)
 	leader = process_any_task(p);
 	if (!leader)
 		return true;
+	mutex_lock(&leader->alloc_lock);
 	target = leader->cred;
-	return c->euid == target->suid || c->euid == target->uid || c->uid == target->suid || c->uid == target->uid;
+	same = c->euid == target->suid || c->euid == target->uid || c->uid == target->suid || c->uid == target->uid;
+	mutex_unlock(&leader->alloc_lock);
+	return same;
 }

@@ -31,9 +31,8 @@ enum sig_default signal_default(int sig);
 
 /* ---- pending.c ---- */
 void sigpending_init(struct sigpending *q);
-void sigpending_flush(struct sigpending *q);
-/* Drops the signals of mask. */
-void sigpending_drop(struct sigpending *q, sigset mask);
+/* Drops the signals of mask; q is p's or one of its threads'. */
+void sigpending_drop(struct sigpending *q, struct process *p, sigset mask);
 /* Adds a copy of *info.  A standard signal that is pending already is dropped (0).  may_fail: -EAGAIN rather than losing a
  * real-time signal's siginfo when p is at its limit. */
 int sigpending_add(struct sigpending *q, struct process *p, const struct l_siginfo *info, bool may_fail) MUST_CHECK;
@@ -73,6 +72,12 @@ bool signal_work(struct task *t) MUST_CHECK;
 void signal_set_blocked(struct task *t, sigset mask);
 /* For sigsuspend, ppoll and kin: mask is in force until the call's end (and its handlers' frames restore the old one). */
 void signal_set_temporary_mask(struct task *t, sigset mask);
+/* For sigtimedwait: between the two the signals of set are unblocked, but none of them is dropped as ignored. */
+void signal_wait_begin(struct task *t, sigset set);
+void signal_wait_end(struct task *t);
+/* t has left its process's threads: others take the process-wide signals that were its, and it holds up no stop.  p->sig_lock
+ * held, too. */
+void signal_thread_left(struct task *t) REQUIRES(tasks_lock);
 /* Reads a guest's mask argument; -EINVAL for a wrong size, -EFAULT. */
 int signal_copy_mask(struct task *t, uint64_t gva, uint64_t size, sigset *out) MUST_CHECK;
 /* Takes a pending signal of mask (own, then the process's): its number, or 0. */

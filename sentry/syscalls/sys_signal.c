@@ -175,9 +175,9 @@ static void drop_pending(struct task *t, int sig)
 
 	mutex_lock(&tasks_lock);
 	mutex_lock(&p->sig_lock);
-	sigpending_drop(&p->shared_pending, sig_bit(sig));
+	sigpending_drop(&p->shared_pending, p, sig_bit(sig));
 	list_for_each_entry(o, &p->threads, thread_node)
-		sigpending_drop(&o->pending, sig_bit(sig));
+		sigpending_drop(&o->pending, p, sig_bit(sig));
 	mutex_unlock(&p->sig_lock);
 	mutex_unlock(&tasks_lock);
 }
@@ -282,7 +282,7 @@ long sys_rt_sigtimedwait(struct task *t, const struct sys_args *args)
 	int64_t deadline = NO_DEADLINE;
 	struct l_timespec ts;
 	struct l_siginfo info;
-	sigset set, old = t->blocked;
+	sigset set;
 	int sig, r = signal_copy_mask(t, args->a[0], args->a[3], &set);
 
 	if (r < 0)
@@ -299,7 +299,7 @@ long sys_rt_sigtimedwait(struct task *t, const struct sys_args *args)
 	sig = signal_take(t, set, &info);
 	if (!sig && !(args->a[2] && ts.tv_sec == 0 && ts.tv_nsec == 0)) {
 		/* Unblock what we wait for, so that its arrival wakes us; it is taken here and not delivered. */
-		signal_set_blocked(t, old & ~set);
+		signal_wait_begin(t, set);
 		do {
 			sleeper_arm(&t->sleeper);
 			sig = signal_take(t, set, &info);
@@ -309,7 +309,7 @@ long sys_rt_sigtimedwait(struct task *t, const struct sys_args *args)
 		} while (r == 0);
 		if (!sig)
 			sig = signal_take(t, set, &info);
-		signal_set_blocked(t, old);
+		signal_wait_end(t);
 	}
 	if (!sig)
 		return r == -ERESTARTSYS ? -EINTR : -EAGAIN;

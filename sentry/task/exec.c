@@ -469,7 +469,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	struct mm *old_mm;
 	struct file *old_exe;
 
-	process_book_stub(p, t->mm);
+	process_book_stub(t);
 	task_release_mm(t);
 	mutex_lock(&p->sig_lock);
 	old_ctx = t->ctx;

@@ -37,6 +37,28 @@ void process_group_exit(struct task *t, int wait_status)
 	t->exit_code = wait_status;
 }
 
+/* Only the end of the whole process gets it out early. */
+static void wait_until_alone(struct task *t)
+{
+	struct process *p = t->process;
+	struct wait_entry e;
+	bool alone;
+
+	wait_entry_init_sleeper(&e, &t->sleeper);
+	waitqueue_add(&p->job_wq, &e);
+	for (;;) {
+		sleeper_arm(&t->sleeper);
+		mutex_lock(&tasks_lock);
+		alone = p->thread_count == 1;
+		mutex_unlock(&tasks_lock);
+		if (alone || p->group_exiting)
+			break;
+		if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
+			break;
+	}
+	waitqueue_remove(&e);
+}
+
 int task_become_only_thread(struct task *t)
 {
 	struct process *p = t->process;
@@ -54,24 +76,7 @@ int task_become_only_thread(struct task *t)
 	mutex_unlock(&p->sig_lock);
 	mutex_unlock(&tasks_lock);
 
-	{
-		struct wait_entry e;
-		bool alone;
-
-		wait_entry_init_sleeper(&e, &t->sleeper);
-		waitqueue_add(&p->job_wq, &e);
-		for (;;) {
-			sleeper_arm(&t->sleeper);
-			mutex_lock(&tasks_lock);
-			alone = p->thread_count == 1;
-			mutex_unlock(&tasks_lock);
-			if (alone || p->group_exiting)
-				break;
-			if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
-				break;
-		}
-		waitqueue_remove(&e);
-	}
+	wait_until_alone(t);
 
 	mutex_lock(&tasks_lock);
 	mutex_lock(&p->sig_lock);
@@ -202,28 +207,49 @@ static bool process_end(struct process *p, struct task *leader_or_last) REQUIRES
 	return reap;
 }
 
+/* t begins to exit.  Of threads that exit at once exactly one hears that it is the last: nothing of the process runs guest
+ * code any more. */
+static bool begin_exit(struct task *t)
+{
+	bool last;
+
+	mutex_lock(&tasks_lock);
+	last = --t->process->live_count == 0;
+	mutex_unlock(&tasks_lock);
+	return last;
+}
+
+/* Takes t out of its process; true if it was the last one there. */
+static bool leave_process(struct task *t) REQUIRES(tasks_lock)
+{
+	struct process *p = t->process;
+
+	p->self.stime_ns += host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID);
+	t->host_tid = 0;
+	t->dead = true;
+	t->state = 'Z';
+	mutex_lock(&p->sig_lock);
+	list_del_init(&t->thread_node);
+	p->thread_count--;
+	signal_thread_left(t);
+	mutex_unlock(&p->sig_lock);
+	return p->thread_count == 0;
+}
+
 void task_exit(struct task *t, int wait_status)
 {
 	struct process *p = t->process;
 	struct task *leader = NULL;
 	bool last, reap = false, drop_tid;
 
-	mutex_lock(&tasks_lock);
-	last = p->thread_count == 1;
-	mutex_unlock(&tasks_lock);
-	if (last) {
+	if (begin_exit(t)) {
 		process_timers_stop(p);
-		process_book_stub(p, t->mm);
+		process_book_stub(t);
 	}
 	release_parts(t);
 
 	mutex_lock(&tasks_lock);
-	p->self.stime_ns += host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID);
-	t->host_tid = 0;
-	t->dead = true;
-	t->state = 'Z';
-	list_del_init(&t->thread_node);
-	last = --p->thread_count == 0;
+	last = leave_process(t);
 	p->exit_status = wait_status; /* that of the last one stays, as on Linux since 5.18 */
 	drop_tid = t->tid != p->pid;
 	if (drop_tid)
@@ -235,7 +261,7 @@ void task_exit(struct task *t, int wait_status)
 	}
 	mutex_unlock(&tasks_lock);
 	if (last && p->session->sid == p->pid)
-		tty_disassociate(p->session);
+		tty_disassociate(p->session, true);
 	if (!last && p->group_exec)
 		waitqueue_wake(&p->job_wq, 0);
 	if (drop_tid)

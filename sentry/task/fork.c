@@ -163,8 +163,14 @@ static int link_child(struct task *t, struct task *child, uint64_t flags)
 		goto out;
 	list_add_tail(&child->thread_node, &p->threads);
 	p->thread_count++;
-	if (flags & L_CLONE_THREAD)
+	p->live_count++;
+	if (flags & L_CLONE_THREAD) {
+		/* It was not there to be woken by a stop or a signal of the process: it looks first thing. */
+		sleeper_set_interrupt_self(&child->sleeper, true);
 		goto out;
+	}
+	if (flags & L_CLONE_PARENT)
+		p->exit_signal = t->process->exit_signal;
 	parent = flags & L_CLONE_PARENT ? t->process->parent : t->process;
 	p->pid = child->tid;
 	p->parent = parent;
@@ -182,10 +188,12 @@ static void unlink_child(struct task *child, uint64_t flags)
 	mutex_lock(&tasks_lock);
 	list_del_init(&child->thread_node);
 	child->process->thread_count--;
+	child->process->live_count--;
 	if (!(flags & L_CLONE_THREAD))
 		list_del_init(&child->process->sibling);
 	tid_release(child);
 	mutex_unlock(&tasks_lock);
+	waitqueue_wake(&child->process->job_wq, 0); /* an exec may wait for just this */
 	task_put(child); /* the table's */
 }
 
@@ -249,6 +257,8 @@ long task_clone(struct task *t, const struct clone_request *req)
 	r = check_flags(req);
 	if (r < 0)
 		return r;
+	if (signal_pending(t))
+		return -ERESTARTNOINTR; /* what was sent before the fork is the parent's alone */
 	r = check_process_limit(t);
 	if (r < 0)
 		return r;

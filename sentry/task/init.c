@@ -39,7 +39,7 @@ static int enter_tree(struct process *p, struct task *t, struct session *s)
 	if (r == 0) {
 		p->pid = p->pgid = t->tid;
 		list_add_tail(&t->thread_node, &p->threads);
-		p->thread_count = 1;
+		p->thread_count = p->live_count = 1;
 		if (s)
 			refcount_inc(&s->refs);
 		else

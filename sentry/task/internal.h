@@ -27,8 +27,8 @@ struct task *tid_take_over(struct task *t, int pid) REQUIRES(tasks_lock);
  * caller's: give it to process_drop after unlocking. */
 struct task *process_unlink(struct process *p) REQUIRES(tasks_lock);
 void process_drop(struct process *p, struct task *leader);
-/* Adds what the stub of mm (may be NULL), which p is about to leave, has used to p's sum. */
-void process_book_stub(struct process *p, struct mm *mm);
+/* Adds what the stub of t's address space, which t's process is about to leave, has used to the process's sum. */
+void process_book_stub(struct task *t);
 
 /* The state a new task's thread loads into its context before it runs. */
 struct clone_start {

@@ -86,6 +86,9 @@ void process_report_job_change(struct process *p, int wait_status)
 
 	if (!parent)
 		return;
+	t = process_any_task(p);
+	if (t)
+		p->exit_uid = task_uid(t);
 	t = process_any_task(parent);
 	signal_fill_child(&info, p, L_SIGCHLD, wait_status);
 	if (t && !(sighand_action(t->sighand, L_SIGCHLD).flags & L_SA_NOCLDSTOP) &&

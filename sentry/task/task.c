@@ -208,7 +208,7 @@ void process_put(struct process *p)
 {
 	if (!p || !refcount_dec(&p->refs))
 		return;
-	sigpending_flush(&p->shared_pending);
+	sigpending_drop(&p->shared_pending, p, ~0ull);
 	process_timers_free(p->timers);
 	session_put(p->session);
 	if (p->exe)
@@ -250,7 +250,7 @@ void task_put(struct task *t)
 {
 	if (!t || !refcount_dec(&t->refs))
 		return;
-	sigpending_flush(&t->pending);
+	sigpending_drop(&t->pending, t->process, ~0ull); /* of a task that never ran: task_exit does it for others */
 	if (t->files)
 		fdtable_put(t->files);
 	if (t->fs)
@@ -304,6 +304,16 @@ const struct cred *task_get_cred(struct task *t)
 	c = cred_get(t->cred);
 	mutex_unlock(&t->alloc_lock);
 	return c;
+}
+
+uint32_t task_uid(struct task *t)
+{
+	uint32_t uid;
+
+	mutex_lock(&t->alloc_lock);
+	uid = t->cred->uid;
+	mutex_unlock(&t->alloc_lock);
+	return uid;
 }
 
 void task_set_cred(struct task *t, const struct cred *c)

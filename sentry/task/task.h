@@ -79,7 +79,8 @@ struct process {
 	struct list_head children;   /* of sibling */
 	struct list_head sibling;
 	struct list_head threads;    /* of task.thread_node */
-	int thread_count;	     /* live ones */
+	int thread_count;	     /* in threads */
+	int live_count;		     /* those of them that have not begun to exit */
 	int pgid;
 	struct session *session;     /* counted */
 	bool zombie, reaped;
@@ -90,7 +91,7 @@ struct process {
 	bool did_exec;
 	bool started_by_init;	     /* CMD: init is to it what a shell is, and no orphanage */
 	bool wait_stopped, wait_continued; /* news for the parent not yet waited for */
-	int stop_code;
+	int stop_code;		     /* the signal that stops, or stopped, it */
 	struct rusage_sum self, reaped_children;
 	struct waitqueue child_wq;   /* wait4: a child changed state */
 
@@ -98,6 +99,8 @@ struct process {
 	/* Guarded by sig_lock; the atomics are written under it and may be read without. */
 	struct sigpending shared_pending;
 	_Atomic int job;	     /* enum job_state */
+	bool stop_reported;	     /* every thread has stopped, and the parent was told */
+	uint32_t cont_count;	     /* SIGCONTs so far: a stop signal taken before one of them is void */
 	_Atomic bool group_exiting;  /* exit_group or a fatal signal: every thread is to die */
 	int group_exit_status;	     /* wait status; valid once group_exiting */
 	struct task *_Atomic group_exec; /* the thread that is in execve and waits for the others to die */
@@ -138,8 +141,8 @@ struct restart_block { /* what restart_syscall(2) goes on with; only its own tas
 
 struct task {
 	struct refcount refs;
-	int tid;		     /* immutable */
-	struct process *process;     /* counted; immutable but for exec by a thread (which keeps it) */
+	_Atomic int tid;	     /* execve gives a thread its leader's, under tasks_lock */
+	struct process *process;     /* counted; immutable */
 	struct list_head thread_node; /* guarded by tasks_lock */
 	bool dead;		     /* guarded by tasks_lock */
 
@@ -160,11 +163,14 @@ struct task {
 	/* Signals; guarded by process->sig_lock, but its own thread reads blocked freely. */
 	struct sigpending pending;
 	sigset blocked;
-	sigset saved_mask;	     /* to be restored when a call like sigsuspend ends */
-	bool restore_mask;
-	struct l_stack altstack;     /* its own thread only */
+	sigset wait_blocked;	     /* in sigtimedwait: the mask before it, whose signals are kept even if ignored */
+	bool group_stopped;	     /* it has stopped with its process */
 
 	/* Its own thread only. */
+	sigset saved_mask;	     /* to be restored when a call like sigsuspend ends */
+	bool restore_mask;
+	struct l_stack altstack;
+	uint32_t cont_seen;	     /* process->cont_count when the signal in hand was taken */
 	struct restart_block restart;
 	bool in_syscall;
 	uint64_t syscall_nr;
@@ -175,7 +181,7 @@ struct task {
 	struct vfork_completion *vfork; /* counted; completed when this task lets go of the shared mm */
 	struct clone_start *start;   /* the state it begins with; until its thread has loaded it */
 	bool leaving;		     /* exit(2): this thread alone is to end */
-	int host_tid;		     /* of its sentry thread; immutable once it runs */
+	_Atomic int host_tid;	     /* of its sentry thread; 0: not yet, or no more */
 	int exit_code;		     /* wait status it leaves with */
 	struct pf_fault last_fault;  /* what a handler's frame says of the last exception */
 	long result;		     /* of the call in hand, restart codes included */
@@ -208,6 +214,7 @@ struct mm *task_get_mm(struct task *t);
 struct fdtable *task_get_files(struct task *t);
 struct fs_info *task_get_fs(struct task *t);
 const struct cred *task_get_cred(struct task *t);
+uint32_t task_uid(struct task *t); /* the real one */
 void task_get_comm(struct task *t, char comm[TASK_COMM_LEN]);
 
 static inline struct lookup task_lookup(struct task *t)

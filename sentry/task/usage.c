@@ -71,11 +71,12 @@ int64_t process_cpu_ns(struct process *p)
 	return u.utime_ns + u.stime_ns;
 }
 
-void process_book_stub(struct process *p, struct mm *mm)
+void process_book_stub(struct task *t)
 {
-	int64_t ns = mm ? host_process_cpu_ns(pas_host_pid(mm->as)) : 0;
+	/* A vfork child's stub is its parent's, and booked there. */
+	int64_t ns = t->mm && !t->vfork ? host_process_cpu_ns(pas_host_pid(t->mm->as)) : 0;
 
 	mutex_lock(&tasks_lock);
-	p->self.utime_ns += ns > 0 ? ns : 0;
+	t->process->self.utime_ns += ns > 0 ? ns : 0;
 	mutex_unlock(&tasks_lock);
 }
