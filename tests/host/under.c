@@ -74,7 +74,7 @@ static void no_listener(void)
 
 static void no_sync(void)
 {
-	refuse(EINVAL, "ioctl", 1, SCMP_A1(SCMP_CMP_EQ, SECCOMP_IOCTL_NOTIF_SET_FLAGS));
+	refuse(EINVAL, "ioctl", 1, SCMP_A1(SCMP_CMP_EQ, SECCOMP_IOCTL_NOTIF_SET_FLAGS, 0));
 }
 
 static void engine(void)
