@@ -12,6 +12,7 @@
 struct platform {
 	const struct platform_ops *ops;
 	size_t xstate_size;
+	uint64_t vdso; /* its ELF header's address in every stub, or 0 */
 };
 
 struct pas {

@@ -14,6 +14,7 @@
 #include "abi/mman.h"
 #include "base/checked.h"
 #include "platform/arch/x86_64/regs.h"
+#include "platform/arch/x86_64/vdso.h"
 #include "platform/ops.h"
 
 /* What may be passed on to the host's mmap.  Growing stacks are left out on purpose: a remote write below one
@@ -56,6 +57,16 @@ int platform_start(const struct platform_ops *ops, struct platform **out, char *
 void platform_stop(struct platform *pf)
 {
 	pf->ops->stop(pf);
+}
+
+void platform_note_host(void)
+{
+	vdso_note();
+}
+
+uint64_t platform_vdso(const struct platform *pf)
+{
+	return pf->vdso;
 }
 
 size_t platform_xstate_size(const struct platform *pf)

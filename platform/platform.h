@@ -85,6 +85,11 @@ void platform_stop(struct platform *pf);
 /* Size in bytes of this machine's XSAVE area in signal-frame (standard) format; at least 512. */
 size_t platform_xstate_size(const struct platform *pf);
 const struct platform_ops *platform_ops_of(const struct platform *pf);
+/* Notes what of the process's image is to be lent to guests (the vDSO).  Call it first of all, while the host's /proc is in
+ * view; without it guests have no vDSO. */
+void platform_note_host(void);
+/* The guest's vDSO, for AT_SYSINFO_EHDR: the same address in every address space, above GUEST_CEILING; 0: none. */
+uint64_t platform_vdso(const struct platform *pf);
 /*
  * Waits until the number of stubs that died while in use (by the host's OOM killer, kill -9; those of pas_kill may
  * count too) is no longer seen, and returns it.  For one sentry thread, which then asks pas_is_dead of each process's

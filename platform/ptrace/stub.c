@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "platform/arch/x86_64/regs.h"
+#include "platform/arch/x86_64/vdso.h"
 #include "platform/ptrace/internal.h"
 #include "platform/ptrace/shim.h"
 
@@ -238,6 +239,9 @@ static NORETURN void be_born(uint64_t shim_base, int sock, int pipe_end, pid_t s
 		birth_failed("rseq");
 	if (map_shim(shim_base) < 0)
 		birth_failed("mmap");
+	errno = -vdso_move(shim_base + SHIM_SIZE);
+	if (errno)
+		birth_failed("mremap of the vDSO");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		birth_failed("PR_SET_NO_NEW_PRIVS");
 	if (install_filter(shim_base) < 0)
@@ -248,7 +252,7 @@ static NORETURN void be_born(uint64_t shim_base, int sock, int pipe_end, pid_t s
 			 "mov %[past], %%rbp\n\t"
 			 "jmp *%[go]"
 			 :
-			 : [text] "S"(shim_base), [past] "d"(shim_base + SHIM_SIZE), [end] "c"(X86_64_TASK_SIZE),
+			 : [text] "S"(shim_base), [past] "d"(shim_base + SHIM_SIZE + vdso_size()), [end] "c"(X86_64_TASK_SIZE),
 			   [go] "a"(SHIM_AT(shim_base, birth))
 			 : "rbx", "r12", "memory");
 	__builtin_unreachable();
@@ -261,10 +265,11 @@ static uint64_t free_place(void)
 	for (uint64_t base = SHIM_TOP; base >= GUEST_CEILING; base -= SHIM_STEP) {
 		/* A guard page on either side, so that the sentry's stack does not grow into it before the fork. */
 		void *want = (void *)(base - SHIM_SIZE);
-		void *got = mmap(want, 3 * SHIM_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		size_t size = 3 * SHIM_SIZE + vdso_size();
+		void *got = mmap(want, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 		if (got != MAP_FAILED)
-			munmap(got, 3 * SHIM_SIZE);
+			munmap(got, size);
 		if (got == want)
 			return base;
 	}
@@ -309,6 +314,7 @@ int stub_make_template(struct ptrace_platform *pf, char *why, size_t why_size)
 
 	pf->sentry_pid = getpid();
 	pf->shim_base = free_place();
+	pf->base.vdso = pf->shim_base ? vdso_ehdr(pf->shim_base + SHIM_SIZE) : 0;
 	if (pf->shim_base == 0) {
 		snprintf(why, why_size, "ptrace: no room for the shim above the guest's memory");
 		return -ENOMEM;

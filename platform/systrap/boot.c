@@ -24,6 +24,7 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "platform/arch/x86_64/vdso.h"
 #include "platform/arch/x86_64/xstate.h"
 #include "platform/systrap/systrap.h"
 
@@ -203,6 +204,7 @@ static NORETURN void child(struct systrap *st)
 	place_text(st->base);
 	check(mmap(slots, slots_size, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, st->slots_fd, 0) == slots,
 	      "mmap of the requests");
+	check(vdso_move(st->base + SYSTRAP_VDSO_OFF) == 0, "mremap of the vDSO");
 	measure(text_addr(st->base, systrap_shim_restorer));
 	word = place_report(st);
 	install_handlers(st->base, st->fsgsbase);
@@ -220,7 +222,7 @@ static NORETURN void child(struct systrap *st)
 /* Both candidates cannot be taken: what is in the way is the stack and what the kernel put beside it. */
 static uint64_t free_base(void)
 {
-	size_t size = SYSTRAP_REQUESTS_OFF + (size_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE;
+	size_t size = SYSTRAP_VDSO_OFF + vdso_size();
 	void *want = (void *)(uintptr_t)SYSTRAP_BASE;
 	void *got = mmap(want, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
 
@@ -272,6 +274,7 @@ static int strip_template(struct systrap *st, char *why, size_t why_size)
 	struct stub *s = st->template;
 	uint64_t text_end = st->base + SYSTRAP_TEXT_SIZE, slots = st->base + SYSTRAP_REQUESTS_OFF;
 	uint64_t slots_end = slots + (uint64_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE;
+	uint64_t vdso = st->base + SYSTRAP_VDSO_OFF, vdso_end = vdso + vdso_size();
 	const struct {
 		const char *what;
 		struct leader_call call;
@@ -279,7 +282,8 @@ static int strip_template(struct systrap *st, char *why, size_t why_size)
 		{"close_range", {SYS_close_range, {0, UINT32_MAX, CLOSE_RANGE_UNSHARE}, 0}},
 		{"munmap", {SYS_munmap, {0, st->base}, 0}},
 		{"munmap", {SYS_munmap, {text_end, slots - text_end}, 0}},
-		{"munmap", {SYS_munmap, {slots_end, USER_END - slots_end}, 0}},
+		{"munmap", {SYS_munmap, {slots_end, vdso - slots_end}, 0}},
+		{"munmap", {SYS_munmap, {vdso_end, USER_END - vdso_end}, 0}},
 		/* They tell where the sentry's thread-local memory is. */
 		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_FS_CODE, 0}, 0}},
 		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_GS_CODE, 0}, 0}},
@@ -312,6 +316,7 @@ static int adopt(struct systrap *st, char *why, size_t why_size)
 		snprintf(why, why_size, "no notification from the template process: %s", strerror(-r));
 		return r;
 	}
+	st->pf.vdso = vdso_ehdr(st->base + SYSTRAP_VDSO_OFF);
 	return strip_template(st, why, why_size);
 }
 

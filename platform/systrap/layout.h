@@ -5,6 +5,7 @@
  *     base + 0               shim text      (read, execute)   calls from here: the filter's short list
  *     base + 0x1000          leader text    (read, execute)   calls from here: notified to the sentry
  *     base + 0x10000         request slots  (read only)       written by the sentry, one slot a stub
+ *     base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
  *     SYSTRAP_CHANNELS       channels       (read, write)     one a guest thread, at the same address in every stub
  *
  * base is SYSTRAP_BASE, or SYSTRAP_BASE_2 if the sentry that the template is forked from has its stack there.
@@ -17,6 +18,7 @@
 #define SYSTRAP_TEXT_SIZE 0x2000
 #define SYSTRAP_LEADER_OFF 0x1000
 #define SYSTRAP_REQUESTS_OFF 0x10000
+#define SYSTRAP_VDSO_OFF 0x2000000
 
 /*
  * A request: a header {count, child_slot, seq} and up to SYSTRAP_REQUEST_MAX calls of {nr, six arguments, child_entry}.

@@ -325,6 +325,7 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 	ssize_t n;
 	int r;
 
+	in.aux.sysinfo_ehdr = platform_vdso(sandbox_platform());
 	host_random(in.random, sizeof(in.random));
 	in.jitter = random_pages(img, 512) / 256;
 	r = stack_build(&in, &img->stack);
