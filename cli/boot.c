@@ -232,6 +232,7 @@ int boot(const struct do_options *o)
 	r = host_caller(&caller);
 	if (r < 0)
 		return setup_failed("learn who the caller is", r);
+	platform_note_host();
 	confine_report_init(&rep);
 	sentry = confine_split(&rep);
 	if (sentry < 0)
