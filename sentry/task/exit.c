@@ -207,14 +207,19 @@ static bool process_end(struct process *p, struct task *leader_or_last) REQUIRES
 	return reap;
 }
 
-/* t begins to exit.  Of threads that exit at once exactly one hears that it is the last: nothing of the process runs guest
- * code any more. */
-static bool begin_exit(struct task *t)
+/*
+ * t begins to exit.  Of threads that exit at once exactly one hears that it is the last: nothing of the process runs guest
+ * code any more.  Its status becomes the process's, as on Linux since 5.18: that of the last to begin, for one that was
+ * joined before has begun but may still be letting go of its parts.
+ */
+static bool begin_exit(struct task *t, int wait_status)
 {
 	bool last;
 
 	mutex_lock(&tasks_lock);
 	last = --t->process->live_count == 0;
+	if (last)
+		t->process->exit_status = wait_status;
 	mutex_unlock(&tasks_lock);
 	return last;
 }
@@ -242,7 +247,7 @@ void task_exit(struct task *t, int wait_status)
 	struct task *leader = NULL;
 	bool last, reap = false, drop_tid;
 
-	if (begin_exit(t)) {
+	if (begin_exit(t, wait_status)) {
 		process_timers_stop(p);
 		process_book_stub(t);
 	}
@@ -250,7 +255,6 @@ void task_exit(struct task *t, int wait_status)
 
 	mutex_lock(&tasks_lock);
 	last = leave_process(t);
-	p->exit_status = wait_status; /* that of the last one stays, as on Linux since 5.18 */
 	drop_tid = t->tid != p->pid;
 	if (drop_tid)
 		tid_release(t);
