@@ -67,26 +67,52 @@ static int start_platform(const char *wanted, struct platform **out)
 
 /* ---- signals from outside ---- */
 
-static void forward(int signo, bool from_terminal)
+static void send_to_command(struct process *p, int signo)
 {
 	struct l_siginfo info;
-	struct process *p = process_find(COMMAND_PID);
-	int r, group = COMMAND_PID;
+	int r;
 
-	if (!p) { /* not yet, or not any more: there is nobody who could handle it */
-		if (signo != L_SIGCONT && signo != L_SIGWINCH)
-			host_exit(128 + signo);
-		return;
-	}
 	signal_fill_kernel(&info, signo);
-	/* What is sent to us is meant for the command and those that it works with. */
-	if (from_terminal && tty_foreground(p->session))
-		group = tty_foreground(p->session);
-	r = signal_send_pgrp(group, &info);
-	if (r < 0)
+	r = signal_send_pgrp(COMMAND_PID, &info);
+	if (r < 0) /* it went into another group */
 		r = signal_send_process(p, &info);
 	if (r < 0)
 		log_debug("signal %d for the command: %s", signo, abi_errno_name(-r));
+}
+
+/*
+ * What is sent to the front is meant for the command and those that it works with; a key, for the terminal's foreground
+ * group inside; a hang-up for both, since inside the command is what a session's leader is outside.
+ */
+static void forward(struct process *p, int signo, bool from_terminal)
+{
+	int group = from_terminal ? tty_foreground(p->session) : 0;
+	struct l_siginfo info;
+
+	if (!group || group == COMMAND_PID || signo == L_SIGHUP)
+		send_to_command(p, signo);
+	if (!group || group == COMMAND_PID)
+		return;
+	signal_fill_kernel(&info, signo);
+	if (signal_send_pgrp(group, &info) < 0)
+		log_debug("signal %d: nobody is in the terminal's foreground", signo);
+}
+
+static void take_signal(int signo, enum host_signal_kind kind)
+{
+	struct process *p = process_find(COMMAND_PID);
+
+	if (!p) { /* not yet, or not any more: there is nobody who could handle it */
+		if (kind != HOST_SIGNAL_CANNOT_STOP && signo != L_SIGCONT && signo != L_SIGWINCH)
+			host_exit(128 + signo);
+		return;
+	}
+	if (kind == HOST_SIGNAL_CANNOT_STOP) {
+		process_orphan_command(p);
+		send_to_command(p, L_SIGCONT);
+	} else {
+		forward(p, signo, kind == HOST_SIGNAL_FROM_TERMINAL);
+	}
 	process_put(p);
 }
 
@@ -94,10 +120,10 @@ static void *forward_signals(void *arg)
 {
 	(void)arg;
 	for (;;) {
-		bool from_terminal;
-		int signo = host_signals_wait(&from_terminal);
+		enum host_signal_kind kind;
+		int signo = host_signals_wait(&kind);
 
-		forward(signo, from_terminal);
+		take_signal(signo, kind);
 	}
 	return NULL;
 }

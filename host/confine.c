@@ -19,10 +19,8 @@
 #include "base/log.h"
 #include "host/caller.h"
 #include "host/confine_internal.h"
+#include "host/link.h"
 #include "host/signals.h"
-
-/* Both ends in the front, the reading end in the sentry: it hangs up when the front dies. */
-static int life_pipe[2] = {-1, -1};
 
 static const struct {
 	const char *name;
@@ -193,17 +191,18 @@ pid_t confine_split(struct confine_report *rep)
 {
 	pid_t pid;
 
-	if (pipe2(life_pipe, O_CLOEXEC) < 0)
-		return -errno;
+	pid = link_make();
+	if (pid < 0)
+		return pid;
 	enter_namespaces(rep);
 	host_signals_block();
 	pid = fork();
 	if (pid < 0 && rep->state[CONFINE_PID_NS] == 0)
 		return -errno;
-	if (pid == 0) {
-		close(life_pipe[1]);
-		life_pipe[1] = -1;
-	}
+	if (pid == 0)
+		link_keep_sentry();
+	else if (pid > 0)
+		link_keep_front();
 	return pid;
 }
 
@@ -228,7 +227,7 @@ int confine_drop_caps(void)
 /* PDEATHSIG first, then the question whether it came too late. */
 static int bind_to_front(void)
 {
-	struct pollfd p = {.fd = life_pipe[0]};
+	struct pollfd p = {.fd = link_fd()};
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return -errno;
@@ -236,7 +235,6 @@ static int bind_to_front(void)
 		return -errno;
 	if (p.revents & POLLHUP)
 		return -ESRCH;
-	close(life_pipe[0]);
 	return 0;
 }
 

@@ -2,9 +2,11 @@
 #include "host/front.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -12,7 +14,10 @@
 #include "abi/errno.h"
 #include "base/log.h"
 #include "host/confine_internal.h"
+#include "host/link.h"
+#include "host/signals.h"
 #include "host/signals_internal.h"
+#include "host/terminal.h"
 
 static struct termios saved[3]; /* set once by front_init */
 static bool is_terminal[3];
@@ -21,6 +26,8 @@ void front_init(void)
 {
 	int fd;
 
+	host_signals_note_inherited();
+	signal(SIGCHLD, SIG_DFL); /* else there would be no status to wait for */
 	/* A lower descriptor that is free is what open gives. */
 	do
 		fd = open("/dev/null", O_RDWR);
@@ -28,20 +35,20 @@ void front_init(void)
 	if (fd > 2)
 		close(fd);
 	close_range(3, ~0u, 0);
+	host_terminal_init();
 	for (int i = 0; i < 3; i++)
 		is_terminal[i] = tcgetattr(i, &saved[i]) == 0;
 }
 
+/* Another job's terminal is left as that job has it.  Without waiting for output: nobody may be reading it any more. */
 static void restore_terminals(void)
 {
-	sigset_t ttou;
-
-	sigemptyset(&ttou);
-	sigaddset(&ttou, SIGTTOU); /* from the background too */
-	sigprocmask(SIG_BLOCK, &ttou, NULL);
-	for (int i = 0; i < 3; i++)
-		if (is_terminal[i] && tcsetattr(i, TCSADRAIN, &saved[i]) < 0)
+	for (int i = 0; i < 3; i++) {
+		if (!is_terminal[i] || host_terminal_is_away(i))
+			continue;
+		if (tcsetattr(i, TCSANOW, &saved[i]) < 0)
 			log_debug("cannot restore the terminal at descriptor %d: %s", i, abi_errno_name(errno));
+	}
 }
 
 static int status_of(int wait_status)
@@ -64,23 +71,118 @@ static int status_of(int wait_status)
 	return EXIT_BAILEY;
 }
 
+/* ---- stopping with the command ---- */
+
+static void set_mask(int how, int signo)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	sigprocmask(how, &set, NULL);
+}
+
+static bool is_pending(int signo)
+{
+	sigset_t set;
+
+	sigpending(&set);
+	return sigismember(&set, signo) > 0;
+}
+
+/* While we are stopped, a message on the line (the command was resumed from inside) or its end must wake us: the kernel then
+ * sends SIGCONT, which needs nobody to be awake to take effect. */
+static void wake_by_line(bool on)
+{
+	if (on && (fcntl(link_fd(), F_SETOWN, getpid()) < 0 || fcntl(link_fd(), F_SETSIG, SIGCONT) < 0))
+		return;
+	if (fcntl(link_fd(), F_SETFL, on ? O_ASYNC : 0) < 0)
+		log_debug("the line to the sentry cannot wake the front: %s", abi_errno_name(errno));
+}
+
+static bool line_has_news(void)
+{
+	struct pollfd p = {.fd = link_fd(), .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* Stops this process by signo, so that the caller's shell sees its job stop as the command did.  The kernel does not do it where
+ * there is no shell to resume us: a signal that resumed us is what tells. */
+static void stop_with_command(int signo)
+{
+	if (signo != SIGSTOP && signal(signo, SIG_DFL) == SIG_ERR)
+		signo = SIGSTOP;
+	wake_by_line(true);
+	/* A SIGCONT that waits already is for the command, which is about to be resumed. */
+	if (!line_has_news() && !is_pending(SIGCONT)) {
+		raise(signo);
+		set_mask(SIG_UNBLOCK, signo);
+		set_mask(SIG_BLOCK, signo);
+		if (!is_pending(SIGCONT))
+			link_send(LINK_CANNOT_STOP, signo);
+	}
+	wake_by_line(false);
+}
+
+/* ---- the loop ---- */
+
+static void take_signal(int signals)
+{
+	struct signalfd_siginfo s;
+
+	if (read(signals, &s, sizeof(s)) != sizeof(s))
+		return;
+	switch (s.ssi_signo) {
+	case SIGCHLD:
+	case SIGTTIN: /* meant for whoever in here touched the terminal: the sentry sees to that */
+	case SIGTTOU:
+		return;
+	case SIGCONT:
+		if (s.ssi_code > SI_USER && s.ssi_code != SI_KERNEL)
+			return; /* by the line: the command runs already */
+		break;
+	}
+	link_send(s.ssi_code == SI_KERNEL ? LINK_TERMINAL_SIGNAL : LINK_SIGNAL, (int)s.ssi_signo);
+}
+
+/* False once the sentry has hung up. */
+static bool take_message(void)
+{
+	struct link_message m;
+
+	if (!link_receive(&m))
+		return false;
+	if (m.what == LINK_STOPPED)
+		stop_with_command(m.signo);
+	return true;
+}
+
 int front_supervise(pid_t sentry)
 {
+	struct pollfd p[2] = {{.fd = -1, .events = POLLIN}, {.fd = link_fd(), .events = POLLIN}};
 	sigset_t waited;
-	siginfo_t info;
 	int status;
 
 	confine_drop_caps();
 	host_signals_guest_set(&waited);
 	sigaddset(&waited, SIGCHLD);
+	sigaddset(&waited, SIGTTIN);
+	sigaddset(&waited, SIGTTOU);
 	sigprocmask(SIG_BLOCK, &waited, NULL);
-	for (;;) {
+	p[0].fd = signalfd(-1, &waited, SFD_CLOEXEC);
+	while (p[0].fd >= 0 && p[1].fd >= 0) {
 		if (waitpid(sentry, &status, WNOHANG) == sentry)
 			return status_of(status);
-		if (sigwaitinfo(&waited, &info) < 0 || info.si_signo == SIGCHLD)
+		if (poll(p, 2, -1) < 0)
 			continue;
-		/* A terminal signals the whole foreground group, the sentry among it. */
-		if (info.si_code != SI_KERNEL)
-			kill(sentry, info.si_signo);
+		if (p[0].revents)
+			take_signal(p[0].fd);
+		if (p[1].revents && !take_message())
+			p[1].fd = -1;
 	}
+	/* The sentry is on its way out, or, without a signalfd, cannot be told of signals. */
+	while (waitpid(sentry, &status, 0) != sentry)
+		;
+	return status_of(status);
 }

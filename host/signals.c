@@ -4,10 +4,44 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "abi/errno.h"
-#include "base/checked.h"
 #include "base/compiler.h"
+#include "host/caller.h"
+#include "host/front.h"
+#include "host/link.h"
 #include "host/signals_internal.h"
+
+static uint64_t ignored, blocked; /* immutable once noted */
+
+static uint64_t bit(int signo)
+{
+	return 1ull << (signo - 1);
+}
+
+void host_signals_note_inherited(void)
+{
+	sigset_t mask;
+
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	for (int n = 1; n < _NSIG; n++) {
+		struct sigaction a;
+
+		/* libc keeps the first real-time signals for itself and says so by an error. */
+		if (sigaction(n, NULL, &a) == 0 && a.sa_handler == SIG_IGN)
+			ignored |= bit(n);
+		if (sigismember(&mask, n) > 0)
+			blocked |= bit(n);
+	}
+}
+
+uint64_t host_signals_ignored(void)
+{
+	return ignored;
+}
+
+uint64_t host_signals_blocked(void)
+{
+	return blocked;
+}
 
 void host_signals_guest_set(sigset_t *set)
 {
@@ -16,7 +50,8 @@ void host_signals_guest_set(sigset_t *set)
 
 	sigemptyset(set);
 	for (size_t i = 0; i < ARRAY_SIZE(guest); i++)
-		sigaddset(set, guest[i]);
+		if (guest[i] == SIGCONT || !(ignored & bit(guest[i])))
+			sigaddset(set, guest[i]);
 }
 
 void host_signals_block(void)
@@ -24,20 +59,31 @@ void host_signals_block(void)
 	sigset_t set;
 
 	host_signals_guest_set(&set);
+	/* Job control on the caller's terminal is done for guest processes (host/terminal.h), never to the sentry. */
+	sigaddset(&set, SIGTTIN);
+	sigaddset(&set, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
-int host_signals_wait(bool *from_terminal)
+int host_signals_wait(enum host_signal_kind *kind)
 {
-	siginfo_t info;
-	sigset_t set;
-	int n;
+	struct link_message m;
 
-	host_signals_guest_set(&set);
-	do
-		n = sigwaitinfo(&set, &info);
-	while (n < 0);
-	*from_terminal = info.si_code == SI_KERNEL;
-	return n;
+	if (!link_receive(&m))
+		host_exit(EXIT_BAILEY); /* the kernel was asked to kill us anyway */
+	*kind = m.what == LINK_TERMINAL_SIGNAL ? HOST_SIGNAL_FROM_TERMINAL :
+		m.what == LINK_CANNOT_STOP     ? HOST_SIGNAL_CANNOT_STOP :
+						 HOST_SIGNAL_SENT;
+	return m.signo;
+}
+
+void host_signals_command_stopped(int signo)
+{
+	link_send(LINK_STOPPED, signo);
+}
+
+void host_signals_command_resumed(void)
+{
+	link_send(LINK_RESUMED, 0);
 }

@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-/* The signals that are meant for the guest. */
+/* The signals that are meant for the guest: none that the caller ignores. */
 void host_signals_guest_set(sigset_t *set);
 
 #endif

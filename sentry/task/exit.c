@@ -265,7 +265,7 @@ void task_exit(struct task *t, int wait_status)
 	}
 	mutex_unlock(&tasks_lock);
 	if (last && p->session->sid == p->pid)
-		tty_disassociate(p->session);
+		tty_disassociate(p->session, true);
 	if (!last && p->group_exec)
 		waitqueue_wake(&p->job_wq, 0);
 	if (drop_tid)

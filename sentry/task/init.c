@@ -11,6 +11,7 @@
 #include "abi/resource.h"
 #include "abi/wait.h"
 #include "host/process.h"
+#include "host/signals.h"
 #include "loader/loader.h"
 #include "sentry/entry/entry.h"
 #include "sentry/mm/mm.h"
@@ -92,16 +93,28 @@ static int make_init(const struct boot_args *args, struct task **out)
 
 /* ---- CMD ---- */
 
-/* A terminal on CMD's standard input becomes its controlling terminal, as it is the caller's. */
+/* The first terminal among CMD's standard files becomes its controlling terminal, as it is the caller's. */
 static void take_terminal(struct process *p, const struct boot_args *args)
 {
-	struct tty *tty = args->std[0] ? tty_of_file(args->std[0]) : NULL;
+	for (int fd = 0; fd < 3; fd++) {
+		struct tty *tty = args->std[fd] ? tty_of_file(args->std[fd]) : NULL;
 
-	if (!tty)
+		if (!tty)
+			continue;
+		if (tty_associate(tty, p->session, p->pgid) < 0)
+			log_debug("the terminal at descriptor %d belongs to a session already", fd);
+		tty_put(tty);
 		return;
-	if (tty_associate(tty, p->session, p->pgid) < 0)
-		log_debug("the terminal on standard input belongs to a session already");
-	tty_put(tty);
+	}
+}
+
+/* nohup(1) and a shell that starts a background job without job control rely on what execve(2) leaves as it was. */
+static void inherit_signals(struct task *t)
+{
+	for (int n = 1; n <= L_NSIG; n++)
+		if (host_signals_ignored() & sig_bit(n))
+			t->sighand->action[n - 1].handler = L_SIG_IGN;
+	t->blocked = host_signals_blocked() & ~SIG_UNBLOCKABLE;
 }
 
 /* What CMD's thread starts with, and where it says how its execve went. */
@@ -248,6 +261,7 @@ static int make_command(struct task *init, const struct boot_args *args, struct 
 	t->cred = cred_get(args->cred);
 	if (!t->sighand || !t->files || !t->fs)
 		goto out_put;
+	inherit_signals(t);
 	memcpy(p->rlimits, init->process->rlimits, sizeof(p->rlimits));
 	r = install_std_files(t, args);
 	if (r < 0)
@@ -284,10 +298,13 @@ static int kill_other(struct process *p, void *arg) REQUIRES(tasks_lock)
 	return p == arg || p->zombie ? 0 : signal_send_process_locked(p, &info);
 }
 
-/* Reaps until the process `until` has ended (or, 0, all children have); its status in *status. */
+/*
+ * Reaps until the process `until` has ended (or, 0, all children have); its status in *status.  When that process stops,
+ * so does the caller's job.
+ */
 static void reap(struct task *init, int until, int *status)
 {
-	struct wait_request req = {L_P_ALL, 0, L_WEXITED | L___WALL};
+	struct wait_request req = {L_P_ALL, 0, L_WEXITED | L_WSTOPPED | L_WCONTINUED | L___WALL};
 	struct wait_result res;
 	int r;
 
@@ -295,7 +312,13 @@ static void reap(struct task *init, int until, int *status)
 		r = task_wait(init, &req, &res);
 		if (r == -ECHILD)
 			return;
-		if (r == 0 && res.pid == until) {
+		if (r < 0 || res.pid != until)
+			continue;
+		if (res.code == L_CLD_STOPPED) {
+			host_signals_command_stopped(l_wexitstatus(res.status));
+		} else if (res.code == L_CLD_CONTINUED) {
+			host_signals_command_resumed();
+		} else {
 			*status = res.status;
 			return;
 		}

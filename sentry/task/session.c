@@ -97,6 +97,13 @@ void process_report_job_change(struct process *p, int wait_status)
 	waitqueue_wake(&parent->child_wq, 0);
 }
 
+void process_orphan_command(struct process *p)
+{
+	mutex_lock(&tasks_lock);
+	p->started_by_init = false;
+	mutex_unlock(&tasks_lock);
+}
+
 int process_pgid(struct process *p)
 {
 	int pgid;

@@ -297,6 +297,8 @@ int process_ppid(struct process *p);
 /* Process groups and sessions; -errno as setpgid(2) and setsid(2) give. */
 int process_setpgid(struct task *t, int pid, int pgid) MUST_CHECK;
 int process_setsid(struct task *t) MUST_CHECK;
+/* Nobody outside resumes the command p when it has stopped: its process group counts as orphaned from now on. */
+void process_orphan_command(struct process *p);
 
 /* Counts of what there is, for limits and /proc/loadavg. */
 int task_count(void);

@@ -12,10 +12,15 @@
 #include <stdlib.h>
 
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "abi/poll.h"
+#include "abi/signal.h"
+#include "abi/time.h"
 #include "base/checked.h"
+#include "host/clock.h"
 #include "host/file.h"
 #include "host/notify.h"
+#include "host/terminal.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/tty/hostfile.h"
 
@@ -49,7 +54,7 @@ static uint32_t ready_events(struct hostfile *h, uint32_t of)
 	return ready;
 }
 
-static int wait_ready(struct file *f, uint32_t event)
+static int wait_ready(struct file *f, uint32_t event, int64_t deadline_ns)
 {
 	struct hostfile *h = host_of(f);
 	const uint32_t enough = event | L_POLLERR | L_POLLHUP;
@@ -58,7 +63,7 @@ static int wait_ready(struct file *f, uint32_t event)
 		return 0;
 	if (file_nonblock(f))
 		return -EAGAIN;
-	return wait_event(&h->wq, ready_events(h, event) & enough);
+	return wait_event_deadline(&h->wq, deadline_ns, ready_events(h, event) & enough);
 }
 
 static uint32_t poll(struct file *f, struct wait_entry *e)
@@ -80,6 +85,44 @@ static uint32_t poll(struct file *f, struct wait_entry *e)
 
 /* ---- reading and writing ---- */
 
+/* A line in non-canonical mode with VMIN 0 gives up when VTIME tenths of a second have passed: read(2) then says 0. */
+static int read_deadline(struct hostfile *h, int64_t *deadline_ns)
+{
+	struct l_termios t;
+
+	*deadline_ns = NO_DEADLINE;
+	if (!h->is_tty || host_tty_ioctl(h->fd, L_TCGETS, &t) < 0 || (t.c_lflag & L_ICANON) || t.c_cc[L_VMIN])
+		return 0;
+	*deadline_ns = host_clock_ns(L_CLOCK_MONOTONIC) + t.c_cc[L_VTIME] * (L_NSEC_PER_SEC / 10);
+	return t.c_cc[L_VTIME] ? 0 : -ETIMEDOUT;
+}
+
+static ssize_t read_once(struct file *f, uint8_t *buf, size_t size, int64_t pos)
+{
+	struct hostfile *h = host_of(f);
+	int64_t deadline_ns;
+	int r;
+
+	if (h->is_tty) {
+		r = tty_check_job(&h->tty, L_SIGTTIN);
+		if (r < 0)
+			return r;
+	}
+	r = read_deadline(h, &deadline_ns);
+	if (r < 0 && !(ready_events(h, L_POLLIN) & (L_POLLIN | L_POLLERR | L_POLLHUP)))
+		return 0;
+	r = wait_ready(f, L_POLLIN, deadline_ns);
+	if (r < 0)
+		return r == -ETIMEDOUT ? 0 : r;
+	/* While this slept, the caller may have sent the job to the background. */
+	if (h->is_tty && h->tty.is_away(&h->tty)) {
+		r = tty_check_job(&h->tty, L_SIGTTIN);
+		if (r < 0)
+			return r;
+	}
+	return pos >= 0 && h->regular ? host_pread(h->fd, buf, size, pos) : host_read(h->fd, buf, size);
+}
+
 static ssize_t read(struct file *f, struct uio *u, int64_t pos)
 {
 	struct hostfile *h = host_of(f);
@@ -92,11 +135,9 @@ static ssize_t read(struct file *f, struct uio *u, int64_t pos)
 	buf = malloc(size);
 	if (!buf)
 		return -ENOMEM;
-	do {
-		n = wait_ready(f, L_POLLIN);
-		if (n == 0)
-			n = pos >= 0 && h->regular ? host_pread(h->fd, buf, size, pos) : host_read(h->fd, buf, size);
-	} while (n == -EINTR || (n == -EAGAIN && !file_nonblock(f)));
+	do
+		n = read_once(f, buf, size, pos);
+	while (n == -EINTR || (n == -EAGAIN && !file_nonblock(f)));
 	if (n > 0) {
 		size_t got = (size_t)n;
 
@@ -120,19 +161,29 @@ static ssize_t write_chunk(struct file *f, const uint8_t *buf, size_t len, int64
 	ssize_t n;
 
 	do {
-		n = wait_ready(f, L_POLLOUT);
+		n = wait_ready(f, L_POLLOUT, NO_DEADLINE);
 		if (n == 0)
 			n = pos >= 0 && h->regular ? host_pwrite(h->fd, buf, len, pos) : host_write(h->fd, buf, len);
 	} while (n == -EINTR || (n == -EAGAIN && !file_nonblock(f)));
 	return n;
 }
 
+/* "stty tostop": a background job may not even write. */
+static int may_write(struct hostfile *h)
+{
+	struct l_termios t;
+
+	if (!h->is_tty || host_tty_ioctl(h->fd, L_TCGETS, &t) < 0 || !(t.c_lflag & L_TOSTOP))
+		return 0;
+	return tty_check_job(&h->tty, L_SIGTTOU);
+}
+
 static ssize_t write(struct file *f, struct uio *u, int64_t pos)
 {
 	uint8_t buf[WRITE_CHUNK];
-	ssize_t total = 0, n = 0;
+	ssize_t total = 0, n = may_write(host_of(f));
 
-	while (uio_left(u)) {
+	while (n == 0 && uio_left(u)) {
 		size_t want = min_of(uio_left(u), sizeof(buf)), done = 0, got;
 
 		n = uio_take(u, buf, want);
@@ -148,6 +199,7 @@ static ssize_t write(struct file *f, struct uio *u, int64_t pos)
 		}
 		if (n <= 0 || got < want)
 			break;
+		n = 0;
 	}
 	if (n == -EPIPE && total == 0)
 		n = fs_broken_pipe();
@@ -279,6 +331,11 @@ static const struct inode_ops hostfile_inode_ops = {
 	.release = inode_release,
 };
 
+static bool is_away(struct tty *tty)
+{
+	return host_terminal_is_away(container_of(tty, struct hostfile, tty)->fd);
+}
+
 static struct super_block *hostfile_super(void)
 {
 	static const struct super_ops ops = {.statfs = NULL};
@@ -326,6 +383,7 @@ static int make_inode(int fd, const struct host_stat *st, struct inode **out)
 	h->fd = fd;
 	h->inode = h->tty.inode = i;
 	h->is_tty = hostfile_is_tty(fd);
+	h->tty.is_away = is_away;
 	i->rdev = st->rdev;
 	i->size = st->size;
 	i->uid = st->uid;

@@ -2,6 +2,7 @@
  * (tty.c). */
 #include "abi/errno.h"
 #include "abi/ioctl.h"
+#include "abi/signal.h"
 #include "base/compiler.h"
 #include "host/file.h"
 #include "platform/uaccess.h"
@@ -61,8 +62,10 @@ static long get_termios(struct hostfile *h, struct pctx *ctx, uint64_t arg, bool
 static long set_termios(struct hostfile *h, struct pctx *ctx, uint64_t arg, bool flush_input)
 {
 	struct l_termios t;
-	int r = copy_in(ctx, &t, arg, sizeof(t));
+	int r = tty_check_job(&h->tty, L_SIGTTOU);
 
+	if (r == 0)
+		r = copy_in(ctx, &t, arg, sizeof(t));
 	if (r == 0 && flush_input)
 		r = host_tty_ioctl(h->fd, L_TCFLSH, (void *)(uintptr_t)L_TCIFLUSH);
 	return r < 0 ? r : host_tty_ioctl(h->fd, L_TCSETS, &t);
@@ -92,6 +95,16 @@ static long get_count(struct hostfile *h, struct pctx *ctx, unsigned cmd, uint64
 	return r < 0 ? r : copy_out(ctx, arg, &count, sizeof(count));
 }
 
+/* TCFLSH and TCXONC. */
+static long control_flow(struct hostfile *h, unsigned cmd, uint64_t arg)
+{
+	int r = tty_check_job(&h->tty, L_SIGTTOU);
+
+	if (r == 0 && arg > 3)
+		r = -EINVAL;
+	return r < 0 ? r : host_tty_ioctl(h->fd, cmd, (void *)(uintptr_t)arg);
+}
+
 static long tty_ioctl(struct hostfile *h, struct pctx *ctx, unsigned cmd, uint64_t arg)
 {
 	switch (cmd) {
@@ -115,10 +128,10 @@ static long tty_ioctl(struct hostfile *h, struct pctx *ctx, unsigned cmd, uint64
 		return get_count(h, ctx, cmd, arg);
 	case L_TCFLSH:
 	case L_TCXONC:
-		return arg > 3 ? -EINVAL : host_tty_ioctl(h->fd, cmd, (void *)(uintptr_t)arg);
+		return control_flow(h, cmd, arg);
 	case L_TCSBRK:
 	case L_TCSBRKP:
-		return 0; /* drain: see set_termios; a break means nothing to a terminal window */
+		return tty_check_job(&h->tty, L_SIGTTOU); /* drain: see set_termios; a window knows no break */
 	default:
 		return tty_job_ioctl(&h->tty, ctx, cmd, arg);
 	}

@@ -3,8 +3,11 @@
 
 #include "abi/errno.h"
 #include "abi/ioctl.h"
+#include "base/log.h"
 #include "platform/uaccess.h"
+#include "sentry/signal/signal.h"
 #include "sentry/task/task.h"
+#include "sentry/task/tree.h"
 
 struct tty *tty_get(struct tty *tty)
 {
@@ -46,23 +49,73 @@ int tty_foreground(struct session *s)
 	return pgid;
 }
 
-void tty_disassociate(struct session *s)
+static void send_group(int pgid, int sig)
+{
+	struct l_siginfo info;
+
+	signal_fill_kernel(&info, sig);
+	if (signal_send_pgrp(pgid, &info) < 0)
+		log_debug("signal %d: process group %d has gone", sig, pgid);
+}
+
+void tty_disassociate(struct session *s, bool exiting)
 {
 	struct tty *tty;
+	int foreground = 0;
 
 	mutex_lock(&tasks_lock);
 	tty = s->tty;
 	s->tty = NULL;
 	if (tty) {
+		foreground = tty->foreground;
 		tty->session = NULL;
 		tty->foreground = 0;
 	}
 	mutex_unlock(&tasks_lock);
+	if (foreground) {
+		send_group(foreground, L_SIGHUP);
+		if (!exiting)
+			send_group(foreground, L_SIGCONT);
+	}
 	tty_put(tty);
+}
+
+/* ---- whose turn it is ---- */
+
+static bool ignores_or_blocks(struct task *t, int sig)
+{
+	return (t->blocked & sig_bit(sig)) || sighand_action(t->sighand, sig).handler == L_SIG_IGN;
+}
+
+int tty_check_job(struct tty *tty, int sig)
+{
+	struct task *t = task_current();
+	bool controls, background, orphaned;
+	int pgid;
+
+	if (!t)
+		return 0;
+	mutex_lock(&tasks_lock);
+	pgid = t->process->pgid;
+	controls = t->process->session->tty == tty;
+	background = tty->foreground && tty->foreground != pgid;
+	mutex_unlock(&tasks_lock);
+	if (!controls || (!background && !tty->is_away(tty)))
+		return 0;
+	if (ignores_or_blocks(t, sig))
+		return sig == L_SIGTTIN ? -EIO : 0;
+	mutex_lock(&tasks_lock);
+	orphaned = pgrp_is_orphaned(pgid, NULL);
+	mutex_unlock(&tasks_lock);
+	if (orphaned)
+		return -EIO;
+	send_group(pgid, sig);
+	return -ERESTARTSYS;
 }
 
 /* ---- the calls of job control ---- */
 
+/* A group of the world outside has the number 0, as Linux shows groups of an outer pid namespace. */
 static long get_foreground(struct tty *tty, struct task *t, struct pctx *ctx, uint64_t arg)
 {
 	int32_t pgid;
@@ -70,6 +123,8 @@ static long get_foreground(struct tty *tty, struct task *t, struct pctx *ctx, ui
 	mutex_lock(&tasks_lock);
 	pgid = t->process->session->tty == tty ? tty->foreground : -ENOTTY;
 	mutex_unlock(&tasks_lock);
+	if (pgid > 0 && tty->is_away(tty))
+		pgid = 0;
 	return pgid == -ENOTTY ? -ENOTTY : copy_out(ctx, arg, &pgid, sizeof(pgid));
 }
 
@@ -94,10 +149,12 @@ static long set_foreground(struct tty *tty, struct task *t, struct pctx *ctx, ui
 {
 	struct group_query q = {.session = t->process->session};
 	int32_t pgid;
-	long r = copy_in(ctx, &pgid, arg, sizeof(pgid));
+	long r = tty_check_job(tty, L_SIGTTOU);
 
+	if (r == 0)
+		r = copy_in(ctx, &pgid, arg, sizeof(pgid));
 	if (r < 0)
-		return r;
+		return r == -EIO ? -ENOTTY : r;
 	if (pgid < 0)
 		return -EINVAL;
 	q.pgid = pgid;
@@ -147,7 +204,7 @@ static long give_up(struct tty *tty, struct task *t)
 		return -ENOTTY;
 	/* DIVERGES: a process that leads no session keeps the terminal; Linux detaches that process alone. */
 	if (p->session->sid == p->pid)
-		tty_disassociate(p->session);
+		tty_disassociate(p->session, false);
 	return 0;
 }
 

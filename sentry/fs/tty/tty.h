@@ -15,6 +15,8 @@ struct tty {
 	struct inode *inode;	 /* borrowed: it holds this */
 	struct session *session; /* borrowed: it lets go by tty_disassociate before it ends; guarded by tasks_lock */
 	int foreground;		 /* process group, or 0; guarded by tasks_lock */
+	/* True while all of the sandbox is a background job of the world outside.  Immutable. */
+	bool (*is_away)(struct tty *tty);
 };
 
 struct tty *tty_get(struct tty *tty);
@@ -27,9 +29,14 @@ int tty_associate(struct tty *tty, struct session *s, int pgid) MUST_CHECK;
 /* The group that a terminal's signals go to: s's terminal's foreground group; 0 if it has no terminal or that has none.
  */
 int tty_foreground(struct session *s);
-/* s ends, or its leader gave the terminal up. */
-void tty_disassociate(struct session *s);
+/* s ends (exiting), or its leader gave the terminal up: the foreground group is told by SIGHUP. */
+void tty_disassociate(struct session *s, bool exiting);
 
+/*
+ * May the calling task touch tty, or is that for another job to do?  sig is L_SIGTTIN for reading, L_SIGTTOU for setting.
+ * 0, or -EIO, or -ERESTARTSYS when sig was sent to the task's process group.  See termios(3), "job control".
+ */
+int tty_check_job(struct tty *tty, int sig) MUST_CHECK;
 /* TIOCSCTTY, TIOCNOTTY, TIOCGPGRP, TIOCSPGRP, TIOCGSID for the calling task; -ENOIOCTLCMD-like -ENOTTY for others. */
 long tty_job_ioctl(struct tty *tty, struct pctx *ctx, unsigned cmd, uint64_t arg) MUST_CHECK;
 
