@@ -97,3 +97,4 @@ chmod 1777 "$scratch"
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+trap 'exit 141' PIPE # else the EXIT trap would not run
