@@ -316,8 +316,6 @@ def stop_and_background(run):
     t.expect(PROMPT)
     t.line('bg')
     t.expect(r'finished\r')
-    t.line('wait')
-    t.expect('Done')
     leave(t)
 
 
@@ -389,6 +387,7 @@ def whole_job_stops_and_goes_on(run):
     t = outer(run)
     t.line(run.command('echo u""p; cat; echo en""ded'))
     t.expect(r'up\r')
+    time.sleep(0.5)  # a child of vfork(2) that stops keeps its parent from stopping
     t.key('Z')
     t.expect('Stopped')
     t.expect(PROMPT)
@@ -484,6 +483,7 @@ def stopped_job_is_killed(run):
     t = outer(run)
     t.line(run.command('echo u""p; cat'))
     t.expect(r'up\r')
+    time.sleep(0.5)  # a child of vfork(2) that stops keeps its parent from stopping
     t.key('Z')
     t.expect('Stopped')
     t.line('kill %1')
@@ -499,7 +499,6 @@ def command_stopped_and_resumed_from_inside(run):
     t.line(run.command('echo u""p; (sleep 0.5; kill -CONT $$) & kill -STOP $$; echo o""n; wait'))
     t.expect(r'up\r')
     t.expect(r'on\r')
-    t.expect(PROMPT)
     leave(t)
 
 
@@ -518,7 +517,7 @@ def pipeline_outside(run):
 
 def background(t, command):
     t.line(command + ' & echo pid-$!-')
-    return int(t.expect(r'pid-(\d+)-').group(1))
+    return int(t.expect(r'pid-(\d+)-', drop=False).group(1))  # `up` may have come first
 
 
 @case
@@ -530,7 +529,6 @@ def term_is_forwarded_each_time(run):
         os.kill(pid, signal.SIGTERM)
         t.expect('caught')
     os.kill(pid, signal.SIGKILL)
-    t.expect(PROMPT)
     leave(t)
 
 

@@ -74,13 +74,14 @@ class Terminal:
     def key(self, letter):
         self.type(chr(ord(letter) & 0x1f))
 
-    def expect(self, pattern, seconds=WAIT):
-        """Reads on until pattern is in what was not yet looked at; drops all to its end.  The match."""
+    def expect(self, pattern, seconds=WAIT, drop=True):
+        """Reads on until pattern is in what was not yet looked at, and (drop) forgets all to its end.  The match."""
         end = time.monotonic() + seconds
         while True:
             found = re.search(pattern, self.output)
             if found:
-                self.output = self.output[found.end():]
+                if drop:
+                    self.output = self.output[found.end():]
                 return found
             if not self._read(end - time.monotonic()):
                 raise Failure(f'no {pattern!r} in {self.output[-300:]!r}')
