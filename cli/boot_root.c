@@ -11,6 +11,7 @@
 #include "host/system.h"
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/proc/proc.h"
+#include "sentry/fs/sys/sysfs.h"
 #include "sentry/vfs/vfs.h"
 
 /* The tree under construction, and on whose behalf. */
@@ -122,7 +123,9 @@ static int mount_system(struct builder *b)
 	r = mount_tmpfs(b, "/tmp", 01777, MNT_NOSUID | MNT_NODEV);
 	if (r < 0)
 		return failed("mount", "/tmp", r);
-	r = mount_tmpfs(b, "/sys", 0755, MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC);
+	r = sysfs_create(&sb);
+	if (r == 0)
+		r = mount_at(b, sb, "/sys", MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, "sysfs");
 	return r < 0 ? failed("mount", "/sys", r) : 0;
 }
 

@@ -12,7 +12,7 @@
 
 #define MALLOC_ARENAS 4
 
-static uint64_t cpu_mask[HOST_CPUS_MAX / 64]; /* immutable after host_system_init */
+static uint64_t cpu_mask[HOST_CPUS_MAX / 64] = {1}; /* immutable after host_system_init */
 static unsigned cpu_count = 1;
 
 void host_system_init(void)
@@ -44,6 +44,11 @@ size_t host_cpu_mask(void *mask, size_t size)
 			used = (i + 1) * 8;
 	memcpy(mask, cpu_mask, min_of(size, sizeof(cpu_mask)));
 	return max_of(used, (size_t)8);
+}
+
+bool host_cpu_usable(unsigned cpu)
+{
+	return cpu < HOST_CPUS_MAX && (cpu_mask[cpu / 64] >> cpu % 64 & 1);
 }
 
 void host_memory(struct host_memory *out)

@@ -2,6 +2,7 @@
 #ifndef BAILEY_HOST_SYSTEM_H
 #define BAILEY_HOST_SYSTEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,8 @@
 unsigned host_cpu_count(void);
 /* Their mask as sched_getaffinity(2) gives it: fills at most size bytes, returns how many count (a multiple of 8). */
 size_t host_cpu_mask(void *mask, size_t size);
+/* True for a CPU of that mask. */
+bool host_cpu_usable(unsigned cpu);
 /* Notes the CPUs.  Call it before the sentry pins a thread. */
 void host_system_init(void);
 

@@ -111,7 +111,9 @@ int proc_show_cpuinfo(const struct proc_ctx *c, FILE *out)
 	(void)c;
 	get_model(&m);
 	name = m.name + strspn(m.name, " ");
-	for (unsigned i = 0; i < cpus; i++) {
+	for (unsigned i = 0; i < HOST_CPUS_MAX; i++) {
+		if (!host_cpu_usable(i))
+			continue;
 		fprintf(out, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\n", i,
 			m.vendor, m.family, m.model, name[0] ? name : "unknown");
 		fprintf(out, "stepping\t: %u\ncpu MHz\t\t: Unknown\n", m.stepping);

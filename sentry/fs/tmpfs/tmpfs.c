@@ -569,10 +569,10 @@ int tmpfs_enter(struct inode *dir, const char *name, struct inode *i)
 	if (memdir_find(&mem(dir)->dir, name))
 		r = -EEXIST;
 	else
-		r = memdir_add(&mem(dir)->dir, name, inode_get(i));
+		r = memdir_add(&mem(dir)->dir, name, i);
+	if (r == 0)
+		inode_get(i);
 	mutex_unlock(&dir->lock);
-	if (r < 0)
-		inode_put(i);
 	return r;
 }
 
