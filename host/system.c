@@ -1,12 +1,16 @@
 /* See system.h. */
 #include "host/system.h"
 
+#include <errno.h>
+#include <linux/membarrier.h>
 #include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 
@@ -101,4 +105,16 @@ unsigned host_current_cpu(void)
 void host_yield(void)
 {
 	sched_yield();
+}
+
+int host_memory_barrier(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0 ? -errno : 0;
+}
+
+bool host_memory_barrier_works(void)
+{
+	long known = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+
+	return known > 0 && (known & MEMBARRIER_CMD_GLOBAL);
 }

@@ -28,6 +28,10 @@ void host_uptime(uint64_t *seconds, uint64_t loads[3]);
 /* The CPU the calling thread runs on; lets others run first. */
 unsigned host_current_cpu(void);
 void host_yield(void);
+/* Returns when every thread of the machine has passed a full memory barrier since the call: some milliseconds.  -errno if the
+ * host cannot. */
+int host_memory_barrier(void) MUST_CHECK;
+bool host_memory_barrier_works(void);
 /* The host kernel's release, e.g. 6.1 as 0x60001: for what depends on the version. */
 unsigned host_kernel_version(void);
 

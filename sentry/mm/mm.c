@@ -60,6 +60,7 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 	mm->total_size = old->total_size;
 	mm->data_size = old->data_size;
 	mm->stack_size = old->stack_size;
+	mm->membarriers = old->membarriers;
 	for (size_t i = 0; i < old->vma_count; i++) {
 		const struct vma *from = old->vmas[i];
 		struct vma *v;

@@ -49,6 +49,8 @@ struct mm {
 	uint64_t start_code, end_code, start_data, end_data, start_stack;
 	uint64_t auxv[2 * 32]; /* as on the stack, AT_NULL-terminated */
 	bool lock_future; /* mlockall(MCL_FUTURE) */
+
+	_Atomic uint32_t membarriers; /* L_MEMBARRIER_CMD_REGISTER_*: what membarrier(2) has registered */
 };
 
 /* Most VMAs an address space may have, as vm.max_map_count. */
