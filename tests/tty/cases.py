@@ -229,6 +229,8 @@ def interrupt_ends_the_job_and_not_the_shell(run):
 def interrupt_at_the_prompt(run):
     t = shell(run)
     t.type('echo not-this')
+    t.expect('not-this')
+    time.sleep(0.3)
     t.key('C')
     t.expect(PROMPT)
     t.line('echo status-$?')
@@ -486,6 +488,7 @@ def stopped_job_is_killed(run):
     time.sleep(0.5)  # a child of vfork(2) that stops keeps its parent from stopping
     t.key('Z')
     t.expect('Stopped')
+    t.expect(PROMPT)
     t.line('kill %1')
     time.sleep(0.5)
     t.line('')
