@@ -233,4 +233,10 @@ L_ASSERT_SIZE(struct l_winsize, 8);
 #define L_TCIOFLUSH 2
 #define L_N_TTY 0
 
+/* Namespaces: ioctl_ns(2). */
+#define L_NS_GET_USERNS 0xb701
+#define L_NS_GET_PARENT 0xb702
+#define L_NS_GET_NSTYPE 0xb703
+#define L_NS_GET_OWNER_UID 0xb704
+
 #endif

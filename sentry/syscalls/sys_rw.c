@@ -4,6 +4,7 @@
  */
 #include "base/checked.h"
 #include "sentry/syscalls/fs_args.h"
+#include "sentry/task/usage.h"
 
 #define OWN_POSITION INT64_MIN /* as pos: the file's own */
 
@@ -27,16 +28,21 @@ static int limit_size(struct task *t, struct file *f, struct uio *u, int64_t pos
 static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t pos, bool write)
 {
 	struct uio u = uio_guest(t->ctx, iov);
-	int r;
+	long r;
 
-	if (!write)
-		return pos == OWN_POSITION ? file_read(f, &u) : file_pread(f, &u, pos);
+	if (!write) {
+		r = pos == OWN_POSITION ? file_read(f, &u) : file_pread(f, &u, pos);
+		task_count_io(t, write, r);
+		return r;
+	}
 	if (f->mode & FILE_WRITE) {
 		r = limit_size(t, f, &u, pos);
 		if (r < 0)
 			return r;
 	}
-	return pos == OWN_POSITION ? file_write(f, &u) : file_pwrite(f, &u, pos);
+	r = pos == OWN_POSITION ? file_write(f, &u) : file_pwrite(f, &u, pos);
+	task_count_io(t, write, r);
+	return r;
 }
 
 static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos, bool write)

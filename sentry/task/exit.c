@@ -11,6 +11,7 @@
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/usage.h"
 #include "sentry/time/timers.h"
 
 bool task_killed(const struct task *t)
@@ -230,6 +231,7 @@ static bool leave_process(struct task *t) REQUIRES(tasks_lock)
 	struct process *p = t->process;
 
 	p->self.stime_ns += host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID);
+	io_sum_add(&p->dead_io, &t->io);
 	t->host_tid = 0;
 	t->dead = true;
 	t->state = 'Z';

@@ -88,6 +88,7 @@ static struct process *inherit_process(struct task *t, int exit_signal)
 	p->personality = from->personality;
 	p->dumpable = from->dumpable;
 	p->oom_score_adj = from->oom_score_adj;
+	p->coredump_filter = from->coredump_filter;
 	mutex_lock(&from->limits_lock);
 	memcpy(p->rlimits, from->rlimits, sizeof(p->rlimits));
 	mutex_unlock(&from->limits_lock);

@@ -194,6 +194,7 @@ struct process *process_new(void)
 	mutex_init(&p->exec_lock);
 	p->exit_signal = L_SIGCHLD;
 	p->dumpable = true;
+	p->coredump_filter = L_COREDUMP_FILTER_DEFAULT;
 	p->start_ns = host_clock_ns(L_CLOCK_BOOTTIME);
 	return p;
 }

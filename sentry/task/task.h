@@ -70,6 +70,17 @@ struct rusage_sum {
 	uint64_t minflt, majflt, nvcsw, nivcsw, maxrss_kb;
 };
 
+struct io_sum { /* what read and write calls did */
+	uint64_t read_bytes, written_bytes, reads, writes;
+};
+
+struct io_count { /* the same of one task, which counts; others read */
+	_Atomic uint64_t read_bytes, written_bytes, reads, writes;
+};
+
+#define L_COREDUMP_FILTER_DEFAULT 0x33u
+#define L_COREDUMP_FILTER_MASK 0x1ffu
+
 struct process {
 	struct refcount refs;
 	int pid; /* immutable; == the leader's tid */
@@ -121,6 +132,8 @@ struct process {
 	uint32_t personality;
 	bool dumpable;
 	bool thp_disable;
+	_Atomic uint32_t coredump_filter; /* bits of core(5) */
+	struct io_sum dead_io;	     /* of threads that have ended; guarded by tasks_lock */
 	_Atomic int pdeathsig;
 };
 
@@ -187,7 +200,8 @@ struct task {
 	long result;		     /* of the call in hand, restart codes included */
 	_Atomic char state;	     /* 'R', 'S', 'T', 'Z' as /proc shows */
 	int nice;
-	uint64_t timer_slack_ns;     /* prctl; 0: the default */
+	_Atomic uint64_t timer_slack_ns; /* prctl; 0: the default */
+	struct io_count io;
 };
 
 extern struct mutex tasks_lock;

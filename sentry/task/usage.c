@@ -1,5 +1,7 @@
-/* CPU time of tasks and processes.  See usage.h. */
+/* CPU time and input and output of tasks and processes.  See usage.h. */
 #include "sentry/task/usage.h"
+
+#include <stdatomic.h>
 
 #include "host/process.h"
 #include "sentry/mm/mm.h"
@@ -78,5 +80,44 @@ void process_book_stub(struct task *t)
 
 	mutex_lock(&tasks_lock);
 	t->process->self.utime_ns += ns > 0 ? ns : 0;
+	mutex_unlock(&tasks_lock);
+}
+
+/* Only t counts here, so that no update can be lost. */
+static void step(_Atomic uint64_t *n, uint64_t by)
+{
+	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+void task_count_io(struct task *t, bool write, int64_t result)
+{
+	step(write ? &t->io.writes : &t->io.reads, 1);
+	if (result > 0)
+		step(write ? &t->io.written_bytes : &t->io.read_bytes, (uint64_t)result);
+}
+
+void io_sum_add(struct io_sum *sum, const struct io_count *n)
+{
+	sum->read_bytes += n->read_bytes;
+	sum->written_bytes += n->written_bytes;
+	sum->reads += n->reads;
+	sum->writes += n->writes;
+}
+
+void task_io(struct task *t, struct io_sum *out)
+{
+	*out = (struct io_sum){0};
+	io_sum_add(out, &t->io);
+}
+
+void process_io(struct process *p, struct io_sum *out)
+{
+	struct task *t;
+
+	mutex_lock(&tasks_lock);
+	*out = p->dead_io;
+	list_for_each_entry(t, &p->threads, thread_node)
+		if (!t->dead)
+			io_sum_add(out, &t->io);
 	mutex_unlock(&tasks_lock);
 }

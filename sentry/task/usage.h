@@ -1,11 +1,13 @@
 /*
- * What tasks and processes have used: CPU time as getrusage(2), times(2) and the CPU clocks tell it.
+ * What tasks and processes have used: CPU time as getrusage(2), times(2) and the CPU clocks tell it, and what their calls
+ * read and wrote.
  *
  * User time is what the stub's threads used on the host, system time what the sentry's threads did for them.
  */
 #ifndef BAILEY_SENTRY_TASK_USAGE_H
 #define BAILEY_SENTRY_TASK_USAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct task;
@@ -17,5 +19,14 @@ int64_t process_cpu_ns(struct process *p);
 /* Of p's live and dead threads. */
 void process_usage(struct process *p, struct rusage_sum *out);
 void task_usage(struct task *t, struct rusage_sum *out);
+
+struct io_sum;
+struct io_count;
+void task_io(struct task *t, struct io_sum *out);
+/* Of p's live and dead threads. */
+void process_io(struct process *p, struct io_sum *out);
+void io_sum_add(struct io_sum *sum, const struct io_count *n);
+/* Notes that the calling task's read or write came to result: bytes or -errno. */
+void task_count_io(struct task *t, bool write, int64_t result);
 
 #endif

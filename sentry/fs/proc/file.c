@@ -3,6 +3,7 @@
  * over the file sees one state; rewinding sees the new one.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "abi/errno.h"
 #include "base/checked.h"
@@ -75,12 +76,27 @@ static int generate(struct snapshot *s, const struct proc_node *n)
 	return 0;
 }
 
+static ssize_t transfer(struct file *f, struct uio *u, int64_t pos, bool write)
+{
+	const struct proc_node *n = f->inode->priv;
+	struct proc_ctx c;
+	ssize_t r = proc_ctx_begin(&c, n);
+
+	if (r < 0)
+		return r == -ESRCH ? 0 : r; /* its memory is gone */
+	r = n->entry->transfer(&c, f->cred, u, pos, write);
+	proc_ctx_end(&c);
+	return r;
+}
+
 static ssize_t proc_file_read(struct file *f, struct uio *u, int64_t pos)
 {
 	const struct proc_node *n = f->inode->priv;
 	struct snapshot *s = f->priv;
 	ssize_t r = 0;
 
+	if (n->entry->transfer)
+		return transfer(f, u, pos, false);
 	if (!n->entry->show)
 		return -EPERM;
 	mutex_lock(&s->lock);
@@ -100,7 +116,8 @@ static ssize_t proc_file_write(struct file *f, struct uio *u, int64_t pos)
 	char *text;
 	ssize_t r;
 
-	(void)pos;
+	if (n->entry->transfer)
+		return transfer(f, u, pos, true);
 	if (!n->entry->store)
 		return -EPERM;
 	text = malloc(len + 1);
@@ -131,10 +148,22 @@ const struct file_ops proc_file_ops = {
 
 /* ---- what many entries show ---- */
 
+int proc_show_text(const struct proc_ctx *c, FILE *out)
+{
+	fputs(c->node->entry->string, out);
+	return 0;
+}
+
 int proc_show_string(const struct proc_ctx *c, FILE *out)
 {
 	fprintf(out, "%s\n", c->node->entry->string);
 	return 0;
+}
+
+int proc_text_string(const struct proc_ctx *c, char **out)
+{
+	*out = strdup(c->node->entry->string);
+	return *out ? 0 : -ENOMEM;
 }
 
 int proc_show_value(const struct proc_ctx *c, FILE *out)

@@ -5,7 +5,9 @@
  *   node.c     inodes of entries: lookup, listing, links          pid.c         /proc/PID: the tables, links, fd/
  *   file.c     reading and writing files of generated text        pid_status.c  what a task is and does
  *   system.c   /proc itself and what it says of the machine       pid_mem.c     its memory, arguments and limits
- *   cpuinfo.c  /proc/cpuinfo                                      sysctl.c      /proc/sys
+ *   cpuinfo.c  /proc/cpuinfo                                      pid_misc.c    the rest of what it has
+ *   sysctl.c   /proc/sys                                          ns.c          its namespaces
+ *   net.c      /proc/net
  */
 #ifndef BAILEY_SENTRY_FS_PROC_INTERNAL_H
 #define BAILEY_SENTRY_FS_PROC_INTERNAL_H
@@ -46,6 +48,8 @@ struct proc_entry {
 	int (*show)(const struct proc_ctx *c, FILE *out);
 	/* What a write does; text is NUL-terminated at len.  NULL: -EPERM. */
 	int (*store)(const struct proc_ctx *c, const char *text, size_t len);
+	/* In place of both, for what is no text: bytes at a position, on behalf of caller. */
+	ssize_t (*transfer)(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write);
 	/* A link's text, allocated; or where a magic link leads, counted. */
 	int (*text)(const struct proc_ctx *c, char **out);
 	int (*follow)(const struct proc_ctx *c, struct path *out);
@@ -69,8 +73,8 @@ struct proc_dir {
 #define PROC_FILE(name_, mode_, show_, ...) { .name = (name_), .mode = L_S_IFREG | (mode_), .show = (show_), ##__VA_ARGS__ }
 #define PROC_DIR(name_, mode_, dir_) { .name = (name_), .mode = L_S_IFDIR | (mode_), .dir = &(dir_) }
 #define PROC_LINK(name_, text_, ...) { .name = (name_), .mode = L_S_IFLNK | 0777, .text = (text_), ##__VA_ARGS__ }
-#define PROC_MAGIC(name_, follow_)                                                                                     \
-	{ .name = (name_), .mode = L_S_IFLNK | 0777, .follow = (follow_), .guarded = true }
+#define PROC_MAGIC(name_, follow_, ...)                                                                                \
+	{ .name = (name_), .mode = L_S_IFLNK | 0777, .follow = (follow_), .guarded = true, ##__VA_ARGS__ }
 
 /* ---- node.c ---- */
 
@@ -115,7 +119,38 @@ int proc_show_auxv(const struct proc_ctx *c, FILE *out);
 int proc_show_maps(const struct proc_ctx *c, FILE *out);
 int proc_show_smaps(const struct proc_ctx *c, FILE *out);
 
-/* The entry's string, or its number with a newline. */
+int proc_mount_table(const struct proc_ctx *c, bool mountinfo, char **text, size_t *len) MUST_CHECK; /* pid.c; allocated */
+int proc_set_oom_score_adj(struct process *p, int v) MUST_CHECK; /* pid_status.c; -EACCES without the right to lower it */
+
+/* A number alone, with white space around it: in base (0: as C writes it), in [min, max]; -EINVAL otherwise. */
+int proc_parse_number(const char *text, int base, int64_t min, int64_t max, int64_t *out) MUST_CHECK; /* pid_misc.c */
+int proc_show_io(const struct proc_ctx *c, FILE *out);
+int proc_show_wchan(const struct proc_ctx *c, FILE *out);
+int proc_show_stack(const struct proc_ctx *c, FILE *out);
+int proc_show_syscall(const struct proc_ctx *c, FILE *out);
+int proc_show_sched(const struct proc_ctx *c, FILE *out);
+int proc_show_timerslack(const struct proc_ctx *c, FILE *out);
+int proc_store_timerslack(const struct proc_ctx *c, const char *text, size_t len);
+int proc_show_coredump_filter(const struct proc_ctx *c, FILE *out);
+int proc_store_coredump_filter(const struct proc_ctx *c, const char *text, size_t len);
+int proc_store_clear_refs(const struct proc_ctx *c, const char *text, size_t len);
+int proc_show_oom_adj(const struct proc_ctx *c, FILE *out);
+int proc_store_oom_adj(const struct proc_ctx *c, const char *text, size_t len);
+int proc_show_attr(const struct proc_ctx *c, FILE *out);
+int proc_store_attr(const struct proc_ctx *c, const char *text, size_t len);
+extern const struct proc_dir proc_attr_dir;
+int proc_show_children(const struct proc_ctx *c, FILE *out);
+int proc_show_mountstats(const struct proc_ctx *c, FILE *out);
+int proc_show_numa_maps(const struct proc_ctx *c, FILE *out);
+ssize_t proc_mem_transfer(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write);
+
+enum proc_ns { PROC_NS_TIME, PROC_NS_CGROUP, PROC_NS_IPC, PROC_NS_MNT, PROC_NS_NET, PROC_NS_PID, PROC_NS_USER, PROC_NS_UTS };
+extern const struct proc_dir proc_ns_dir, proc_net_dir;
+/* The file of the one namespace of a kind, counted. */
+int proc_ns_path(enum proc_ns kind, struct path *out) MUST_CHECK;
+
+/* The entry's string as it is; with a newline; its number with a newline. */
+int proc_show_text(const struct proc_ctx *c, FILE *out);
 int proc_show_string(const struct proc_ctx *c, FILE *out);
 int proc_show_value(const struct proc_ctx *c, FILE *out);
 int proc_text_string(const struct proc_ctx *c, char **out);

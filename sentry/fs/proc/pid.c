@@ -137,17 +137,24 @@ static const struct proc_dir fdinfo_dir = {.next = fd_next, .enter = fd_enter, .
 
 /* ---- mounts ---- */
 
-static int show_mount_table(const struct proc_ctx *c, FILE *out, bool mountinfo)
+int proc_mount_table(const struct proc_ctx *c, bool mountinfo, char **text, size_t *len)
 {
 	struct path root;
-	char *text;
-	size_t len;
 	int r = follow_root(c, &root);
 
 	if (r < 0)
 		return -EINVAL; /* as Linux, for a task that has ended */
-	r = vfs_show_mounts(&root, mountinfo, &text, &len);
+	r = vfs_show_mounts(&root, mountinfo, text, len);
 	path_put(&root);
+	return r;
+}
+
+static int show_mount_table(const struct proc_ctx *c, FILE *out, bool mountinfo)
+{
+	char *text;
+	size_t len;
+	int r = proc_mount_table(c, mountinfo, &text, &len);
+
 	if (r < 0)
 		return r;
 	fwrite(text, 1, len, out);
@@ -165,29 +172,7 @@ static int show_mountinfo(const struct proc_ctx *c, FILE *out)
 	return show_mount_table(c, out, true);
 }
 
-/* ---- namespaces and user ids ---- */
-
-/* There is one of each kind, with the numbers that Linux gives the first. */
-int proc_text_string(const struct proc_ctx *c, char **out)
-{
-	*out = strdup(c->node->entry->string);
-	return *out ? 0 : -ENOMEM;
-}
-
-#define NS(name, text) PROC_LINK(name, proc_text_string, .string = (text), .guarded = true)
-static const struct proc_entry ns_entries[] = {
-	NS("cgroup", "cgroup:[4026531835]"),
-	NS("ipc", "ipc:[4026531839]"),
-	NS("mnt", "mnt:[4026531832]"),
-	NS("net", "net:[4026531833]"),
-	NS("pid", "pid:[4026531836]"),
-	NS("pid_for_children", "pid:[4026531836]"),
-	NS("time", "time:[4026531834]"),
-	NS("time_for_children", "time:[4026531834]"),
-	NS("user", "user:[4026531837]"),
-	NS("uts", "uts:[4026531838]"),
-};
-static const struct proc_dir ns_dir = {.entries = ns_entries, .count = ARRAY_SIZE(ns_entries)};
+/* ---- user ids ---- */
 
 static int show_id_map(const struct proc_ctx *c, FILE *out)
 {
@@ -229,38 +214,61 @@ static const struct proc_dir task_dir = {.next = task_next, .enter = task_enter,
 
 /* ---- the tables ---- */
 
-/* What a thread has; a process has task/ besides, which must stay last. */
+/* One table for both: the first entries are a thread's alone, the last ones a process's. */
 static const struct proc_entry pid_entries[] = {
+	PROC_FILE("children", 0444, proc_show_children),
+#define THREAD_ONLY 1
+
+	PROC_DIR("attr", 0555, proc_attr_dir),
 	PROC_FILE("auxv", 0400, proc_show_auxv, .guarded = true),
 	PROC_FILE("cgroup", 0444, proc_show_string, .string = "0::/"),
+	PROC_FILE("clear_refs", 0200, NULL, .store = proc_store_clear_refs),
 	PROC_FILE("cmdline", 0444, proc_show_cmdline),
 	PROC_FILE("comm", 0644, proc_show_comm, .store = proc_store_comm),
+	PROC_FILE("cpuset", 0444, proc_show_string, .string = "/"),
 	PROC_MAGIC("cwd", follow_cwd),
 	PROC_FILE("environ", 0400, proc_show_environ, .guarded = true),
 	PROC_MAGIC("exe", follow_exe),
 	PROC_DIR("fd", 0500, fd_dir),
 	PROC_DIR("fdinfo", 0555, fdinfo_dir),
 	PROC_FILE("gid_map", 0644, show_id_map),
+	PROC_FILE("io", 0400, proc_show_io, .guarded = true),
 	PROC_FILE("limits", 0444, proc_show_limits),
+	PROC_FILE("loginuid", 0644, proc_show_text, .string = "4294967295"),
 	PROC_FILE("maps", 0444, proc_show_maps, .guarded = true),
+	{.name = "mem", .mode = L_S_IFREG | 0600, .transfer = proc_mem_transfer, .guarded = true},
 	PROC_FILE("mountinfo", 0444, show_mountinfo),
 	PROC_FILE("mounts", 0444, show_mounts),
-	PROC_DIR("ns", 0511, ns_dir),
+	PROC_DIR("net", 0555, proc_net_dir),
+	PROC_DIR("ns", 0511, proc_ns_dir),
+	PROC_FILE("numa_maps", 0444, proc_show_numa_maps, .guarded = true),
+	PROC_FILE("oom_adj", 0644, proc_show_oom_adj, .store = proc_store_oom_adj),
 	PROC_FILE("oom_score", 0444, proc_show_oom_score),
 	PROC_FILE("oom_score_adj", 0644, proc_show_oom_score_adj, .store = proc_store_oom_score_adj),
 	PROC_FILE("personality", 0400, proc_show_personality, .guarded = true),
+	PROC_FILE("projid_map", 0644, show_id_map),
 	PROC_MAGIC("root", follow_root),
+	PROC_FILE("sched", 0644, proc_show_sched),
 	PROC_FILE("schedstat", 0444, proc_show_schedstat),
+	PROC_FILE("sessionid", 0444, proc_show_text, .string = "4294967295"),
 	PROC_FILE("setgroups", 0644, proc_show_string, .string = "allow"),
 	PROC_FILE("smaps", 0444, proc_show_smaps, .guarded = true),
+	PROC_FILE("stack", 0400, proc_show_stack, .guarded = true),
 	PROC_FILE("stat", 0444, proc_show_stat),
 	PROC_FILE("statm", 0444, proc_show_statm),
 	PROC_FILE("status", 0444, proc_show_status),
+	PROC_FILE("syscall", 0400, proc_show_syscall, .guarded = true),
 	PROC_FILE("uid_map", 0644, show_id_map),
+	PROC_FILE("wchan", 0444, proc_show_wchan),
+
+#define PROCESS_ONLY 4
+	PROC_FILE("coredump_filter", 0644, proc_show_coredump_filter, .store = proc_store_coredump_filter, .guarded = true),
+	PROC_FILE("mountstats", 0400, proc_show_mountstats),
 	PROC_DIR("task", 0555, task_dir),
+	PROC_FILE("timerslack_ns", 0666, proc_show_timerslack, .store = proc_store_timerslack),
 };
-static const struct proc_dir pid_dir = {.entries = pid_entries, .count = ARRAY_SIZE(pid_entries)};
-static const struct proc_dir tid_dir = {.entries = pid_entries, .count = ARRAY_SIZE(pid_entries) - 1};
+static const struct proc_dir pid_dir = {.entries = pid_entries + THREAD_ONLY, .count = ARRAY_SIZE(pid_entries) - THREAD_ONLY};
+static const struct proc_dir tid_dir = {.entries = pid_entries, .count = ARRAY_SIZE(pid_entries) - PROCESS_ONLY};
 
 const struct proc_entry proc_pid_entry = PROC_DIR("PID", 0555, pid_dir);
 static const struct proc_entry tid_entry = PROC_DIR("TID", 0555, tid_dir);

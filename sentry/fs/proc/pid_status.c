@@ -1,9 +1,10 @@
 /* What a task is and does: /proc/PID/{stat,status,comm,limits,oom_score_adj,schedstat,personality}. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "abi/capability.h"
+#include "abi/errno.h"
+#include "abi/mman.h"
 #include "abi/resource.h"
 #include "abi/time.h"
 #include "base/checked.h"
@@ -15,6 +16,12 @@
 #include "sentry/task/usage.h"
 
 typedef unsigned long long ull;
+
+/* Flags of a task that programs look for in stat. */
+#define L_PF_FORKNOEXEC 0x40u
+#define L_PF_RANDOMIZE 0x400000u
+
+#define PAGE_TABLE_SPAN (2ull << 20) /* bytes that one page of a page table maps */
 
 /* A task's place in the tree of processes. */
 struct relations {
@@ -98,7 +105,7 @@ static ull ticks(int64_t ns)
 
 /* The sizes that stat and status tell of, zero for a task without memory. */
 struct memory {
-	uint64_t size, rss, peak, locked, data, stack, text;
+	uint64_t size, rss, peak, locked, data, stack, text, lib;
 	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;
 	bool any;
@@ -129,6 +136,13 @@ static void get_memory(struct task *t, struct memory *out)
 	out->arg_end = mm->arg_end;
 	out->env_start = mm->env_start;
 	out->env_end = mm->env_end;
+	for (size_t i = 0; i < mm->vma_count; i++) {
+		const struct vma *v = mm->vmas[i];
+
+		if ((v->prot & (L_PROT_EXEC | L_PROT_WRITE)) == L_PROT_EXEC && v->kind != VMA_STACK)
+			out->lib += v->end - v->start;
+	}
+	out->lib -= min_of(out->lib, out->text);
 	mutex_unlock(&mm->lock);
 	mm_put(mm);
 }
@@ -144,6 +158,7 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 	struct memory m;
 	char comm[TASK_COMM_LEN];
 	bool permitted = self && proc_may_access(t, self->cred) == 0;
+	unsigned flags = L_PF_RANDOMIZE;
 	int exit_code;
 
 	get_relations(p, &rel);
@@ -155,6 +170,8 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 	if (!c->node->thread)
 		children = p->reaped_children;
 	exit_code = permitted ? p->exit_status : 0;
+	if (!p->did_exec)
+		flags |= L_PF_FORKNOEXEC;
 	mutex_unlock(&tasks_lock);
 	if (!permitted)
 		m.start_stack = m.start_data = m.end_data = m.start_brk = m.arg_start = m.arg_end = m.env_start =
@@ -163,7 +180,7 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 	fprintf(out, "%d (%.*s) %c %d %d %d ", t->tid, TASK_COMM_LEN, comm, proc_task_state(t), rel.ppid, rel.pgid,
 		rel.sid);
 	/* tty_nr, tpgid, flags, faults, CPU time */
-	fprintf(out, "%d %d 0 %llu %llu %llu %llu %llu %llu %llu %llu ", rel.tty_nr, rel.tty_pgid,
+	fprintf(out, "%d %d %u %llu %llu %llu %llu %llu %llu %llu %llu ", rel.tty_nr, rel.tty_pgid, flags,
 		(ull)use.minflt, (ull)children.minflt, (ull)use.majflt, (ull)children.majflt, ticks(use.utime_ns),
 		ticks(use.stime_ns), ticks(children.utime_ns), ticks(children.stime_ns));
 	/* priority, nice, threads, itrealvalue, starttime, vsize, rss, its limit */
@@ -244,6 +261,7 @@ static void show_capabilities(const struct cred *c, FILE *out)
 		(ull)c->cap_inheritable, (ull)c->cap_permitted, (ull)c->cap_effective, (ull)c->cap_bounding,
 		(ull)c->cap_ambient);
 	fprintf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", c->no_new_privs);
+	fputs("Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown\n", out);
 }
 
 static void show_signals(struct task *t, FILE *out)
@@ -256,9 +274,11 @@ static void show_signals(struct task *t, FILE *out)
 		(ull)sig.pending, (ull)sig.shared_pending, (ull)sig.blocked, (ull)sig.ignored, (ull)sig.caught);
 }
 
+/* How much of what is resident is whose, and the page tables, only the host knows: these are bounds and a guess. */
 static void show_memory(const struct proc_ctx *c, FILE *out)
 {
 	struct rusage_sum use;
+	uint64_t anon;
 	struct memory m;
 
 	get_memory(c->task, &m);
@@ -268,8 +288,13 @@ static void show_memory(const struct proc_ctx *c, FILE *out)
 	fprintf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t%8llu kB\n",
 		(ull)max_of(m.peak, m.size) / 1024, (ull)m.size / 1024, (ull)m.locked / 1024, 0ull);
 	fprintf(out, "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\n", (ull)max_of(use.maxrss_kb, m.rss / 1024), (ull)m.rss / 1024);
-	fprintf(out, "VmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\n", (ull)m.data / 1024, (ull)m.stack / 1024,
-		(ull)m.text / 1024);
+	anon = min_of(m.rss, m.data + m.stack);
+	fprintf(out, "RssAnon:\t%8llu kB\nRssFile:\t%8llu kB\nRssShmem:\t%8llu kB\n", (ull)anon / 1024,
+		(ull)(m.rss - anon) / 1024, 0ull);
+	fprintf(out, "VmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\nVmLib:\t%8llu kB\n", (ull)m.data / 1024,
+		(ull)m.stack / 1024, (ull)m.text / 1024, (ull)m.lib / 1024);
+	fprintf(out, "VmPTE:\t%8llu kB\nVmSwap:\t%8llu kB\nHugetlbPages:\t%8llu kB\n",
+		(ull)(m.rss / PAGE_TABLE_SPAN + 4) * PAGE_SIZE / 1024, 0ull, 0ull);
 }
 
 /* "0-1,3" */
@@ -308,7 +333,7 @@ static void show_cpus(FILE *out)
 	fputs("\nMems_allowed:\t1\nMems_allowed_list:\t0\n", out);
 }
 
-/* proc_pid_status(5).  Lines about what only the host could tell of its own pages (RssAnon and so on) are left out. */
+/* proc_pid_status(5), in Linux's order. */
 int proc_show_status(const struct proc_ctx *c, FILE *out)
 {
 	struct task *t = c->task;
@@ -380,23 +405,23 @@ int proc_show_oom_score_adj(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
-int proc_store_oom_score_adj(const struct proc_ctx *c, const char *text, size_t len)
+int proc_set_oom_score_adj(struct process *p, int v)
 {
-	struct process *p = c->task->process;
 	struct task *self = task_current();
-	char *end;
-	long v;
 
-	(void)len;
-	errno = 0;
-	v = strtol(text, &end, 0);
-	end += strspn(end, " \t\n");
-	if (end == text || *end || errno || v < -1000 || v > 1000)
-		return -EINVAL;
 	if (v < p->oom_score_adj && self && !cred_capable(self->cred, L_CAP_SYS_RESOURCE))
 		return -EACCES;
-	p->oom_score_adj = (int)v;
+	p->oom_score_adj = v;
 	return 0;
+}
+
+int proc_store_oom_score_adj(const struct proc_ctx *c, const char *text, size_t len)
+{
+	int64_t v;
+	int r = proc_parse_number(text, 0, -1000, 1000, &v);
+
+	(void)len;
+	return r < 0 ? r : proc_set_oom_score_adj(c->task->process, (int)v);
 }
 
 int proc_show_personality(const struct proc_ctx *c, FILE *out)

@@ -190,6 +190,7 @@ static const struct proc_entry root_entries[] = {
 	PROC_FILE("loadavg", 0444, show_loadavg),
 	PROC_FILE("meminfo", 0444, show_meminfo),
 	PROC_LINK("mounts", proc_text_string, .string = "self/mounts"),
+	PROC_LINK("net", proc_text_string, .string = "self/net"),
 	PROC_LINK("self", text_self),
 	PROC_FILE("stat", 0444, show_stat),
 	PROC_FILE("swaps", 0444, show_swaps),

@@ -1,0 +1,395 @@
+/* The smaller files of /proc/PID: namespaces, input and output, memory, children, adjustments. */
+#include "harness.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/statfs.h>
+
+#define NS_GET_USERNS 0xb701
+#define NS_GET_PARENT 0xb702
+#define NS_GET_NSTYPE 0xb703
+#define NS_GET_OWNER_UID 0xb704
+
+static char buf[1 << 16];
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), e;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, strlen(text));
+	e = errno;
+	close(fd);
+	return n < 0 ? -e : n == (ssize_t)strlen(text) ? 0 : 1;
+}
+
+static const char *text_of(const char *path)
+{
+	if (read_file(path, buf, sizeof(buf)) < 0)
+		snprintf(buf, sizeof(buf), "error %d", errno);
+	return buf;
+}
+
+/* The number behind name at a line's beginning, or -1. */
+static long long number(const char *text, const char *name)
+{
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, name, strlen(name)))
+			return atoll(line + strlen(name));
+	}
+	return -1;
+}
+
+TEST(namespaces)
+{
+	static const struct {
+		const char *name;
+		int type;
+	} kinds[] = {{"cgroup", CLONE_NEWCGROUP}, {"ipc", CLONE_NEWIPC}, {"mnt", CLONE_NEWNS}, {"net", CLONE_NEWNET},
+		     {"pid", CLONE_NEWPID},	  {"user", CLONE_NEWUSER}, {"uts", CLONE_NEWUTS}};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		char path[64], link[64], want[64];
+		struct stat by_link, by_fd;
+		struct statfs fs;
+		ssize_t n;
+		int fd, user;
+
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i].name);
+		n = readlink(path, link, sizeof(link) - 1);
+		REQUIRE(n > 0);
+		link[n] = 0;
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		REQUIRE(fd >= 0 && stat(path, &by_link) == 0 && fstat(fd, &by_fd) == 0 && fstatfs(fd, &fs) == 0);
+		snprintf(want, sizeof(want), "%s:[%lu]", kinds[i].name, (unsigned long)by_fd.st_ino);
+		CHECK_STR(link, want);
+		CHECK(by_link.st_ino == by_fd.st_ino && by_link.st_dev == by_fd.st_dev);
+		CHECK_EQ(by_fd.st_mode, S_IFREG | 0444);
+		CHECK_EQ(fs.f_type, 0x6e736673);
+		CHECK_EQ(ioctl(fd, NS_GET_NSTYPE), kinds[i].type);
+		CHECK_ERR(read(fd, link, 1), EINVAL);
+		if (kinds[i].type != CLONE_NEWUSER) {
+			CHECK_ERR(ioctl(fd, NS_GET_OWNER_UID, want), EINVAL);
+			user = ioctl(fd, NS_GET_USERNS);
+			if (CHECK(user >= 0)) {
+				CHECK_EQ(ioctl(user, NS_GET_NSTYPE), CLONE_NEWUSER);
+				close(user);
+			}
+		} else {
+			uid_t owner = 77;
+
+			CHECK_ERR(ioctl(fd, NS_GET_USERNS), EPERM);
+			OK(ioctl(fd, NS_GET_OWNER_UID, &owner));
+			CHECK_ERR(ioctl(fd, NS_GET_OWNER_UID, NULL), EFAULT);
+		}
+		CHECK_ERR(ioctl(fd, NS_GET_PARENT),
+			  kinds[i].type == CLONE_NEWUSER || kinds[i].type == CLONE_NEWPID ? EPERM : EINVAL);
+		close(fd);
+	}
+	CHECK_ERR(readlink("/proc/self/ns/nosuch", buf, 9), ENOENT);
+}
+
+/* Every line that Linux has, in its order. */
+TEST(status_lines)
+{
+	static const char *const names[] = {
+		"Name",	  "Umask",   "State",	"Tgid",	   "Ngid",     "Pid",	      "PPid",	  "TracerPid", "Uid",
+		"Gid",	  "FDSize",  "Groups",	"NStgid",  "NSpid",    "NSpgid",      "NSsid",	  "Kthread",   "VmPeak",
+		"VmSize", "VmLck",   "VmPin",	"VmHWM",   "VmRSS",    "RssAnon",     "RssFile",  "RssShmem",  "VmData",
+		"VmStk",  "VmExe",   "VmLib",	"VmPTE",   "VmSwap",   "HugetlbPages", "CoreDumping", "THP_enabled",
+		"untag_mask", "Threads", "SigQ", "SigPnd", "ShdPnd",   "SigBlk",      "SigIgn",	  "SigCgt",    "CapInh",
+		"CapPrm", "CapEff",  "CapBnd",	"CapAmb",  "NoNewPrivs", "Seccomp",   "Seccomp_filters",
+		"Speculation_Store_Bypass", "SpeculationIndirectBranch", "Cpus_allowed", "Cpus_allowed_list",
+		"Mems_allowed", "Mems_allowed_list", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"};
+	size_t i = 0, count = sizeof(names) / sizeof(names[0]);
+
+	REQUIRE(read_file("/proc/self/status", buf, sizeof(buf)) > 0);
+	CHECK_EQ(number(buf, "VmRSS:"), number(buf, "RssAnon:") + number(buf, "RssFile:") + number(buf, "RssShmem:"));
+	for (char *line = strtok(buf, "\n"); line; line = strtok(NULL, "\n")) {
+		size_t len = strcspn(line, ":");
+
+		if (i < count && len == strlen(names[i]) && !strncmp(line, names[i], len))
+			i++;
+	}
+	if (!CHECK_EQ(i, count))
+		h_say("  no %s after %s\n", i < count ? names[i] : "", i ? names[i - 1] : "");
+}
+
+static void *one_read(void *arg)
+{
+	char c;
+
+	CHECK_EQ(pread(*(int *)arg, &c, 1, 0), 1);
+	return NULL;
+}
+
+TEST(io)
+{
+	long long wchar, rchar, syscw, syscr;
+	pthread_t t;
+	char data[1000] = {0};
+	int fd;
+
+	use_tmpdir();
+	fd = open("f", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	REQUIRE(fd >= 0);
+	text_of("/proc/self/io");
+	wchar = number(buf, "wchar: ");
+	syscw = number(buf, "syscw: ");
+	CHECK_EQ(write(fd, data, 1000), 1000);
+	CHECK_EQ(pwrite(fd, data, 500, 7), 500);
+	text_of("/proc/self/io");
+	CHECK_EQ(number(buf, "wchar: "), wchar + 1500);
+	CHECK_EQ(number(buf, "syscw: "), syscw + 2);
+	rchar = number(buf, "rchar: ");
+	syscr = number(buf, "syscr: ");
+	CHECK_EQ(number(buf, "cancelled_write_bytes: "), 0);
+	/* The text itself and the end behind it have been read since; an ended thread's count stays. */
+	rchar += (long long)strlen(buf);
+	syscr += 2;
+	REQUIRE(pthread_create(&t, NULL, one_read, &fd) == 0);
+	pthread_join(t, NULL);
+	text_of("/proc/self/io");
+	CHECK_EQ(number(buf, "rchar: "), rchar + 1);
+	CHECK_EQ(number(buf, "syscr: "), syscr + 1);
+	close(fd);
+	text_of("/proc/thread-self/io");
+	CHECK(number(buf, "syscr: ") >= syscr);
+}
+
+static char word[] = "old word";
+
+TEST(mem)
+{
+	char path[64], c[16] = {0};
+	struct gate g, done;
+	pid_t pid;
+	int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+
+	REQUIRE(fd >= 0);
+	CHECK_EQ(pread(fd, c, 8, (off_t)(uintptr_t)word), 8);
+	CHECK_STR(c, "old word");
+	CHECK_EQ(lseek(fd, (off_t)(uintptr_t)word, SEEK_SET), (off_t)(uintptr_t)word);
+	CHECK_EQ(write(fd, "new", 3), 3);
+	CHECK_STR(word, "new word");
+	CHECK_EQ(read(fd, c, 5), 5);
+	CHECK(!strncmp(c, " word", 5));
+	CHECK_ERR(pread(fd, c, 8, 0), EIO);
+	CHECK_ERR(pread(fd, c, 8, INT64_MAX - 100), EIO);
+
+	/* Across the end of what is mapped: as far as it goes. */
+	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	OK(munmap(p + 4096, 4096));
+	CHECK_EQ(pread(fd, buf, 8192, (off_t)(uintptr_t)p), 4096);
+	close(fd);
+
+	gate_init(&g);
+	gate_init(&done);
+	pid = h_fork();
+	if (pid == 0) {
+		word[0] = 'N';
+		gate_open(&g);
+		gate_pass(&done);
+		CHECK_STR(word, "Xew word");
+		child_exit();
+	}
+	gate_pass(&g);
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	REQUIRE(fd >= 0);
+	CHECK_EQ(pread(fd, c, 8, (off_t)(uintptr_t)word), 8);
+	CHECK(!strncmp(c, "New word", 8));
+	CHECK_EQ(pwrite(fd, "X", 1, (off_t)(uintptr_t)word), 1);
+	gate_open(&done);
+	JOIN(pid);
+	CHECK_EQ(pread(fd, c, 8, (off_t)(uintptr_t)word), 0); /* it is gone */
+	close(fd);
+}
+
+TEST(children)
+{
+	char path[64], want[32];
+	pid_t a = h_fork(), b;
+
+	if (a == 0)
+		for (;;)
+			pause();
+	b = h_fork();
+	if (b == 0)
+		for (;;)
+			pause();
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	snprintf(want, sizeof(want), "%d %d ", (int)a, (int)b);
+	CHECK_STR(text_of(path), want);
+	CHECK_ERR(access("/proc/self/children", F_OK), ENOENT);
+	kill(a, SIGKILL);
+	kill(b, SIGKILL);
+	CHECK_EQ(h_wait(a), SIGKILL);
+	CHECK_EQ(h_wait(b), SIGKILL);
+	CHECK_STR(text_of(path), "");
+}
+
+TEST(oom)
+{
+	CHECK_EQ(write_text("/proc/self/oom_score_adj", "500"), 0);
+	CHECK_STR(text_of("/proc/self/oom_score_adj"), "500\n");
+	CHECK_STR(text_of("/proc/self/oom_adj"), "8\n");
+	CHECK_EQ(write_text("/proc/self/oom_adj", "15\n"), 0);
+	CHECK_STR(text_of("/proc/self/oom_score_adj"), "1000\n");
+	CHECK_STR(text_of("/proc/self/oom_adj"), "15\n");
+	CHECK_EQ(write_text("/proc/self/oom_adj", "16"), -EINVAL);
+	CHECK_EQ(write_text("/proc/self/oom_score_adj", "1001"), -EINVAL);
+	CHECK_EQ(write_text("/proc/self/oom_score_adj", "x"), -EINVAL);
+	CHECK_EQ(write_text("/proc/self/oom_score_adj", ""), -EINVAL);
+}
+
+TEST(coredump_filter)
+{
+	pid_t pid;
+
+	CHECK_STR(text_of("/proc/self/coredump_filter"), "00000033\n");
+	CHECK_EQ(write_text("/proc/self/coredump_filter", "0x7f"), 0);
+	CHECK_STR(text_of("/proc/self/coredump_filter"), "0000007f\n");
+	pid = h_fork();
+	if (pid == 0) {
+		CHECK_STR(text_of("/proc/self/coredump_filter"), "0000007f\n");
+		child_exit();
+	}
+	JOIN(pid);
+	CHECK_EQ(write_text("/proc/self/coredump_filter", "51"), 0);
+	CHECK_EQ(write_text("/proc/self/coredump_filter", "no"), -EINVAL);
+}
+
+TEST(timer_slack)
+{
+	char want[32];
+
+	OK(prctl(PR_SET_TIMERSLACK, 70000));
+	CHECK_STR(text_of("/proc/self/timerslack_ns"), "70000\n");
+	CHECK_EQ(write_text("/proc/self/timerslack_ns", "80000"), 0);
+	CHECK_EQ(prctl(PR_GET_TIMERSLACK), 80000);
+	CHECK_EQ(write_text("/proc/self/timerslack_ns", "0"), 0);
+	snprintf(want, sizeof(want), "%d\n", prctl(PR_GET_TIMERSLACK));
+	CHECK_STR(text_of("/proc/self/timerslack_ns"), want);
+	CHECK_EQ(write_text("/proc/self/timerslack_ns", "x"), -EINVAL);
+}
+
+TEST(clear_refs)
+{
+	CHECK_EQ(write_text("/proc/self/clear_refs", "1"), 0);
+	CHECK_EQ(write_text("/proc/self/clear_refs", "0"), -EINVAL);
+	CHECK_EQ(write_text("/proc/self/clear_refs", "x"), -EINVAL);
+}
+
+/* The call that reads it: its number, the buffer, the stack and the place in the text. */
+TEST(syscall_of_oneself)
+{
+	unsigned long nr, a[6], sp, pc;
+	int fd = open("/proc/self/syscall", O_RDONLY | O_CLOEXEC);
+
+	REQUIRE(fd >= 0);
+	memset(buf, 0, 200);
+	CHECK(read(fd, buf, 200) > 0);
+	REQUIRE(sscanf(buf, "%lu %lx %lx %lx %lx %lx %lx %lx %lx", &nr, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &sp, &pc) == 9);
+	CHECK_EQ(nr, SYS_read);
+	CHECK_EQ(a[0], fd);
+	CHECK_EQ(a[1], (uintptr_t)buf);
+	CHECK_EQ(a[2], 200);
+	CHECK(sp < (uintptr_t)(&fd + 1000) && sp > (uintptr_t)&fd - 65536 && pc != 0);
+	close(fd);
+}
+
+TEST(plain_texts)
+{
+	unsigned pid;
+	struct stat st;
+
+	CHECK_STR(text_of("/proc/self/loginuid"), "4294967295");
+	CHECK_STR(text_of("/proc/self/sessionid"), "4294967295");
+	CHECK_STR(text_of("/proc/self/wchan"), "0");
+	CHECK_STR(text_of("/proc/self/setgroups"), "allow\n");
+	CHECK(strstr(text_of("/proc/self/cgroup"), "0::/") != NULL);
+	CHECK(text_of("/proc/self/cpuset")[0] == '/');
+	REQUIRE(read_file("/proc/self/sched", buf, sizeof(buf)) > 0);
+	CHECK(sscanf(strrchr(strtok(buf, "\n"), '('), "(%u, #threads: 1)", &pid) == 1 && pid == (unsigned)getpid());
+	CHECK(strstr(text_of("/proc/self/mountstats"), "device proc mounted on /proc with fstype proc\n") != NULL);
+	CHECK_ERR(read_file("/proc/self/attr/current", buf, 100), EINVAL);
+	OK(stat("/proc/self/io", &st));
+	CHECK_EQ(st.st_mode, S_IFREG | 0400);
+	OK(stat("/proc/self/mem", &st));
+	CHECK_EQ(st.st_mode, S_IFREG | 0600);
+	OK(stat("/proc/self/ns", &st));
+	CHECK_EQ(st.st_mode, S_IFDIR | 0511);
+}
+
+TEST(numa_maps)
+{
+	bool stack = false, text = false;
+
+	REQUIRE(read_file("/proc/self/numa_maps", buf, sizeof(buf)) > 0);
+	for (char *line = strtok(buf, "\n"); line; line = strtok(NULL, "\n")) {
+		char policy[32];
+		unsigned long at;
+
+		REQUIRE(sscanf(line, "%lx %31s", &at, policy) == 2);
+		CHECK_STR(policy, "default");
+		stack |= strstr(line, " stack") != NULL;
+		text |= strstr(line, " file=/") && strstr(line, "/procpid");
+	}
+	CHECK(stack && text);
+}
+
+TEST(net)
+{
+	char link[64];
+	ssize_t n = readlink("/proc/net", link, sizeof(link) - 1);
+
+	REQUIRE(n > 0);
+	link[n] = 0;
+	CHECK_STR(link, "self/net");
+	CHECK(strstr(text_of("/proc/net/dev"), "    lo:") != NULL);
+	CHECK(!strncmp(text_of("/proc/net/tcp"), "  sl  local_address rem_address   st ", 37));
+	CHECK_EQ(strcspn(buf, "\n"), 149);
+	CHECK(!strncmp(text_of("/proc/self/net/unix"), "Num       RefCount Protocol Flags    Type St Inode Path\n", 56));
+	CHECK(!strncmp(text_of("/proc/net/route"), "Iface\tDestination\t", 18));
+	CHECK(!strncmp(text_of("/proc/net/tcp6"), "  sl  local_address                         remote_address ", 57));
+}
+
+/* Somebody else's process: what everybody may see, and what only those who may trace it. */
+TEST(permissions)
+{
+	static const char *const open_to_all[] = {"stat", "status", "cmdline", "statm", "comm", "limits", "wchan"};
+	static const char *const guarded[] = {"environ", "maps", "io", "mem", "auxv", "syscall", "stack", "personality"};
+	static const char *const links[] = {"exe", "cwd", "root", "ns/pid"};
+	char path[64];
+	pid_t pid;
+
+	if (getuid() != 0)
+		SKIP("needs root");
+	pid = h_fork();
+	if (pid == 0) {
+		REQUIRE(setresgid(4711, 4711, 4711) == 0 && setresuid(4711, 4711, 4711) == 0);
+		for (size_t i = 0; i < sizeof(open_to_all) / sizeof(open_to_all[0]); i++) {
+			snprintf(path, sizeof(path), "/proc/%d/%s", (int)getppid(), open_to_all[i]);
+			CHECK(read_file(path, buf, sizeof(buf)) >= 0);
+		}
+		for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
+			snprintf(path, sizeof(path), "/proc/%d/%s", (int)getppid(), guarded[i]);
+			CHECK_ERR(open(path, O_RDONLY), EACCES);
+		}
+		for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+			snprintf(path, sizeof(path), "/proc/%d/%s", (int)getppid(), links[i]);
+			CHECK_ERR(readlink(path, buf, 10), EACCES);
+		}
+		snprintf(path, sizeof(path), "/proc/%d/fd", (int)getppid());
+		CHECK(opendir(path) == NULL && errno == EACCES);
+		child_exit();
+	}
+	JOIN(pid);
+}
