@@ -1,5 +1,6 @@
 /* Attributes and contents as a whole: chmod, chown, times, truncate, fallocate, sync and advice.  xattr: sys_xattr.c. */
 #include "sentry/syscalls/fs_args.h"
+#include "sentry/vfs/notify.h"
 
 #define CWD ((uint64_t)L_AT_FDCWD)
 
@@ -270,7 +271,10 @@ static long allocate(struct task *t, struct file *f, unsigned mode, int64_t off,
 		if (r < 0)
 			return r;
 	}
-	return f->ops->fallocate(f, (int)mode, (uint64_t)off, (uint64_t)len);
+	r = f->ops->fallocate(f, (int)mode, (uint64_t)off, (uint64_t)len);
+	if (r == 0)
+		notify_file(f, L_IN_MODIFY);
+	return r;
 }
 
 long sys_fallocate(struct task *t, const struct sys_args *args)

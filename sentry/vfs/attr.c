@@ -4,6 +4,7 @@
 #include "abi/capability.h"
 #include "abi/errno.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 int vfs_getattr(const struct path *p, struct l_statx *st)
 {
@@ -52,6 +53,37 @@ int vfs_statfs(const struct path *p, struct l_statfs *st)
 	return r;
 }
 
+/* ---- changes, and who watches ---- */
+
+/* What changing these is to those who watch: fsnotify's choice, which takes one time without the other for a use. */
+static uint32_t event_of(unsigned valid)
+{
+	uint32_t mask = 0;
+
+	if (valid & (ATTR_MODE | ATTR_UID | ATTR_GID))
+		mask |= L_IN_ATTRIB;
+	if (valid & ATTR_SIZE)
+		mask |= L_IN_MODIFY;
+	switch (valid & (ATTR_ATIME | ATTR_MTIME)) {
+	case ATTR_ATIME | ATTR_MTIME:
+		return mask | L_IN_ATTRIB;
+	case ATTR_ATIME:
+		return mask | L_IN_ACCESS;
+	case ATTR_MTIME:
+		return mask | L_IN_MODIFY;
+	default:
+		return mask;
+	}
+}
+
+/* Passes on r, what came of a change of d's inode. */
+static int changed(struct dentry *d, int r, uint32_t event)
+{
+	if (r == 0 && event)
+		notify_dentry(d, event);
+	return r;
+}
+
 /* ---- mode and owner ---- */
 
 /* What writing or a change of owner leaves of the mode: set-user-ID goes, set-group-ID where it means execution, or where c
@@ -86,7 +118,7 @@ int vfs_chmod(const struct path *p, uint32_t mode, const struct cred *c)
 		r = setattr_locked(i, &a);
 	}
 	mutex_unlock(&i->lock);
-	return r;
+	return changed(p->dentry, r, event_of(a.valid));
 }
 
 static bool may_chown(const struct inode *i, uint32_t uid, uint32_t gid, const struct cred *c)
@@ -119,7 +151,7 @@ int vfs_chown(const struct path *p, uint32_t uid, uint32_t gid, const struct cre
 	}
 	r = may_chown(i, uid, gid, c) ? setattr_locked(i, &a) : -EPERM;
 	mutex_unlock(&i->lock);
-	return r;
+	return changed(p->dentry, r, event_of(a.valid));
 }
 
 /* ---- times ---- */
@@ -169,13 +201,14 @@ int vfs_utimes(const struct path *p, const struct l_timespec *times, const struc
 	mutex_lock(&i->lock);
 	r = setattr_locked(i, &a);
 	mutex_unlock(&i->lock);
-	return r;
+	return changed(p->dentry, r, event_of(a.valid));
 }
 
 /* ---- sizes ---- */
 
-static int set_size(struct inode *i, uint64_t size, const struct cred *c)
+static int set_size(struct dentry *d, uint64_t size, const struct cred *c)
 {
+	struct inode *i = d->inode;
 	struct iattr a = {.valid = ATTR_SIZE, .size = size};
 	int r;
 
@@ -186,7 +219,7 @@ static int set_size(struct inode *i, uint64_t size, const struct cred *c)
 	}
 	r = setattr_locked(i, &a);
 	mutex_unlock(&i->lock);
-	return r;
+	return changed(d, r, event_of(a.valid));
 }
 
 int vfs_truncate(const struct path *p, uint64_t size, const struct cred *c)
@@ -204,7 +237,7 @@ int vfs_truncate(const struct path *p, uint64_t size, const struct cred *c)
 	r = inode_get_write(i);
 	if (r < 0)
 		return r;
-	r = set_size(i, size, c);
+	r = set_size(p->dentry, size, c);
 	inode_put_write(i);
 	return r;
 }
@@ -213,7 +246,7 @@ int vfs_ftruncate(struct file *f, uint64_t size)
 {
 	if (!inode_is(f->inode, L_S_IFREG) || !(f->mode & FILE_WRITE))
 		return -EINVAL;
-	return set_size(f->inode, size, f->cred);
+	return set_size(f->path.dentry, size, f->cred);
 }
 
 int vfs_remove_privs(struct file *f, const struct cred *c)
@@ -228,8 +261,10 @@ int vfs_remove_privs(struct file *f, const struct cred *c)
 	a.mode = mode_without_privs(i, c);
 	if (a.mode != i->mode)
 		r = setattr_locked(i, &a);
+	else
+		a.valid = 0;
 	mutex_unlock(&i->lock);
-	return r;
+	return changed(f->path.dentry, r, event_of(a.valid));
 }
 
 /* ---- extended attributes ---- */
@@ -292,7 +327,8 @@ int vfs_setxattr(const struct path *p, const char *name, const void *value, size
 
 	if (r < 0)
 		return r;
-	return i->ops && i->ops->setxattr ? i->ops->setxattr(i, name, value, size, flags) : -EOPNOTSUPP;
+	r = i->ops && i->ops->setxattr ? i->ops->setxattr(i, name, value, size, flags) : -EOPNOTSUPP;
+	return changed(p->dentry, r, L_IN_ATTRIB);
 }
 
 /* Takes the names that c must not see out of a list of them. */
@@ -332,5 +368,6 @@ int vfs_removexattr(const struct path *p, const char *name, const struct cred *c
 
 	if (r < 0)
 		return r;
-	return i->ops && i->ops->removexattr ? i->ops->removexattr(i, name) : -EOPNOTSUPP;
+	r = i->ops && i->ops->removexattr ? i->ops->removexattr(i, name) : -EOPNOTSUPP;
+	return changed(p->dentry, r, L_IN_ATTRIB);
 }

@@ -13,6 +13,7 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "sentry/vfs/notify.h"
 
 #define BUCKETS (1u << 15)
 #define EVICT_SCAN 32  /* entries the hand passes at most for one insertion */
@@ -78,6 +79,8 @@ void dentry_put(struct dentry *d)
 		struct dentry *parent = d->parent;
 
 		ASSERT(!(d->flags & D_HASHED));
+		if (d->inode)
+			notify_dentry_gone(d->inode);
 		inode_put(d->inode);
 		name_put(d->name);
 		free(d);

@@ -10,6 +10,7 @@
 #include "abi/poll.h"
 #include "base/checked.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 void (*file_epoll_forget)(struct file *f);
 
@@ -49,6 +50,8 @@ void file_put(struct file *f)
 {
 	if (!f || !refcount_dec(&f->refs))
 		return;
+	if (f->mode & FILE_OPENED)
+		notify_file(f, f->mode & FILE_WRITE ? L_IN_CLOSE_WRITE : L_IN_CLOSE_NOWRITE);
 	if (f->epoll_links && file_epoll_forget)
 		file_epoll_forget(f);
 	if (f->inode->locks)
@@ -93,9 +96,17 @@ static bool ends_past_all(const struct uio *u, int64_t pos)
 	return pos > 0 && uio_left(u) > (uint64_t)(INT64_MAX - pos);
 }
 
+/* Tells watchers of a transfer that moved n bytes. */
+static ssize_t moved(struct file *f, ssize_t n, uint32_t event)
+{
+	if (n > 0)
+		notify_file(f, event);
+	return n;
+}
+
 static ssize_t read_at(struct file *f, struct uio *u, int64_t pos)
 {
-	return ends_past_all(u, pos) ? -EINVAL : f->ops->read(f, u, pos);
+	return ends_past_all(u, pos) ? -EINVAL : moved(f, f->ops->read(f, u, pos), L_IN_ACCESS);
 }
 
 static ssize_t write_at(struct file *f, struct uio *u, int64_t pos)
@@ -108,7 +119,7 @@ static ssize_t write_at(struct file *f, struct uio *u, int64_t pos)
 		if (r < 0)
 			return r;
 	}
-	return f->ops->write(f, u, pos);
+	return moved(f, f->ops->write(f, u, pos), L_IN_MODIFY);
 }
 
 static int64_t position(const struct file *f)
@@ -123,7 +134,7 @@ ssize_t file_read(struct file *f, struct uio *u)
 	if (n < 0)
 		return n;
 	if (f->mode & FILE_STREAM)
-		return f->ops->read(f, u, 0);
+		return moved(f, f->ops->read(f, u, 0), L_IN_ACCESS);
 	mutex_lock(&f->pos_lock);
 	n = read_at(f, u, position(f));
 	if (n > 0 && !(f->mode & FILE_OWN_POS))
@@ -139,7 +150,7 @@ ssize_t file_write(struct file *f, struct uio *u)
 	if (n < 0)
 		return n;
 	if (f->mode & FILE_STREAM)
-		return f->ops->write(f, u, 0);
+		return moved(f, f->ops->write(f, u, 0), L_IN_MODIFY);
 	mutex_lock(&f->pos_lock);
 	n = write_at(f, u, position(f));
 	/* An appending write found the end itself, and left it after what it wrote. */
@@ -185,7 +196,7 @@ ssize_t vfs_read_kernel(struct file *f, void *buf, size_t len, int64_t pos)
 		if (n <= 0)
 			break;
 	}
-	return u.done ? (ssize_t)u.done : n;
+	return u.done ? moved(f, (ssize_t)u.done, L_IN_ACCESS) : n;
 }
 
 /* ---- positions ---- */
@@ -270,6 +281,7 @@ int file_iterate(struct file *f, struct dir_context *dc)
 	r = f->ops->iterate(f, dc);
 	f->pos = dc->pos;
 	mutex_unlock(&f->pos_lock);
+	notify_file(f, L_IN_ACCESS);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "host/clock.h"
+#include "sentry/vfs/notify.h"
 
 /* ---- super blocks ---- */
 
@@ -55,6 +56,7 @@ void super_put(struct super_block *sb)
 		return;
 	root = sb->root;
 	sb->root = NULL;
+	notify_unmounted(sb);
 	dcache_drop_super(sb);
 	dentry_put(root);
 	super_unhold(sb);

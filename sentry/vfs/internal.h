@@ -149,6 +149,7 @@ uint32_t mode_for_new(const struct lookup *l, const struct inode *dir, uint32_t 
 extern const struct file_ops file_no_ops; /* so that a file always has some */
 #define FILE_WRITER 256u   /* counts in inode->writers */
 #define FILE_DENIES 512u   /* counts there as executed */
+#define FILE_OPENED 1024u  /* watchers were told that it was opened */
 struct file *file_new(const struct path *p, uint32_t flags, const struct cred *c);
 void locks_free(struct inode *i);
 int setattr_locked(struct inode *i, struct iattr *a) MUST_CHECK REQUIRES(i->lock);

@@ -5,6 +5,7 @@
 #include "abi/errno.h"
 #include "abi/types.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 /* What must be permitted for these flags. */
 static unsigned access_wanted(uint32_t flags)
@@ -71,6 +72,8 @@ static int truncate_on_open(struct inode *i, const struct file *f)
 	}
 	r = setattr_locked(i, &a);
 	mutex_unlock(&i->lock);
+	if (r == 0)
+		notify_file(f, L_IN_MODIFY);
 	if (!(f->mode & FILE_WRITER))
 		inode_put_write(i);
 	return r;
@@ -101,6 +104,10 @@ static int open_checked(const struct path *p, uint32_t flags, const struct cred 
 		r = call_open(i, f);
 		if (r < 0)
 			f->ops = &file_no_ops;
+	}
+	if (r == 0) {
+		f->mode |= FILE_OPENED;
+		notify_file(f, L_IN_OPEN);
 	}
 	if (r == 0 && (flags & L_O_TRUNC) && inode_is(i, L_S_IFREG))
 		r = truncate_on_open(i, f);
@@ -175,6 +182,7 @@ static int lookup_or_create(struct walk *w, uint32_t flags, uint32_t mode, struc
 			goto out_unlock;
 		}
 		*created = true;
+		notify_name(dir, d->name->s, false, L_IN_CREATE);
 	}
 	*out = (struct path){mount_get(w->at.mnt), d};
 out_unlock:

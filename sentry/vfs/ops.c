@@ -8,6 +8,7 @@
 #include "abi/errno.h"
 #include "abi/types.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 static int walk_to_parent(struct walk *w, const struct lookup *l, int dirfd, const char *path)
 {
@@ -54,8 +55,11 @@ static int lock_new(struct walk *w, bool is_dir, struct dentry **out) NO_LOCK_AN
 	return 0;
 }
 
-static void unlock_new(struct walk *w, struct dentry *d) NO_LOCK_ANALYSIS
+/* r is what became of it. */
+static void unlock_new(struct walk *w, struct dentry *d, int r) NO_LOCK_ANALYSIS
 {
+	if (r == 0)
+		notify_name(w->at.dentry->inode, d->name->s, inode_is(d->inode, L_S_IFDIR), L_IN_CREATE);
 	mutex_unlock(&w->at.dentry->inode->lock);
 	dentry_put(d);
 }
@@ -73,7 +77,7 @@ int vfs_mkdir(const struct lookup *l, int dirfd, const char *path, uint32_t mode
 		dir = w.at.dentry->inode;
 		mode = mode_for_new(l, dir, (mode & (L_S_IRWXUGO | L_S_ISVTX)) | L_S_IFDIR);
 		r = dir->ops->mkdir ? dir->ops->mkdir(dir, d, mode, l->cred) : -EPERM;
-		unlock_new(&w, d);
+		unlock_new(&w, d, r);
 	}
 	walk_end(&w);
 	return r;
@@ -115,7 +119,7 @@ int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode
 			r = dir->ops->create ? dir->ops->create(dir, d, mode, l->cred) : -EACCES;
 		else
 			r = dir->ops->mknod ? dir->ops->mknod(dir, d, mode, rdev, l->cred) : -EPERM;
-		unlock_new(&w, d);
+		unlock_new(&w, d, r);
 	}
 	walk_end(&w);
 	return r;
@@ -136,7 +140,7 @@ int vfs_symlink(const struct lookup *l, const char *target, int dirfd, const cha
 	if (r == 0) {
 		dir = w.at.dentry->inode;
 		r = dir->ops->symlink ? dir->ops->symlink(dir, d, target, l->cred) : -EPERM;
-		unlock_new(&w, d);
+		unlock_new(&w, d, r);
 	}
 	walk_end(&w);
 	return r;
@@ -160,7 +164,9 @@ static int link_at(struct walk *w, const struct path *from)
 		r = -ENOENT;
 	else
 		r = dir->ops->link(dir, d, target);
-	unlock_new(w, d);
+	if (r == 0)
+		notify_inode(target, L_IN_ATTRIB);
+	unlock_new(w, d, r);
 	return r;
 }
 
@@ -214,9 +220,15 @@ static int remove_locked(struct walk *w, struct dentry *d, bool is_dir)
 		r = dir->ops->rmdir ? dir->ops->rmdir(dir, d) : -EPERM;
 	else
 		r = dir->ops->unlink ? dir->ops->unlink(dir, d) : -EPERM;
-	if (r == 0)
-		dentry_unlinked(d);
-	return r;
+	if (r < 0)
+		return r;
+	dentry_unlinked(d);
+	if (!is_dir)
+		notify_inode(d->inode, L_IN_ATTRIB); /* a link less */
+	if (refcount_read(&d->refs) == 1) /* ours: nobody has it open */
+		notify_dentry_gone(d->inode);
+	notify_name(dir, d->name->s, is_dir, L_IN_DELETE);
+	return 0;
 }
 
 static int remove_name(struct walk *w, bool is_dir)
@@ -353,9 +365,28 @@ static int rename_check(struct walk *from, struct dentry *od, struct walk *to, s
 	return 0;
 }
 
+/* After the move of od, which was called old_name in from, to where nd was. */
+static void tell_renamed(struct walk *from, const char *old_name, struct dentry *od, struct walk *to, const char *new_name,
+			 struct dentry *nd, unsigned flags)
+{
+	struct inode *old_dir = from->at.dentry->inode, *new_dir = to->at.dentry->inode;
+
+	notify_moved(old_dir, old_name, new_dir, new_name, od->inode);
+	if (flags & L_RENAME_EXCHANGE) {
+		notify_inode(od->inode, L_IN_MOVE_SELF);
+		notify_moved(new_dir, new_name, old_dir, old_name, nd->inode);
+		notify_inode(nd->inode, L_IN_MOVE_SELF);
+		return;
+	}
+	if (nd->inode)
+		notify_inode(nd->inode, L_IN_ATTRIB); /* a link less */
+	notify_inode(od->inode, L_IN_MOVE_SELF);
+}
+
 static int rename_locked(struct walk *from, struct walk *to, unsigned flags) REQUIRES(rename_lock)
 {
 	struct inode *old_dir = from->at.dentry->inode, *new_dir = to->at.dentry->inode;
+	char old_name[L_NAME_MAX + 1], new_name[L_NAME_MAX + 1];
 	struct dentry *od, *nd;
 	int r;
 
@@ -369,12 +400,16 @@ static int rename_locked(struct walk *from, struct walk *to, unsigned flags) REQ
 	}
 	r = rename_check(from, od, to, nd, flags);
 	if (r == 0 && od->inode != nd->inode) {
+		dentry_copy_name(od, old_name, sizeof(old_name));
+		dentry_copy_name(nd, new_name, sizeof(new_name));
 		r = old_dir->ops->rename
 			    ? old_dir->ops->rename(old_dir, od, new_dir, nd, flags, from->l->cred) : -EPERM;
 		if (r == 0 && (flags & L_RENAME_EXCHANGE))
 			dentry_exchange(od, nd);
 		else if (r == 0)
 			dentry_move(od, nd);
+		if (r == 0)
+			tell_renamed(from, old_name, od, to, new_name, nd, flags);
 	}
 	dentry_put(od);
 	dentry_put(nd);

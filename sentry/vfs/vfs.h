@@ -154,7 +154,7 @@ struct inode {
 	struct l_timespec atime, mtime, ctime, btime;
 	_Atomic int32_t writers;	 /* > 0: open for writing; < 0: being executed.  See inode_deny_write */
 	struct inode_locks *_Atomic locks; /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
-	struct inode_watches *watches;	 /* inotify; guarded by lock */
+	struct watch *_Atomic watches;	 /* inotify; written under inotify.c's lock; NULL: nobody watches */
 	void *fifo;			 /* the pipe behind a FIFO; guarded by lock */
 	void *priv;			 /* the file system's */
 };

@@ -12,6 +12,7 @@
 #include "sentry/core/uts.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/inotify.h"
 
 #define UUID_LEN 36
 
@@ -109,8 +110,14 @@ TABLE(vm_dir,
       NUMBER("overcommit_memory", 0),
       NUMBER("overcommit_ratio", 50));
 
+TABLE(inotify_dir,
+      NUMBER("max_queued_events", INOTIFY_MAX_QUEUED_EVENTS),
+      NUMBER("max_user_instances", INOTIFY_MAX_INSTANCES),
+      NUMBER("max_user_watches", INOTIFY_MAX_WATCHES));
+
 TABLE(fs_dir,
       NUMBER("file-max", INT64_MAX),
+      PROC_DIR("inotify", 0555, inotify_dir),
       NUMBER("nr_open", 1048576),
       NUMBER("overflowgid", 65534),
       NUMBER("overflowuid", 65534),
