@@ -185,6 +185,7 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 			   info->si_code < 0 && info->si_code != L_SI_TKILL);
 	if (r < 0)
 		return r;
+	signal_watch_tell(p, sig);
 	if (target)
 		t = target->blocked & sig_bit(sig) ? NULL : target;
 	else

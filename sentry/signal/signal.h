@@ -5,6 +5,7 @@
  *   send.c     who gets a signal, and what sending does at once (SIGKILL, SIGCONT, stop signals)
  *   pending.c  queues and the table of actions
  *   deliver.c  what a task does with its signals before it goes back to the guest; system-call restart
+ *   watch.c    who hears of a signal without taking it (signalfd)
  *   frame.c    the handler's frame and rt_sigreturn
  *
  * process->sig_lock guards queues, masks and job state; sighand->lock, inside it, the actions.
@@ -65,6 +66,20 @@ void signal_fill_kernel(struct l_siginfo *info, int sig);
 void signal_fill_child(struct l_siginfo *info, const struct process *p, int sig, int status);
 /* May a signal go from t to p: kill(2), EPERM. */
 bool signal_permitted(const struct task *t, struct process *p, int sig) REQUIRES(tasks_lock);
+
+/* ---- watch.c ---- */
+struct signal_watch {
+	struct list_head node;
+	struct waitqueue wq;	/* woken when a signal of mask was queued for a process that uses watches */
+	_Atomic sigset mask;
+};
+void signal_watch_add(struct signal_watch *w, sigset mask);
+/* Nobody waits on w->wq any more. */
+void signal_watch_remove(struct signal_watch *w);
+/* t's process is told of from now on.  Call it before looking for pending signals. */
+void signal_watch_use(struct task *t);
+/* sig was queued for p or one of its threads; p->sig_lock held. */
+void signal_watch_tell(const struct process *p, int sig);
 
 /* ---- deliver.c ---- */
 /* Acts on what is pending, stops, finishes or restarts the call in hand.  False: t is to leave (t->exit_code is set). */

@@ -115,6 +115,7 @@ struct process {
 	_Atomic bool group_exiting;  /* exit_group or a fatal signal: every thread is to die */
 	int group_exit_status;	     /* wait status; valid once group_exiting */
 	struct task *_Atomic group_exec; /* the thread that is in execve and waits for the others to die */
+	_Atomic bool signals_watched; /* one of its threads has used a signalfd */
 	uint32_t pending_count;	     /* queued signals, against RLIMIT_SIGPENDING */
 	struct waitqueue job_wq;     /* stopped threads wait here for SIGCONT; an exec, for the other threads' end */
 

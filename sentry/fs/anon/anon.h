@@ -1,5 +1,5 @@
 /*
- * Files without a name that are neither pipes nor sockets: eventfds, epolls and timerfds.  Each is made by x_file_new
+ * Files without a name that are neither pipes nor sockets: eventfds, epolls, timerfds and signalfds.  Each is made by x_file_new
  * (returned owned, to be put into a descriptor table), and told from other files by x_file_is.
  */
 #ifndef BAILEY_SENTRY_FS_ANON_ANON_H
@@ -47,5 +47,12 @@ bool timerfd_file_is(const struct file *f);
 /* spec has been checked.  *old is what timerfd_gettime would have said. */
 int timerfd_set(struct file *f, bool absolute, const struct l_itimerspec *spec, struct l_itimerspec *old) MUST_CHECK;
 void timerfd_get(struct file *f, struct l_itimerspec *out);
+
+/* ---- signalfd(2) ---- */
+
+/* mask's bit n-1 is signal n; flags L_SFD_NONBLOCK or 0. */
+int signalfd_file_new(uint64_t mask, uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;
+bool signalfd_file_is(const struct file *f);
+void signalfd_set_mask(struct file *f, uint64_t mask);
 
 #endif
