@@ -633,6 +633,26 @@ int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int ad
 	return r;
 }
 
+int mm_check_mapped(struct mm *mm, uint64_t addr, uint64_t len)
+{
+	uint64_t end;
+	int r = check_range(addr, &len, &end);
+
+	if (r < 0)
+		return r;
+	mutex_lock(&mm->lock);
+	while (r == 0 && addr < end) {
+		size_t i = vma_index(mm, addr);
+
+		if (i == mm->vma_count || mm->vmas[i]->start > addr)
+			r = -ENOMEM;
+		else
+			addr = mm->vmas[i]->end;
+	}
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
 static int sync_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int flags)
 {
 	if ((flags & L_MS_INVALIDATE) && v->locked)

@@ -71,6 +71,8 @@ int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len,
 		 uint64_t new_addr) MUST_CHECK;
 uint64_t mm_brk(struct task *t, struct mm *mm, uint64_t brk);
 
+/* -ENOMEM if a page of the range is not mapped, -EINVAL if it is no range. */
+int mm_check_mapped(struct mm *mm, uint64_t addr, uint64_t len) MUST_CHECK;
 int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int advice) MUST_CHECK;
 int mm_sync(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags) MUST_CHECK;
 /* mlock2(2) and munlock(2): lock says which. */

@@ -253,6 +253,35 @@ int signal_send_pgrp(int pgid, const struct l_siginfo *info)
 	return s.sent ? 0 : -ESRCH;
 }
 
+struct pgrp_send_from {
+	const struct task *from;
+	int pgid, seen, sent;
+	const struct l_siginfo *info;
+};
+
+static int send_to_permitted_member(struct process *p, void *arg) REQUIRES(tasks_lock)
+{
+	struct pgrp_send_from *s = arg;
+
+	if (p->pgid != s->pgid)
+		return 0;
+	s->seen++;
+	if (!signal_permitted(s->from, p, s->info->si_signo))
+		return 0;
+	s->sent++;
+	return s->info->si_signo ? signal_send_process_locked(p, s->info) : 0;
+}
+
+int signal_send_pgrp_from(const struct task *t, int pgid, const struct l_siginfo *info)
+{
+	struct pgrp_send_from s = {t, pgid, 0, 0, info};
+	int r = process_for_each(send_to_permitted_member, &s);
+
+	if (r < 0 || s.sent)
+		return r;
+	return s.seen ? -EPERM : -ESRCH;
+}
+
 void signal_force(struct task *t, const struct l_siginfo *info)
 {
 	struct process *p = t->process;

@@ -54,6 +54,8 @@ int signal_send_process_locked(struct process *p, const struct l_siginfo *info) 
 /* An exception of t's own: delivered even if blocked or ignored (then with the default action). */
 void signal_force(struct task *t, const struct l_siginfo *info);
 void signal_force_kernel(struct task *t, int sig); /* SI_KERNEL, as a failed frame gives */
+/* From t to every process of a group that t may signal; -EPERM if it may none, -ESRCH if there is none.  Signal 0 only asks. */
+int signal_send_pgrp_from(const struct task *t, int pgid, const struct l_siginfo *info) MUST_CHECK;
 /* Makes every thread of p look at its state soon.  tasks_lock and p->sig_lock held. */
 void signal_wake_threads(struct process *p);
 /* Makes t look soon; p->sig_lock held. */

@@ -8,7 +8,8 @@
 #include "abi/wait.h"
 #include "base/checked.h"
 #include "sentry/signal/signal.h"
-#include "sentry/syscalls/syscalls.h"
+#include "sentry/fs/anon/anon.h"
+#include "sentry/syscalls/fs_args.h"
 #include "sentry/task/task.h"
 #include "sentry/task/tree.h"
 #include "sentry/time/clock.h"
@@ -25,6 +26,7 @@ long sys_clone(struct task *t, const struct sys_args *args)
 		.parent_tid = args->a[2],
 		.child_tid = args->a[3],
 		.tls = args->a[4],
+		.pidfd = args->a[2], /* the same argument: clone(2) cannot have both */
 	};
 
 	if (req.exit_signal > L_NSIG)
@@ -97,6 +99,7 @@ long sys_clone3(struct task *t, const struct sys_args *args)
 		.parent_tid = ca.parent_tid,
 		.child_tid = ca.child_tid,
 		.tls = ca.tls,
+		.pidfd = ca.pidfd,
 	};
 	return task_clone(t, &req);
 }
@@ -182,48 +185,77 @@ long sys_wait4(struct task *t, const struct sys_args *args)
 	return r < 0 ? r : res.pid;
 }
 
+/* Of P_PIDFD: the process of descriptor fd.  *out is to be put. */
+static int wait_for_pidfd(struct task *t, uint64_t fd, struct wait_request *req, struct file **out)
+{
+	int r;
+
+	if ((int)fd < 0)
+		return -EINVAL;
+	r = arg_file(t, fd, out);
+	if (r < 0)
+		return r;
+	if (!pidfd_file_is(*out)) {
+		file_put(*out);
+		return -EBADF;
+	}
+	req->process = pidfd_process(*out);
+	if (file_nonblock(*out))
+		req->options |= L_WNOHANG;
+	return 0;
+}
+
+static int put_wait_info(struct task *t, uint64_t gva, const struct wait_result *res)
+{
+	struct l_siginfo info;
+
+	memset(&info, 0, sizeof(info));
+	if (res->pid) {
+		info.si_signo = L_SIGCHLD;
+		info.si_code = res->code;
+		info.chld.pid = res->pid;
+		info.chld.uid = res->uid;
+		if (res->code == L_CLD_EXITED || res->code == L_CLD_STOPPED)
+			info.chld.status = l_wexitstatus(res->status);
+		else
+			info.chld.status = res->code == L_CLD_CONTINUED ? L_SIGCONT : l_wtermsig(res->status);
+	}
+	return copy_out(t->ctx, gva, &info, sizeof(info));
+}
+
 long sys_waitid(struct task *t, const struct sys_args *args)
 {
 	int type = (int)args->a[0], options = (int)args->a[3], r;
-	struct wait_request req = {type, (int)args->a[1], options};
+	struct wait_request req = {.type = type, .id = (int)args->a[1], .options = options};
+	struct file *pidfd = NULL;
 	struct wait_result res;
-	struct l_siginfo info;
 
 	if (options & ~(L_WNOHANG | L_WNOWAIT | L_WEXITED | L_WSTOPPED | L_WCONTINUED | L___WNOTHREAD | L___WALL |
 			(int)L___WCLONE))
 		return -EINVAL;
 	if (!(options & (L_WEXITED | L_WSTOPPED | L_WCONTINUED)))
 		return -EINVAL;
-	if (type != L_P_ALL && type != L_P_PID && type != L_P_PGID)
-		return -EINVAL; /* P_PIDFD: not yet */
+	if (type != L_P_ALL && type != L_P_PID && type != L_P_PGID && type != L_P_PIDFD)
+		return -EINVAL;
 	if (type == L_P_PID && req.id <= 0)
 		return -EINVAL;
 	if (type == L_P_PGID && req.id < 0)
 		return -EINVAL;
 	if (type == L_P_PGID && req.id == 0)
 		req.id = process_pgid(t->process);
-	r = task_wait(t, &req, &res);
-	if (r < 0)
-		return r;
-	if (res.pid) {
-		r = put_rusage(t, args->a[4], &res.usage);
+	if (type == L_P_PIDFD) {
+		r = wait_for_pidfd(t, args->a[1], &req, &pidfd);
 		if (r < 0)
 			return r;
 	}
-	if (!args->a[2])
-		return 0;
-	memset(&info, 0, sizeof(info));
-	if (res.pid) {
-		info.si_signo = L_SIGCHLD;
-		info.si_code = res.code;
-		info.chld.pid = res.pid;
-		info.chld.uid = res.uid;
-		if (res.code == L_CLD_EXITED || res.code == L_CLD_STOPPED)
-			info.chld.status = l_wexitstatus(res.status);
-		else
-			info.chld.status = res.code == L_CLD_CONTINUED ? L_SIGCONT : l_wtermsig(res.status);
-	}
-	return copy_out(t->ctx, args->a[2], &info, sizeof(info));
+	r = task_wait(t, &req, &res);
+	if (r == 0 && res.pid == 0 && req.options != options)
+		r = -EAGAIN; /* a pidfd that does not block */
+	if (pidfd)
+		file_put(pidfd);
+	if (r == 0 && res.pid)
+		r = put_rusage(t, args->a[4], &res.usage);
+	return r < 0 || !args->a[2] ? r : put_wait_info(t, args->a[2], &res);
 }
 
 /* ---- identity ---- */

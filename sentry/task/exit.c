@@ -3,6 +3,7 @@
 
 #include "abi/errno.h"
 #include "abi/futex.h"
+#include "abi/poll.h"
 #include "abi/time.h"
 #include "abi/wait.h"
 #include "host/clock.h"
@@ -162,6 +163,35 @@ static void tell_parent(struct process *p) REQUIRES(tasks_lock)
 	waitqueue_wake(&p->parent->child_wq, 0);
 }
 
+static struct task *first_thread(struct process *p) REQUIRES(tasks_lock)
+{
+	return list_empty(&p->threads) ? NULL : list_first_entry(&p->threads, struct task, thread_node);
+}
+
+/* What PR_SET_PDEATHSIG asks for: the thread that made c is gone. */
+static void send_pdeathsig(struct process *c) REQUIRES(tasks_lock)
+{
+	struct l_siginfo info;
+
+	if (!c->pdeathsig || c->zombie)
+		return;
+	signal_fill_kernel(&info, c->pdeathsig);
+	(void)!signal_send_process_locked(c, &info); /* a standard signal is never refused; SI_KERNEL never either */
+}
+
+/* Another thread of p takes the children of t, which has left it. */
+static void hand_over_children(struct process *p, const struct task *t) REQUIRES(tasks_lock)
+{
+	struct process *c;
+
+	list_for_each_entry(c, &p->children, sibling) {
+		if (c->parent_thread != t)
+			continue;
+		c->parent_thread = first_thread(p);
+		send_pdeathsig(c);
+	}
+}
+
 static void reparent_children(struct process *p) REQUIRES(tasks_lock)
 {
 	struct process *reaper = find_reaper(p), *c, *tmp;
@@ -169,14 +199,10 @@ static void reparent_children(struct process *p) REQUIRES(tasks_lock)
 	list_for_each_entry_safe(c, tmp, &p->children, sibling) {
 		list_del_init(&c->sibling);
 		c->parent = reaper;
+		c->parent_thread = first_thread(reaper);
 		c->exit_signal = L_SIGCHLD;
 		list_add_tail(&c->sibling, &reaper->children);
-		if (c->pdeathsig && !c->zombie) {
-			struct l_siginfo info;
-
-			signal_fill_kernel(&info, c->pdeathsig);
-			signal_send_process_locked(c, &info);
-		}
+		send_pdeathsig(c);
 		if (c->zombie)
 			tell_parent(c);
 		else if (c->pgid != p->pgid)
@@ -264,7 +290,10 @@ void task_exit(struct task *t, int wait_status)
 		reap = process_end(p, t);
 		if (reap)
 			leader = process_unlink(p);
+	} else {
+		hand_over_children(p, t);
 	}
+	waitqueue_wake(&p->pidfd_wq, L_POLLIN);
 	mutex_unlock(&tasks_lock);
 	if (last && p->session->sid == p->pid)
 		tty_disassociate(p->session, true);
@@ -282,6 +311,7 @@ struct task *process_unlink(struct process *p)
 
 	list_del_init(&p->sibling);
 	p->reaped = true;
+	waitqueue_wake(&p->pidfd_wq, L_POLLIN | L_POLLHUP);
 	p->parent->reaped_children.utime_ns += p->self.utime_ns + p->reaped_children.utime_ns;
 	p->parent->reaped_children.stime_ns += p->self.stime_ns + p->reaped_children.stime_ns;
 	p->parent->reaped_children.maxrss_kb = max_of(p->parent->reaped_children.maxrss_kb, p->self.maxrss_kb);

@@ -6,7 +6,10 @@
 #include "abi/capability.h"
 #include "abi/errno.h"
 #include "abi/sched.h"
+#include "abi/wait.h"
+#include "base/checked.h"
 #include "sentry/entry/entry.h"
+#include "sentry/fs/anon/anon.h"
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
@@ -29,8 +32,8 @@ static int check_flags(const struct clone_request *req)
 	if (f & (L_CLONE_NEWNS | L_CLONE_NEWPID | L_CLONE_NEWUSER | L_CLONE_NEWNET | L_CLONE_NEWIPC | L_CLONE_NEWUTS |
 		 L_CLONE_NEWCGROUP | L_CLONE_NEWTIME))
 		return -EPERM; /* namespaces of the guest's own are not had yet */
-	if (f & L_CLONE_PIDFD)
-		return -EINVAL; /* not yet */
+	if ((f & L_CLONE_PIDFD) && ((f & L_CLONE_DETACHED) || ((f & L_CLONE_PARENT_SETTID) && req->pidfd == req->parent_tid)))
+		return -EINVAL;
 	return 0;
 }
 
@@ -148,6 +151,30 @@ static int make_context(struct task *t, struct task *child, uint64_t flags)
 	return r;
 }
 
+/* Gives t a descriptor of the child's (CLONE_PIDFD) and tells its number: that, or -errno. */
+static int install_pidfd(struct task *t, struct task *child, const struct clone_request *req)
+{
+	int limit = (int)min_of(process_rlimit(t->process, L_RLIMIT_NOFILE), (uint64_t)L_NR_OPEN);
+	bool thread = (req->flags & L_CLONE_THREAD) != 0;
+	struct file *f;
+	int32_t fd;
+	int r;
+
+	r = pidfd_file_new(child->process, thread ? child : NULL, thread ? L_PIDFD_THREAD : 0, t->cred, &f);
+	if (r < 0)
+		return r;
+	fd = fd_install(t->files, f, 0, limit, true);
+	if (fd < 0) {
+		file_put(f);
+		return fd;
+	}
+	r = copy_out(t->ctx, req->pidfd, &fd, sizeof(fd));
+	if (r == 0)
+		return fd;
+	(void)!fd_close(t->files, fd);
+	return r;
+}
+
 /* Enters the child into the tree.  Fails if the parent is on its way out: -ERESTARTNOINTR. */
 static int link_child(struct task *t, struct task *child, uint64_t flags)
 {
@@ -173,6 +200,7 @@ static int link_child(struct task *t, struct task *child, uint64_t flags)
 	if (flags & L_CLONE_PARENT)
 		p->exit_signal = t->process->exit_signal;
 	parent = flags & L_CLONE_PARENT ? t->process->parent : t->process;
+	p->parent_thread = flags & L_CLONE_PARENT ? t->process->parent_thread : t;
 	p->pid = child->tid;
 	p->parent = parent;
 	list_add_tail(&p->sibling, &parent->children);
@@ -252,8 +280,8 @@ long task_clone(struct task *t, const struct clone_request *req)
 	struct vfork_completion *vfork = NULL;
 	struct process *p;
 	struct task *child;
+	int pidfd = -1, r;
 	long tid;
-	int r;
 
 	r = check_flags(req);
 	if (r < 0)
@@ -288,9 +316,14 @@ long task_clone(struct task *t, const struct clone_request *req)
 			goto out_context;
 		}
 	}
+	if (req->flags & L_CLONE_PIDFD) {
+		r = pidfd = install_pidfd(t, child, req);
+		if (r < 0)
+			goto out_vfork;
+	}
 	r = link_child(t, child, req->flags);
 	if (r < 0)
-		goto out_vfork;
+		goto out_pidfd;
 	tid = child->tid;
 	if (req->flags & L_CLONE_PARENT_SETTID) {
 		int32_t tid32 = (int32_t)tid;
@@ -302,12 +335,15 @@ long task_clone(struct task *t, const struct clone_request *req)
 	if (r < 0) {
 		child->vfork = NULL;
 		unlink_child(child, req->flags);
-		goto out_vfork;
+		goto out_pidfd;
 	}
 	if (vfork)
 		vfork_wait(t, vfork);
 	return tid;
 
+out_pidfd:
+	if (pidfd >= 0)
+		(void)!fd_close(t->files, pidfd);
 out_vfork:
 	if (vfork) {
 		refcount_init(&vfork->refs, 1);

@@ -304,7 +304,7 @@ static int kill_other(struct process *p, void *arg) REQUIRES(tasks_lock)
  */
 static void reap(struct task *init, int until, int *status)
 {
-	struct wait_request req = {L_P_ALL, 0, L_WEXITED | L_WSTOPPED | L_WCONTINUED | L___WALL};
+	struct wait_request req = {.type = L_P_ALL, .options = L_WEXITED | L_WSTOPPED | L_WCONTINUED | L___WALL};
 	struct wait_result res;
 	int r;
 

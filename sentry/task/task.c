@@ -187,6 +187,7 @@ struct process *process_new(void)
 	list_init(&p->sibling);
 	list_init(&p->threads);
 	waitqueue_init(&p->child_wq);
+	waitqueue_init(&p->pidfd_wq);
 	waitqueue_init(&p->job_wq);
 	sigpending_init(&p->shared_pending);
 	mutex_init(&p->sig_lock);
@@ -216,6 +217,7 @@ void process_put(struct process *p)
 		file_put(p->exe);
 	free(p->exe_name);
 	waitqueue_destroy(&p->child_wq);
+	waitqueue_destroy(&p->pidfd_wq);
 	waitqueue_destroy(&p->job_wq);
 	mutex_destroy(&p->sig_lock);
 	mutex_destroy(&p->limits_lock);

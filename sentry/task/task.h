@@ -104,7 +104,10 @@ struct process {
 	bool wait_stopped, wait_continued; /* news for the parent not yet waited for */
 	int stop_code;		     /* the signal that stops, or stopped, it */
 	struct rusage_sum self, reaped_children;
+	struct task *parent_thread;  /* of parent: the one that forked it, or who took over; NULL: it has none; not counted */
+	uint64_t pidfd_ino;	     /* what fstat says of its pidfds; 0: none was asked for yet */
 	struct waitqueue child_wq;   /* wait4: a child changed state */
+	struct waitqueue pidfd_wq;   /* pidfds: a thread ended, or the process was reaped */
 
 	struct mutex sig_lock;
 	/* Guarded by sig_lock; the atomics are written under it and may be read without. */
@@ -159,6 +162,7 @@ struct task {
 	struct process *process;     /* counted; immutable */
 	struct list_head thread_node; /* guarded by tasks_lock */
 	bool dead;		     /* guarded by tasks_lock */
+	uint64_t pidfd_ino;	     /* as process.pidfd_ino, of a thread that is no leader; guarded by tasks_lock */
 
 	/* Its own thread reads these freely; it replaces them under alloc_lock; others read them under alloc_lock and
 	 * take a reference. */
@@ -270,6 +274,7 @@ struct clone_request {
 	uint64_t stack; /* the new stack pointer, or 0 to keep it */
 	uint64_t parent_tid, child_tid; /* gva, used as the flags say */
 	uint64_t tls;
+	uint64_t pidfd; /* gva of an int, with L_CLONE_PIDFD */
 };
 /* Makes a child of t; returns its tid (as t's parent sees it) or -errno. */
 long task_clone(struct task *t, const struct clone_request *req) MUST_CHECK;
@@ -293,8 +298,9 @@ int task_become_only_thread(struct task *t) MUST_CHECK;
 
 /* Zombies: wait4(2) and waitid(2). */
 struct wait_request {
-	int type;	/* L_P_ALL, L_P_PID, L_P_PGID */
+	int type;	/* L_P_ALL, L_P_PID, L_P_PGID, L_P_PIDFD */
 	int id;
+	const struct process *process; /* L_P_PIDFD; borrowed */
 	int options;	/* L_WEXITED and so on */
 };
 struct wait_result {

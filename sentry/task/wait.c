@@ -4,15 +4,19 @@
 #include "abi/wait.h"
 #include "sentry/task/internal.h"
 
-static bool selected(const struct process *c, const struct wait_request *req)
+static bool selected(const struct task *t, const struct process *c, const struct wait_request *req) REQUIRES(tasks_lock)
 {
 	bool is_clone_child = c->exit_signal != L_SIGCHLD;
 
+	if ((req->options & L___WNOTHREAD) && c->parent_thread != t)
+		return false;
 	if (!(req->options & L___WALL) && is_clone_child != ((req->options & L___WCLONE) != 0))
 		return false;
 	switch (req->type) {
 	case L_P_PID:
 		return c->pid == req->id;
+	case L_P_PIDFD:
+		return c == req->process;
 	case L_P_PGID:
 		return c->pgid == req->id;
 	default:
@@ -77,7 +81,7 @@ static int scan(struct task *t, const struct wait_request *req, struct wait_resu
 
 	mutex_lock(&tasks_lock);
 	list_for_each_entry(c, &t->process->children, sibling) {
-		if (!selected(c, req))
+		if (!selected(t, c, req))
 			continue;
 		r = 0;
 		if (look_at(c, req, out, &reap, &leader)) {

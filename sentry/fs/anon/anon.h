@@ -1,5 +1,6 @@
 /*
- * Files without a name that are neither pipes nor sockets: eventfds, epolls, timerfds and signalfds.  Each is made by x_file_new
+ * Files without a name that are neither pipes nor sockets: eventfds, epolls, timerfds,
+ * signalfds and pidfds.  Each is made by x_file_new
  * (returned owned, to be put into a descriptor table), and told from other files by x_file_is.
  */
 #ifndef BAILEY_SENTRY_FS_ANON_ANON_H
@@ -15,6 +16,8 @@
 
 struct cred;
 struct file;
+struct process;
+struct task;
 
 /* ---- eventfd(2): flags are L_EFD_*, checked by the caller ---- */
 
@@ -47,6 +50,16 @@ bool timerfd_file_is(const struct file *f);
 /* spec has been checked.  *old is what timerfd_gettime would have said. */
 int timerfd_set(struct file *f, bool absolute, const struct l_itimerspec *spec, struct l_itimerspec *old) MUST_CHECK;
 void timerfd_get(struct file *f, struct l_itimerspec *out);
+
+/* ---- pidfd_open(2) ---- */
+
+/* For thread of p, or for p as a whole if that is NULL (both borrowed); flags L_PIDFD_*. */
+int pidfd_file_new(struct process *p, struct task *thread, uint32_t flags, const struct cred *c,
+		   struct file **out) MUST_CHECK;
+bool pidfd_file_is(const struct file *f);
+/* What a pidfd stands for; borrowed while f is held. */
+struct process *pidfd_process(const struct file *f);
+struct task *pidfd_thread(const struct file *f);
 
 /* ---- signalfd(2) ---- */
 

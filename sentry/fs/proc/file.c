@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/fs/proc/proc.h"
 
 #define STORE_MAX PAGE_SIZE /* bytes that a write may have, as Linux's sysctls and procfs take them */
 

@@ -83,8 +83,6 @@ int proc_inode_new(struct super_block *sb, const struct proc_node *node, struct 
 /* Fills *c for a node; -ESRCH if its task is gone.  proc_ctx_end afterwards. */
 int proc_ctx_begin(struct proc_ctx *c, const struct proc_node *node) MUST_CHECK;
 void proc_ctx_end(struct proc_ctx *c);
-/* May the caller look into t: 0 or -EACCES. */
-int proc_may_access(struct task *t, const struct cred *caller) MUST_CHECK;
 
 /* ---- file.c ---- */
 extern const struct file_ops proc_file_ops;

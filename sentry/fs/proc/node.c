@@ -38,6 +38,13 @@ void proc_ctx_end(struct proc_ctx *c)
 	c->task = NULL;
 }
 
+struct process *proc_process_of(const struct file *f)
+{
+	const struct proc_node *n = f->inode->sb->magic == L_PROC_SUPER_MAGIC ? f->inode->priv : NULL;
+
+	return n && n->entry == &proc_pid_entry ? n->process : NULL;
+}
+
 /* ptrace(2), PTRACE_MODE_READ_FSCREDS. */
 int proc_may_access(struct task *t, const struct cred *caller)
 {

@@ -14,6 +14,7 @@
 #include "abi/types.h"
 #include "base/checked.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/fs/proc/proc.h"
 #include "sentry/mm/mm.h"
 #include "sentry/task/usage.h"
 

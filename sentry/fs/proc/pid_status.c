@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "host/system.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/fs/proc/proc.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"

@@ -4,9 +4,17 @@
 
 #include "base/compiler.h"
 
+struct cred;
+struct file;
+struct process;
 struct super_block;
+struct task;
 
 /* *out is returned owned.  -ENOMEM. */
 int procfs_create(struct super_block **out) MUST_CHECK;
+/* Whose directory /proc/PID f is; borrowed while f is held; NULL: it is none. */
+struct process *proc_process_of(const struct file *f);
+/* May the caller look into t, by ptrace(2)'s PTRACE_MODE_READ: 0 or -EACCES. */
+int proc_may_access(struct task *t, const struct cred *caller) MUST_CHECK;
 
 #endif

@@ -1,0 +1,268 @@
+/*
+ * pidfd_open(2): a file that stands for a process or a thread, whatever becomes of its number.
+ *
+ * The state is the inode's, so that a pidfd can be opened once more through /proc/PID/fd.  All pidfds of one process have the same
+ * inode number, which is never used again: programs compare them by it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "abi/errno.h"
+#include "abi/ioctl.h"
+#include "abi/pidfd.h"
+#include "abi/poll.h"
+#include "abi/wait.h"
+#include "base/checked.h"
+#include "sentry/fs/anon/anon.h"
+#include "sentry/task/task.h"
+#include "sentry/task/tree.h"
+#include "sentry/vfs/vfs.h"
+
+struct pidfd {
+	struct process *process; /* counted; immutable */
+	struct task *thread;	 /* PIDFD_THREAD: counted; immutable; else NULL */
+};
+
+static const struct file_ops pidfd_ops;
+static const struct inode_ops pidfd_inode_ops;
+
+bool pidfd_file_is(const struct file *f)
+{
+	return f->ops == &pidfd_ops;
+}
+
+struct process *pidfd_process(const struct file *f)
+{
+	const struct pidfd *pf = f->priv;
+
+	return pf->process;
+}
+
+struct task *pidfd_thread(const struct file *f)
+{
+	const struct pidfd *pf = f->priv;
+
+	return pf->thread;
+}
+
+/* ---- what it says of its process ---- */
+
+static bool is_reaped(const struct pidfd *pf) REQUIRES(tasks_lock)
+{
+	/* Nobody waits for a thread: it is reaped as it ends, but for the leader, whose number is the process's. */
+	if (pf->thread && pf->thread->tid != pf->process->pid)
+		return pf->thread->dead;
+	return pf->process->reaped;
+}
+
+static bool has_ended(const struct pidfd *pf) REQUIRES(tasks_lock)
+{
+	return pf->process->zombie || (pf->thread && pf->thread->dead);
+}
+
+static uint32_t pidfd_poll(struct file *f, struct wait_entry *e)
+{
+	struct pidfd *pf = f->priv;
+	uint32_t events = 0;
+
+	if (e)
+		waitqueue_add(&pf->process->pidfd_wq, e);
+	mutex_lock(&tasks_lock);
+	if (is_reaped(pf))
+		events = L_POLLIN | L_POLLRDNORM | L_POLLHUP;
+	else if (has_ended(pf))
+		events = L_POLLIN | L_POLLRDNORM;
+	mutex_unlock(&tasks_lock);
+	return events;
+}
+
+static int shown_pid(const struct pidfd *pf)
+{
+	int pid;
+
+	mutex_lock(&tasks_lock);
+	pid = is_reaped(pf) ? -1 : pf->thread ? pf->thread->tid : pf->process->pid;
+	mutex_unlock(&tasks_lock);
+	return pid;
+}
+
+static void pidfd_fdinfo(struct file *f, char *buf, size_t size)
+{
+	int pid = shown_pid(f->priv);
+
+	snprintf(buf, size, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
+static void info_of_creds(struct task *t, struct l_pidfd_info *info)
+{
+	const struct cred *c = task_get_cred(t);
+
+	info->mask |= L_PIDFD_INFO_CREDS;
+	info->ruid = c->uid;
+	info->rgid = c->gid;
+	info->euid = c->euid;
+	info->egid = c->egid;
+	info->suid = c->suid;
+	info->sgid = c->sgid;
+	info->fsuid = c->fsuid;
+	info->fsgid = c->fsgid;
+	cred_put(c);
+}
+
+static int read_info(const struct pidfd *pf, uint64_t asked, struct l_pidfd_info *info)
+{
+	struct process *p = pf->process;
+	struct task *t = NULL;
+	bool reaped;
+
+	*info = (struct l_pidfd_info){.mask = L_PIDFD_INFO_CGROUPID, .cgroupid = 1};
+	mutex_lock(&tasks_lock);
+	reaped = is_reaped(pf);
+	if (reaped) {
+		info->exit_code = pf->thread ? pf->thread->exit_code : p->exit_status;
+	} else {
+		t = task_get(pf->thread ? pf->thread : process_any_task(p));
+		info->mask |= L_PIDFD_INFO_PID;
+		info->pid = (uint32_t)(pf->thread ? pf->thread->tid : p->pid);
+		info->tgid = (uint32_t)p->pid;
+		info->ppid = p->parent ? (uint32_t)p->parent->pid : 0;
+	}
+	mutex_unlock(&tasks_lock);
+	if (!reaped) {
+		info_of_creds(t, info);
+		task_put(t);
+		return 0;
+	}
+	if (!(asked & L_PIDFD_INFO_EXIT))
+		return -ESRCH;
+	info->mask |= L_PIDFD_INFO_EXIT;
+	return 0;
+}
+
+/* PIDFD_GET_INFO: the struct's size is part of the command, and may be of a newer program's. */
+static long pidfd_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t arg)
+{
+	uint64_t asked, size = L_IOC_SIZE(cmd);
+	struct l_pidfd_info info;
+	uint8_t *out;
+	int r;
+
+	if (L_IOC_TYPE(cmd) != L_PIDFD_IOC_TYPE || L_IOC_NR(cmd) != L_PIDFD_IOC_GET_INFO_NR ||
+	    L_IOC_DIR(cmd) != (L_IOC_READ | L_IOC_WRITE) || size < sizeof(info))
+		return -ENOTTY;
+	if (!arg)
+		return -EINVAL;
+	r = copy_in(ctx, &asked, arg, sizeof(asked));
+	if (r == 0)
+		r = read_info(f->priv, asked, &info);
+	if (r < 0)
+		return r;
+	out = calloc(1, size); /* at most 16383: the command has 14 bits for it */
+	if (!out)
+		return -ENOMEM;
+	*(struct l_pidfd_info *)out = info;
+	r = copy_out(ctx, arg, out, size);
+	free(out);
+	return r;
+}
+
+/* ---- making them ---- */
+
+static int64_t pidfd_lseek(struct file *f, int64_t off, int whence)
+{
+	return -ESPIPE;
+}
+
+static const struct file_ops pidfd_ops = {
+	.lseek = pidfd_lseek,
+	.poll = pidfd_poll,
+	.ioctl = pidfd_ioctl,
+	.fdinfo = pidfd_fdinfo,
+};
+
+static int pidfd_open_again(struct inode *i, struct file *f)
+{
+	f->ops = &pidfd_ops;
+	f->priv = i->priv;
+	return 0;
+}
+
+static int pidfd_setattr(struct inode *i, const struct iattr *a)
+{
+	return -EOPNOTSUPP;
+}
+
+static void pidfd_release(struct inode *i)
+{
+	struct pidfd *pf = i->priv;
+
+	task_put(pf->thread);
+	process_put(pf->process);
+	free(pf);
+}
+
+static const struct inode_ops pidfd_inode_ops = {
+	.open = pidfd_open_again,
+	.setattr = pidfd_setattr,
+	.release = pidfd_release,
+};
+
+static int pidfs_statfs(struct super_block *sb, struct l_statfs *st)
+{
+	st->f_bsize = 4096;
+	st->f_namelen = L_NAME_MAX;
+	return 0;
+}
+
+static const struct super_ops pidfs_super_ops = {.statfs = pidfs_statfs};
+
+/* Made on first use, and never put. */
+static struct super_block *pidfs_super(void)
+{
+	static struct mutex lock = MUTEX_INIT;
+	static struct super_block *sb;
+	struct super_block *found;
+
+	mutex_lock(&lock);
+	if (!sb)
+		sb = super_new("pidfs", L_PIDFS_MAGIC, &pidfs_super_ops, NULL);
+	found = sb;
+	mutex_unlock(&lock);
+	return found;
+}
+
+/* The inode number of what pf stands for; fresh is used if it has none yet. */
+static uint64_t number_of(struct pidfd *pf, uint64_t fresh)
+{
+	bool whole = !pf->thread || pf->thread->tid == pf->process->pid;
+	uint64_t *ino = whole ? &pf->process->pidfd_ino : &pf->thread->pidfd_ino, found;
+
+	mutex_lock(&tasks_lock);
+	if (!*ino)
+		*ino = fresh;
+	found = *ino;
+	mutex_unlock(&tasks_lock);
+	return found;
+}
+
+int pidfd_file_new(struct process *p, struct task *thread, uint32_t flags, const struct cred *c, struct file **out)
+{
+	struct super_block *sb = pidfs_super();
+	struct pidfd *pf = calloc(1, sizeof(*pf));
+	struct inode *i = NULL;
+	int r;
+
+	if (sb && pf)
+		i = inode_new(sb, 0700, &pidfd_inode_ops, &pidfd_ops);
+	if (!i) {
+		free(pf);
+		return -ENOMEM;
+	}
+	pf->process = process_get(p);
+	pf->thread = thread ? task_get(thread) : NULL;
+	i->priv = pf;
+	i->ino = number_of(pf, i->ino);
+	r = file_anonymous_on("anon_inode:[pidfd]", i, &pidfd_ops, pf, L_O_RDWR | flags, FILE_READ | FILE_WRITE, c, out);
+	inode_put(i);
+	return r;
+}
