@@ -30,6 +30,8 @@
 #define STACK_GUARD (256 * PAGE_SIZE)
 #define ADDR_NO_RANDOMIZE 0x0040000
 
+_Atomic unsigned exec_randomize_va_space = 2;
+
 /* All that exec has gathered before the point of no return. */
 struct image {
 	struct file *file, *interp_file;
@@ -379,7 +381,8 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 		img->entry = img->interp->entry;
 	}
 	img->mm->brk_start = p->relocatable && !img->interp ? ET_DYN_BASE : p->brk_start;
-	img->mm->brk_start += random_pages(img, BRK_RANDOM_PAGES);
+	if (exec_randomize_va_space > 1)
+		img->mm->brk_start += random_pages(img, BRK_RANDOM_PAGES);
 	img->mm->brk = img->mm->brk_start;
 	img->mm->start_code = p->start_code;
 	img->mm->end_code = p->end_code;
@@ -513,7 +516,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 
 long task_exec(struct task *t, const struct exec_request *req)
 {
-	struct image img = {.randomize = !(t->process->personality & ADDR_NO_RANDOMIZE)};
+	struct image img = {.randomize = exec_randomize_va_space && !(t->process->personality & ADDR_NO_RANDOMIZE)};
 	struct pctx *ctx = NULL;
 	int r;
 

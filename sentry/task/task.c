@@ -60,6 +60,16 @@ void tid_release(struct task *t)
 	live_count--;
 }
 
+int tid_last(void)
+{
+	int tid;
+
+	mutex_lock(&tasks_lock);
+	tid = last_tid;
+	mutex_unlock(&tasks_lock);
+	return tid;
+}
+
 struct task *tid_lookup_locked(int tid)
 {
 	return tid > 0 && tid < PID_MAX ? by_tid[tid] : NULL;

@@ -323,6 +323,11 @@ void process_orphan_command(struct process *p);
 
 /* Counts of what there is, for limits and /proc/loadavg. */
 int task_count(void);
+/* The number given out last. */
+int tid_last(void);
+
+/* kernel.randomize_va_space: 0 nothing, 1 all but the heap, 2 the heap too is put where chance has it by execve. */
+extern _Atomic unsigned exec_randomize_va_space;
 
 /* Replaces t's credentials (consumed). */
 void task_set_cred(struct task *t, const struct cred *c);

@@ -17,6 +17,8 @@ void (*file_epoll_forget)(struct file *f);
 const struct file_ops file_no_ops = {.read = NULL};
 
 /* Takes references of its own to *p and c.  The access mode is in flags; ops are the inode's. */
+_Atomic int64_t vfs_file_count;
+
 struct file *file_new(const struct path *p, uint32_t flags, const struct cred *c)
 {
 	struct file *f = calloc(1, sizeof(*f));
@@ -24,6 +26,7 @@ struct file *file_new(const struct path *p, uint32_t flags, const struct cred *c
 
 	if (!f)
 		return NULL;
+	vfs_file_count++;
 	refcount_init(&f->refs, 1);
 	path_get(p);
 	f->path = *p;
@@ -68,6 +71,7 @@ void file_put(struct file *f)
 	free(f->owner);
 	mutex_destroy(&f->pos_lock);
 	free(f);
+	vfs_file_count--;
 }
 
 /* ---- transfers ---- */

@@ -64,12 +64,15 @@ void super_put(struct super_block *sb)
 
 /* ---- inodes ---- */
 
+_Atomic int64_t vfs_inode_count;
+
 struct inode *inode_new(struct super_block *sb, uint32_t mode, const struct inode_ops *ops, const struct file_ops *fops)
 {
 	struct inode *i = calloc(1, sizeof(*i));
 
 	if (!i)
 		return NULL;
+	vfs_inode_count++;
 	refcount_init(&i->refs, 1);
 	i->ops = ops;
 	i->fops = fops;
@@ -103,6 +106,7 @@ void inode_put(struct inode *i)
 		i->ops->release(i);
 	mutex_destroy(&i->lock);
 	free(i);
+	vfs_inode_count--;
 	super_unhold(sb);
 }
 

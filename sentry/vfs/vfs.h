@@ -232,6 +232,8 @@ static inline bool file_nonblock(const struct file *f)
 
 /* ---- objects ---- */
 
+extern _Atomic int64_t vfs_file_count, vfs_inode_count; /* how many there are at present, for /proc/sys/fs */
+
 struct inode *inode_new(struct super_block *sb, uint32_t mode, const struct inode_ops *ops,
 			const struct file_ops *fops); /* ino assigned, times now, nlink 1, owned; NULL: no memory */
 struct inode *inode_get(struct inode *i);

@@ -27,6 +27,8 @@ int proc_file_open(struct inode *i, struct file *f)
 	struct proc_ctx c;
 	int r = 0;
 
+	if (n->sysctl && (f->mode & FILE_WRITE) && !(n->entry->mode & (f->cred->euid == 0 ? 0200 : 0002)))
+		return -EACCES;
 	if (n->process) {
 		r = proc_ctx_begin(&c, n);
 		if (r == 0 && n->entry->guarded)
@@ -120,7 +122,7 @@ static ssize_t proc_file_write(struct file *f, struct uio *u, int64_t pos)
 	if (n->entry->transfer)
 		return transfer(f, u, pos, true);
 	if (!n->entry->store)
-		return -EPERM;
+		return n->process ? -EINVAL : -EIO;
 	text = malloc(len + 1);
 	if (!text)
 		return -ENOMEM;

@@ -7,7 +7,7 @@
  *   system.c   /proc itself and what it says of the machine       pid_mem.c     its memory, arguments and limits
  *   cpuinfo.c  /proc/cpuinfo                                      pid_misc.c    the rest of what it has
  *   sysctl.c   /proc/sys                                          ns.c          its namespaces
- *   net.c      /proc/net
+ *   net.c      /proc/net                                          machine.c     devices, interrupts, memory...
  */
 #ifndef BAILEY_SENTRY_FS_PROC_INTERNAL_H
 #define BAILEY_SENTRY_FS_PROC_INTERNAL_H
@@ -31,6 +31,7 @@ struct proc_node {
 	int tid;		 /* its task; of a process the leader */
 	bool thread;		 /* below task/: of that thread alone */
 	int fd;			 /* of a member of fd/ and fdinfo/; else -1 */
+	bool sysctl;		 /* below /proc/sys, where no capability helps against a mode */
 };
 
 /* What a table's functions are called with.  task is the node's, counted by the caller; NULL outside of /proc/PID. */
@@ -46,7 +47,7 @@ struct proc_entry {
 
 	/* A file: writes its text.  -errno. */
 	int (*show)(const struct proc_ctx *c, FILE *out);
-	/* What a write does; text is NUL-terminated at len.  NULL: -EPERM. */
+	/* What a write does; text is NUL-terminated at len.  NULL: -EINVAL for a process's file, -EIO elsewhere. */
 	int (*store)(const struct proc_ctx *c, const char *text, size_t len);
 	/* In place of both, for what is no text: bytes at a position, on behalf of caller. */
 	ssize_t (*transfer)(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write);
@@ -96,6 +97,12 @@ extern const struct proc_dir proc_sys_dir;	       /* sysctl.c */
 int proc_root_next(const struct proc_ctx *c, int from); /* pid.c */
 int proc_root_enter(const struct proc_ctx *c, int number, struct proc_node *child);
 int proc_show_cpuinfo(const struct proc_ctx *c, FILE *out);
+int proc_show_meminfo(const struct proc_ctx *c, FILE *out); /* machine.c */
+int proc_show_devices(const struct proc_ctx *c, FILE *out);
+int proc_show_interrupts(const struct proc_ctx *c, FILE *out);
+int proc_show_softirqs(const struct proc_ctx *c, FILE *out);
+int proc_show_vmstat(const struct proc_ctx *c, FILE *out);
+int proc_show_key_users(const struct proc_ctx *c, FILE *out);
 void proc_sysctl_init(void);
 char proc_task_state(const struct task *t); /* 'R', 'S', ... */
 

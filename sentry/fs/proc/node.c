@@ -218,6 +218,7 @@ static int find_child(const struct proc_ctx *c, const char *name, struct proc_no
 			continue;
 		*child = *n;
 		child->entry = &dir->entries[i];
+		child->sysctl |= child->entry->dir == &proc_sys_dir;
 		if (child->process)
 			process_get(child->process);
 		return 0;

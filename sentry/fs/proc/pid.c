@@ -181,6 +181,15 @@ static int show_id_map(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+/* What can be set once at the most, and is: the maps of ids, who logged in. */
+static int refuse_store(const struct proc_ctx *c, const char *text, size_t len)
+{
+	(void)c;
+	(void)text;
+	(void)len;
+	return -EPERM;
+}
+
 /* ---- task/ ---- */
 
 static int task_next(const struct proc_ctx *c, int from)
@@ -231,10 +240,10 @@ static const struct proc_entry pid_entries[] = {
 	PROC_MAGIC("exe", follow_exe),
 	PROC_DIR("fd", 0500, fd_dir),
 	PROC_DIR("fdinfo", 0555, fdinfo_dir),
-	PROC_FILE("gid_map", 0644, show_id_map),
+	PROC_FILE("gid_map", 0644, show_id_map, .store = refuse_store),
 	PROC_FILE("io", 0400, proc_show_io, .guarded = true),
 	PROC_FILE("limits", 0444, proc_show_limits),
-	PROC_FILE("loginuid", 0644, proc_show_text, .string = "4294967295"),
+	PROC_FILE("loginuid", 0644, proc_show_text, .store = refuse_store, .string = "4294967295"),
 	PROC_FILE("maps", 0444, proc_show_maps, .guarded = true),
 	{.name = "mem", .mode = L_S_IFREG | 0600, .transfer = proc_mem_transfer, .guarded = true},
 	PROC_FILE("mountinfo", 0444, show_mountinfo),
@@ -246,19 +255,19 @@ static const struct proc_entry pid_entries[] = {
 	PROC_FILE("oom_score", 0444, proc_show_oom_score),
 	PROC_FILE("oom_score_adj", 0644, proc_show_oom_score_adj, .store = proc_store_oom_score_adj),
 	PROC_FILE("personality", 0400, proc_show_personality, .guarded = true),
-	PROC_FILE("projid_map", 0644, show_id_map),
+	PROC_FILE("projid_map", 0644, show_id_map, .store = refuse_store),
 	PROC_MAGIC("root", follow_root),
 	PROC_FILE("sched", 0644, proc_show_sched),
 	PROC_FILE("schedstat", 0444, proc_show_schedstat),
 	PROC_FILE("sessionid", 0444, proc_show_text, .string = "4294967295"),
-	PROC_FILE("setgroups", 0644, proc_show_string, .string = "allow"),
+	PROC_FILE("setgroups", 0644, proc_show_string, .store = refuse_store, .string = "allow"),
 	PROC_FILE("smaps", 0444, proc_show_smaps, .guarded = true),
 	PROC_FILE("stack", 0400, proc_show_stack, .guarded = true),
 	PROC_FILE("stat", 0444, proc_show_stat),
 	PROC_FILE("statm", 0444, proc_show_statm),
 	PROC_FILE("status", 0444, proc_show_status),
 	PROC_FILE("syscall", 0400, proc_show_syscall, .guarded = true),
-	PROC_FILE("uid_map", 0644, show_id_map),
+	PROC_FILE("uid_map", 0644, show_id_map, .store = refuse_store),
 	PROC_FILE("wchan", 0444, proc_show_wchan),
 
 #define PROCESS_ONLY 4

@@ -1,12 +1,17 @@
-/* /proc/sys: what programs look up there.  Everything can be read, and nothing changed. */
+/*
+ * /proc/sys: what programs look up there.  What Bailey can act upon can be written by root, as on Linux; all else is as in a
+ * container, whose /proc/sys does not change.  Values are Linux's defaults, or Bailey's own limits where it has others.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "abi/capability.h"
+#include "abi/errno.h"
 #include "abi/resource.h"
 #include "abi/socket.h"
 #include "abi/types.h"
 #include "abi/utsname.h"
+#include "base/checked.h"
 #include "host/random.h"
 #include "host/system.h"
 #include "sentry/core/uts.h"
@@ -63,10 +68,60 @@ static int show_uts(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
-static int show_threads_max(const struct proc_ctx *c, FILE *out)
+/* The first line, as much as there is room for. */
+static int store_uts(const struct proc_ctx *c, const char *text, size_t len)
+{
+	size_t name_len = min_of(strcspn(text, "\n"), (size_t)L_UTS_LEN);
+
+	(void)len;
+	if (c->node->entry->value == offsetof(struct l_utsname, nodename))
+		uts_set_nodename(text, name_len);
+	else
+		uts_set_domainname(text, name_len);
+	return 0;
+}
+
+static int show_randomize(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
-	fprintf(out, "%d\n", PID_MAX);
+	fprintf(out, "%u\n", exec_randomize_va_space);
+	return 0;
+}
+
+static int store_randomize(const struct proc_ctx *c, const char *text, size_t len)
+{
+	int64_t v;
+	int r = proc_parse_number(text, 10, 0, 2, &v);
+
+	(void)c;
+	(void)len;
+	if (r == 0)
+		exec_randomize_va_space = (unsigned)v;
+	return r;
+}
+
+static int show_ns_last_pid(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%d\n", tid_last());
+	return 0;
+}
+
+/* Open files, those of them that wait for use (none), how many there may be. */
+static int show_file_nr(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%lld\t0\t%lld\n", (long long)vfs_file_count, (long long)INT64_MAX);
+	return 0;
+}
+
+/* Inodes in memory and unused ones (none are kept); value says how many zeros follow. */
+static int show_inode_nr(const struct proc_ctx *c, FILE *out)
+{
+	fprintf(out, "%lld", (long long)vfs_inode_count);
+	for (uint64_t i = 0; i < c->node->entry->value; i++)
+		fputs("\t0", out);
+	fputc('\n', out);
 	return 0;
 }
 
@@ -81,50 +136,158 @@ TABLE(random_dir,
       PROC_FILE("boot_id", 0444, show_boot_id),
       NUMBER("entropy_avail", 256),
       NUMBER("poolsize", 256),
-      PROC_FILE("uuid", 0444, show_uuid));
+      NUMBER("urandom_min_reseed_secs", 60),
+      PROC_FILE("uuid", 0444, show_uuid),
+      NUMBER("write_wakeup_threshold", 256));
+
+TABLE(pty_dir, NUMBER("max", 4096), NUMBER("reserve", 1024));
+
+TABLE(seccomp_dir, STRING("actions_avail", "kill_process kill_thread trap errno user_notif trace log allow"));
 
 TABLE(kernel_dir,
+      STRING("arch", "x86_64"),
+      NUMBER("auto_msgmni", 0),
       NUMBER("cap_last_cap", L_CAP_LAST_CAP),
       STRING("core_pattern", "core"),
-      UTS("domainname", domainname),
-      UTS("hostname", nodename),
+      NUMBER("core_pipe_limit", 0),
+      NUMBER("core_uses_pid", 0),
+      NUMBER("ctrl-alt-del", 0),
+      NUMBER("dmesg_restrict", 1),
+      PROC_FILE("domainname", 0644, show_uts, .store = store_uts, .value = offsetof(struct l_utsname, domainname)),
+      PROC_FILE("hostname", 0644, show_uts, .store = store_uts, .value = offsetof(struct l_utsname, nodename)),
       NUMBER("io_uring_disabled", 2),
+      NUMBER("kptr_restrict", 1),
+      NUMBER("msgmax", 8192),
+      NUMBER("msgmnb", 16384),
+      NUMBER("msgmni", 32000),
       NUMBER("ngroups_max", L_NGROUPS_MAX),
+      PROC_FILE("ns_last_pid", 0444, show_ns_last_pid),
+      NUMBER("numa_balancing", 0),
       UTS("osrelease", release),
       UTS("ostype", sysname),
       NUMBER("overflowgid", 65534),
       NUMBER("overflowuid", 65534),
-      STRING("perf_event_paranoid", "3"),
+      NUMBER("panic", 0),
+      NUMBER("perf_event_paranoid", 3),
       NUMBER("pid_max", PID_MAX),
       STRING("printk", "4\t4\t1\t7"),
+      PROC_DIR("pty", 0555, pty_dir),
       PROC_DIR("random", 0555, random_dir),
-      NUMBER("randomize_va_space", 2),
+      PROC_FILE("randomize_va_space", 0644, show_randomize, .store = store_randomize),
+      NUMBER("sched_rr_timeslice_ms", 100),
+      NUMBER("sched_rt_period_us", 1000000),
+      NUMBER("sched_rt_runtime_us", 950000),
+      PROC_DIR("seccomp", 0555, seccomp_dir),
+      STRING("sem", "32000\t1024000000\t500\t32000"),
+      NUMBER("shm_rmid_forced", 0),
+      NUMBER("shmall", UINT64_MAX - (1ull << 24)),
+      NUMBER("shmmax", UINT64_MAX - (1ull << 24)),
+      NUMBER("shmmni", 4096),
+      NUMBER("sysctl_writes_strict", 1),
       NUMBER("tainted", 0),
-      PROC_FILE("threads-max", 0444, show_threads_max),
+      NUMBER("threads-max", PID_MAX),
       NUMBER("unprivileged_bpf_disabled", 2),
       UTS("version", version));
 
 TABLE(vm_dir,
+      NUMBER("admin_reserve_kbytes", 8192),
+      NUMBER("dirty_background_bytes", 0),
+      NUMBER("dirty_background_ratio", 10),
+      NUMBER("dirty_bytes", 0),
+      NUMBER("dirty_expire_centisecs", 3000),
+      NUMBER("dirty_ratio", 20),
+      NUMBER("dirty_writeback_centisecs", 500),
+      NUMBER("laptop_mode", 0),
+      NUMBER("legacy_va_layout", 0),
       NUMBER("max_map_count", MM_MAX_MAP_COUNT),
+      NUMBER("memfd_noexec", 0),
+      NUMBER("min_free_kbytes", 67584),
       NUMBER("mmap_min_addr", GUEST_MIN),
+      NUMBER("nr_hugepages", 0),
+      NUMBER("nr_overcommit_hugepages", 0),
+      NUMBER("oom_dump_tasks", 1),
+      NUMBER("oom_kill_allocating_task", 0),
+      NUMBER("overcommit_kbytes", 0),
       NUMBER("overcommit_memory", 0),
-      NUMBER("overcommit_ratio", 50));
+      NUMBER("overcommit_ratio", 50),
+      NUMBER("page-cluster", 3),
+      NUMBER("panic_on_oom", 0),
+      NUMBER("swappiness", 60),
+      NUMBER("unprivileged_userfaultfd", 0),
+      NUMBER("user_reserve_kbytes", 131072),
+      NUMBER("vfs_cache_pressure", 100),
+      NUMBER("zone_reclaim_mode", 0));
 
+TABLE(epoll_dir, NUMBER("max_user_watches", 1 << 20));
 TABLE(inotify_dir,
       NUMBER("max_queued_events", INOTIFY_MAX_QUEUED_EVENTS),
       NUMBER("max_user_instances", INOTIFY_MAX_INSTANCES),
       NUMBER("max_user_watches", INOTIFY_MAX_WATCHES));
+TABLE(mqueue_dir,
+      NUMBER("msg_default", 10),
+      NUMBER("msg_max", 10),
+      NUMBER("msgsize_default", 8192),
+      NUMBER("msgsize_max", 8192),
+      NUMBER("queues_max", 256));
 
 TABLE(fs_dir,
+      NUMBER("aio-max-nr", 65536),
+      NUMBER("aio-nr", 0),
+      STRING("dentry-state", "0\t0\t45\t0\t0\t0"),
+      PROC_DIR("epoll", 0555, epoll_dir),
       NUMBER("file-max", INT64_MAX),
+      PROC_FILE("file-nr", 0444, show_file_nr),
+      PROC_FILE("inode-nr", 0444, show_inode_nr, .value = 1),
+      PROC_FILE("inode-state", 0444, show_inode_nr, .value = 6),
       PROC_DIR("inotify", 0555, inotify_dir),
-      NUMBER("nr_open", 1048576),
+      NUMBER("lease-break-time", 45),
+      NUMBER("leases-enable", 1),
+      NUMBER("mount-max", 100000),
+      PROC_DIR("mqueue", 0555, mqueue_dir),
+      NUMBER("nr_open", L_NR_OPEN),
       NUMBER("overflowgid", 65534),
       NUMBER("overflowuid", 65534),
-      NUMBER("pipe-max-size", 1048576));
+      NUMBER("pipe-max-size", 1048576),
+      NUMBER("pipe-user-pages-hard", 0),
+      NUMBER("pipe-user-pages-soft", 16384),
+      NUMBER("protected_fifos", 0),
+      NUMBER("protected_hardlinks", 0),
+      NUMBER("protected_regular", 0),
+      NUMBER("protected_symlinks", 0),
+      NUMBER("suid_dumpable", 0));
 
-TABLE(core_dir, NUMBER("somaxconn", L_SOMAXCONN));
-TABLE(net_dir, PROC_DIR("core", 0555, core_dir));
+TABLE(core_dir,
+      STRING("default_qdisc", "pfifo_fast"),
+      NUMBER("netdev_max_backlog", 1000),
+      NUMBER("optmem_max", 131072),
+      NUMBER("rmem_default", 212992),
+      NUMBER("rmem_max", 212992),
+      NUMBER("somaxconn", L_SOMAXCONN),
+      NUMBER("wmem_default", 212992),
+      NUMBER("wmem_max", 212992));
+TABLE(ipv4_dir,
+      NUMBER("ip_default_ttl", 64),
+      NUMBER("ip_forward", 0),
+      STRING("ip_local_port_range", "32768\t60999"),
+      STRING("ip_local_reserved_ports", ""),
+      NUMBER("ip_nonlocal_bind", 0),
+      NUMBER("ip_unprivileged_port_start", 1024),
+      STRING("ping_group_range", "1\t0"),
+      STRING("tcp_available_congestion_control", "reno"),
+      STRING("tcp_congestion_control", "reno"),
+      NUMBER("tcp_fin_timeout", 60),
+      NUMBER("tcp_keepalive_intvl", 75),
+      NUMBER("tcp_keepalive_probes", 9),
+      NUMBER("tcp_keepalive_time", 7200),
+      NUMBER("tcp_max_syn_backlog", 512),
+      STRING("tcp_rmem", "4096\t131072\t6291456"),
+      NUMBER("tcp_sack", 1),
+      NUMBER("tcp_syncookies", 1),
+      NUMBER("tcp_timestamps", 1),
+      NUMBER("tcp_window_scaling", 1),
+      STRING("tcp_wmem", "4096\t16384\t4194304"));
+TABLE(unix_dir, NUMBER("max_dgram_qlen", 10));
+TABLE(net_dir, PROC_DIR("core", 0555, core_dir), PROC_DIR("ipv4", 0555, ipv4_dir), PROC_DIR("unix", 0555, unix_dir));
 
 static const struct proc_entry sys_entries[] = {
 	PROC_DIR("fs", 0555, fs_dir),

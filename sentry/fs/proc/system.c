@@ -112,37 +112,6 @@ static int show_loadavg(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
-/* The page cache is the host's and counts as free there; the sandbox has none of its own. */
-static int show_meminfo(const struct proc_ctx *c, FILE *out)
-{
-	struct host_memory m;
-
-	(void)c;
-	host_memory(&m);
-	const struct {
-		const char *name;
-		uint64_t bytes;
-	} rows[] = {
-		{"MemTotal", m.total},
-		{"MemFree", m.free},
-		{"MemAvailable", min_of(m.free + m.buffers, m.total)},
-		{"Buffers", m.buffers},
-		{"Cached", 0},
-		{"SwapCached", 0},
-		{"SwapTotal", m.swap_total},
-		{"SwapFree", m.swap_free},
-		{"Shmem", m.shared},
-		{"SReclaimable", 0},
-		{"CommitLimit", m.total / 2 + m.swap_total},
-	};
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		fprintf(out, "%s:%*llu kB\n", rows[i].name, (int)(23 - __builtin_strlen(rows[i].name)),
-			(ull)rows[i].bytes / 1024);
-	fprintf(out, "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\n"
-		     "HugePages_Surp:        0\nHugepagesize:       2048 kB\n");
-	return 0;
-}
-
 static ull ticks(int64_t ns)
 {
 	return (ull)ns / (L_NSEC_PER_SEC / L_USER_HZ);
@@ -168,7 +137,7 @@ static int show_stat(const struct proc_ctx *c, FILE *out)
 
 static int show_filesystems(const struct proc_ctx *c, FILE *out)
 {
-	static const char *const types[] = {"tmpfs", "proc", "devtmpfs", "pipefs", "overlay"};
+	static const char *const types[] = {"sysfs", "tmpfs", "proc", "devtmpfs", "sockfs", "pipefs", "devpts", "overlay"};
 
 	(void)c;
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
@@ -183,21 +152,49 @@ static int show_swaps(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+#define TEXT(name, s) PROC_FILE(name, 0444, proc_show_text, .string = (s))
+
+static const struct proc_entry tty_entries[] = {
+	TEXT("drivers", "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"
+			"/dev/console         /dev/console    5       1 system:console\n"
+			"/dev/ptmx            /dev/ptmx       5       2 system\n"
+			"pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
+			"pty_master           /dev/ptm      128 0-1048575 pty:master\n"),
+};
+static const struct proc_dir tty_dir = {.entries = tty_entries, .count = ARRAY_SIZE(tty_entries)};
+
 static const struct proc_entry root_entries[] = {
+	TEXT("buddyinfo", ""),
+	TEXT("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
 	PROC_FILE("cmdline", 0444, proc_show_string, .string = "bailey"),
+	TEXT("consoles", ""),
 	PROC_FILE("cpuinfo", 0444, proc_show_cpuinfo),
+	TEXT("crypto", ""),
+	PROC_FILE("devices", 0444, proc_show_devices),
+	TEXT("diskstats", ""),
+	TEXT("execdomains", "0-0\tLinux           \t[kernel]\n"),
 	PROC_FILE("filesystems", 0444, show_filesystems),
+	PROC_FILE("interrupts", 0444, proc_show_interrupts),
+	TEXT("kallsyms", ""),
+	PROC_FILE("key-users", 0444, proc_show_key_users),
+	TEXT("keys", ""),
 	PROC_FILE("loadavg", 0444, show_loadavg),
-	PROC_FILE("meminfo", 0444, show_meminfo),
+	PROC_FILE("meminfo", 0444, proc_show_meminfo),
+	TEXT("misc", ""),
+	TEXT("modules", ""),
 	PROC_LINK("mounts", proc_text_string, .string = "self/mounts"),
 	PROC_LINK("net", proc_text_string, .string = "self/net"),
+	TEXT("partitions", "major minor  #blocks  name\n\n"),
 	PROC_LINK("self", text_self),
+	PROC_FILE("softirqs", 0444, proc_show_softirqs),
 	PROC_FILE("stat", 0444, show_stat),
 	PROC_FILE("swaps", 0444, show_swaps),
 	PROC_DIR("sys", 0555, proc_sys_dir),
 	PROC_LINK("thread-self", text_thread_self),
+	PROC_DIR("tty", 0555, tty_dir),
 	PROC_FILE("uptime", 0444, show_uptime),
 	PROC_FILE("version", 0444, show_version),
+	PROC_FILE("vmstat", 0444, proc_show_vmstat),
 };
 static const struct proc_dir root_dir = {
 	.entries = root_entries,

@@ -1,0 +1,184 @@
+/* /proc/sys, and what /proc says of the machine. */
+#include "harness.h"
+
+#include <sys/utsname.h>
+
+static char buf[1 << 16];
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), e;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, strlen(text));
+	e = errno;
+	close(fd);
+	return n < 0 ? -e : n == (ssize_t)strlen(text) ? 0 : 1;
+}
+
+static const char *text_of(const char *path)
+{
+	if (read_file(path, buf, sizeof(buf)) < 0)
+		snprintf(buf, sizeof(buf), "error %d", errno);
+	return buf;
+}
+
+/* Each is one line of so many numbers, in that order of size. */
+TEST(numbers)
+{
+	static const struct {
+		const char *name;
+		int count;
+	} files[] = {
+		{"kernel/cap_last_cap", 1}, {"kernel/ngroups_max", 1}, {"kernel/overflowuid", 1}, {"kernel/pid_max", 1},
+		{"kernel/threads-max", 1}, {"kernel/msgmax", 1}, {"kernel/msgmnb", 1}, {"kernel/msgmni", 1},
+		{"kernel/shmmni", 1}, {"kernel/shmall", 1}, {"kernel/shmmax", 1}, {"kernel/sem", 4},
+		{"kernel/randomize_va_space", 1}, {"kernel/perf_event_paranoid", 1}, {"kernel/printk", 4},
+		{"kernel/random/entropy_avail", 1}, {"kernel/random/poolsize", 1}, {"kernel/tainted", 1},
+		{"kernel/core_uses_pid", 1}, {"kernel/dmesg_restrict", 1}, {"kernel/pty/max", 1},
+		{"kernel/sched_rt_period_us", 1}, {"kernel/ns_last_pid", 1}, {"vm/overcommit_memory", 1},
+		{"vm/max_map_count", 1}, {"vm/mmap_min_addr", 1}, {"vm/swappiness", 1}, {"vm/nr_hugepages", 1},
+		{"vm/min_free_kbytes", 1}, {"vm/dirty_ratio", 1}, {"fs/file-max", 1}, {"fs/file-nr", 3}, {"fs/nr_open", 1},
+		{"fs/inode-nr", 2}, {"fs/inode-state", 7}, {"fs/dentry-state", 6}, {"fs/pipe-max-size", 1},
+		{"fs/inotify/max_user_watches", 1}, {"fs/inotify/max_user_instances", 1},
+		{"fs/inotify/max_queued_events", 1}, {"fs/epoll/max_user_watches", 1}, {"fs/aio-max-nr", 1}, {"fs/aio-nr", 1},
+		{"fs/protected_hardlinks", 1}, {"fs/suid_dumpable", 1}, {"fs/mqueue/msg_max", 1}, {"fs/lease-break-time", 1},
+		{"net/core/somaxconn", 1}, {"net/core/rmem_max", 1}, {"net/ipv4/ip_local_port_range", 2},
+		{"net/ipv4/tcp_rmem", 3}, {"net/ipv4/ip_forward", 1}, {"net/unix/max_dgram_qlen", 1},
+	};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char path[96], *p = buf, *end;
+		int n = 0;
+
+		snprintf(path, sizeof(path), "/proc/sys/%s", files[i].name);
+		if (!CHECK(read_file(path, buf, sizeof(buf)) > 0)) {
+			h_say("  %s\n", path);
+			continue;
+		}
+		for (;; n++, p = end) {
+			strtoull(p, &end, 10);
+			if (end == p)
+				break;
+		}
+		if (!CHECK_EQ(n, files[i].count) || !CHECK_STR(p, "\n"))
+			h_say("  %s: %s\n", path, buf);
+	}
+}
+
+TEST(identity)
+{
+	char first[64], second[64];
+	struct utsname u;
+
+	REQUIRE(uname(&u) == 0);
+	CHECK(!strncmp(text_of("/proc/sys/kernel/osrelease"), u.release, strlen(u.release)));
+	CHECK(!strncmp(text_of("/proc/sys/kernel/hostname"), u.nodename, strlen(u.nodename)));
+	CHECK_STR(text_of("/proc/sys/kernel/ostype"), "Linux\n");
+	CHECK_STR(text_of("/proc/sys/kernel/arch"), "x86_64\n");
+	REQUIRE(strlen(text_of("/proc/sys/kernel/random/boot_id")) == 37);
+	strcpy(first, buf);
+	CHECK_STR(text_of("/proc/sys/kernel/random/boot_id"), first); /* stays */
+	REQUIRE(strlen(text_of("/proc/sys/kernel/random/uuid")) == 37);
+	strcpy(second, buf);
+	CHECK(strcmp(text_of("/proc/sys/kernel/random/uuid"), second)); /* is another each time */
+}
+
+/* Modes count for root as well. */
+TEST(not_to_be_written)
+{
+	struct stat st;
+
+	CHECK_EQ(write_text("/proc/sys/kernel/osrelease", "1.2"), -EACCES);
+	CHECK_EQ(write_text("/proc/sys/kernel/ngroups_max", "1"), -EACCES);
+	CHECK_EQ(write_text("/proc/sys/kernel/random/uuid", "1"), -EACCES);
+	CHECK_EQ(write_text("/proc/sys/kernel/random/boot_id", "1"), -EACCES);
+	CHECK(open("/proc/sys/kernel/new", O_CREAT | O_WRONLY, 0600) < 0);
+	CHECK(mkdir("/proc/sys/new", 0700) < 0);
+	CHECK(unlink("/proc/sys/kernel/osrelease") < 0);
+	OK(stat("/proc/sys/kernel/hostname", &st));
+	CHECK_EQ(st.st_mode, S_IFREG | 0644);
+	OK(stat("/proc/sys/kernel/osrelease", &st));
+	CHECK_EQ(st.st_mode, S_IFREG | 0444);
+	if (getuid() == 0) { /* here root may open, but there is nobody to write to */
+		CHECK_EQ(write_text("/proc/version", "x"), -EIO);
+		CHECK_EQ(write_text("/proc/self/uid_map", "0 0 1"), -EPERM);
+	}
+}
+
+static long random_base(void)
+{
+	int status;
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		execl(h_self, h_self, "@base", NULL);
+		_exit(99);
+	}
+	status = h_wait(pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Exits with some bits of where the stack lies. */
+ROLE(argc, argv)
+{
+	int here;
+
+	(void)argc;
+	(void)argv;
+	return (int)(((uintptr_t)&here >> 12) & 0x3f);
+}
+
+/* In a place of its own: natively it would change the machine. */
+TEST(values_that_act)
+{
+	struct utsname u;
+	char old[80];
+
+	REQUIRE(uname(&u) == 0);
+	if (!strstr(u.version, "Bailey"))
+		SKIP("not inside");
+	if (getuid() != 0) {
+		CHECK_EQ(write_text("/proc/sys/kernel/hostname", "other"), -EACCES);
+		return;
+	}
+	snprintf(old, sizeof(old), "%s", text_of("/proc/sys/kernel/hostname"));
+	CHECK_EQ(write_text("/proc/sys/kernel/hostname", "other\nrest"), 0);
+	REQUIRE(uname(&u) == 0);
+	CHECK_STR(u.nodename, "other");
+	CHECK_EQ(write_text("/proc/sys/kernel/hostname", old), 0);
+	CHECK_EQ(write_text("/proc/sys/kernel/randomize_va_space", "3"), -EINVAL);
+	CHECK_EQ(write_text("/proc/sys/kernel/randomize_va_space", "0"), 0);
+	CHECK_STR(text_of("/proc/sys/kernel/randomize_va_space"), "0\n");
+	long base = random_base();
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(random_base(), base);
+	CHECK_EQ(write_text("/proc/sys/kernel/randomize_va_space", "2"), 0);
+}
+
+TEST(machine)
+{
+	static const struct {
+		const char *path, *has;
+	} files[] = {
+		{"/proc/devices", "Character devices:\n  1 mem\n"}, {"/proc/devices", "\nBlock devices:\n"},
+		{"/proc/partitions", "major minor  #blocks  name\n\n"}, {"/proc/cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"},
+		{"/proc/interrupts", "CPU0"}, {"/proc/interrupts", "LOC:"}, {"/proc/softirqs", "TIMER:"},
+		{"/proc/vmstat", "nr_free_pages "}, {"/proc/vmstat", "\npgpgin "}, {"/proc/vmstat", "\npswpout "},
+		{"/proc/meminfo", "\nMemAvailable: "}, {"/proc/meminfo", "\nCached: "}, {"/proc/meminfo", "\nSReclaimable: "},
+		{"/proc/meminfo", "\nHugepagesize:       2048 kB\n"}, {"/proc/meminfo", "\nActive(anon): "},
+		{"/proc/execdomains", "0-0\tLinux           \t[kernel]\n"}, {"/proc/tty/drivers", "/dev/ptmx       5       2 system\n"},
+		{"/proc/filesystems", "nodev\tsysfs\n"}, {"/proc/filesystems", "nodev\tdevpts\n"},
+		{"/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"}, {"/proc/key-users", "/"},
+		{"/proc/stat", "\nintr "}, {"/proc/stat", "\nsoftirq "},
+	};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (!CHECK(strstr(text_of(files[i].path), files[i].has) != NULL))
+			h_say("  %s: %s\n", files[i].path, files[i].has);
+	CHECK(read_file("/proc/diskstats", buf, sizeof(buf)) >= 0);
+	CHECK(read_file("/proc/crypto", buf, sizeof(buf)) >= 0);
+	CHECK(read_file("/proc/keys", buf, sizeof(buf)) >= 0);
+}
