@@ -74,3 +74,78 @@ TEST(listing)
 	closedir(d);
 	CHECK(cpus >= 1);
 }
+
+static unsigned long number_in(const char *dir, const char *name)
+{
+	char path[160], text[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return read_text(path, text, sizeof(text)) ? strtoul(text, NULL, 0) : (unsigned long)-1;
+}
+
+TEST(caches)
+{
+	char dir[128], text[64];
+	int cpu = sched_getcpu(), found = 0;
+
+	for (int i = 0; i < 8; i++) {
+		unsigned long size;
+
+		snprintf(dir, sizeof(dir), CPU "/cpu%d/cache/index%d", cpu, i);
+		if (access(dir, F_OK))
+			break;
+		found++;
+		size = number_in(dir, "size");
+		CHECK_EQ(size * 1024, number_in(dir, "number_of_sets") * number_in(dir, "ways_of_associativity") *
+					      number_in(dir, "coherency_line_size"));
+		CHECK(number_in(dir, "level") >= 1 && number_in(dir, "level") <= 4);
+		snprintf(dir, sizeof(dir), CPU "/cpu%d/cache/index%d/type", cpu, i);
+		CHECK(read_text(dir, text, sizeof(text)));
+		CHECK(!strcmp(text, "Data\n") || !strcmp(text, "Instruction\n") || !strcmp(text, "Unified\n"));
+		snprintf(dir, sizeof(dir), CPU "/cpu%d/cache/index%d/shared_cpu_list", cpu, i);
+		CHECK(read_text(dir, text, sizeof(text)));
+	}
+	CHECK(found >= 2);
+	CHECK_EQ(sysconf(_SC_LEVEL1_DCACHE_LINESIZE), number_in(CPU "/cpu0/cache/index0", "coherency_line_size"));
+}
+
+TEST(node)
+{
+	char text[65536], link[256];
+	ssize_t n;
+
+	CHECK(read_text("/sys/devices/system/node/node0/meminfo", text, sizeof(text)));
+	CHECK(!strncmp(text, "Node 0 MemTotal: ", 17) && strstr(text, "\nNode 0 MemFree: "));
+	CHECK_EQ(number_in("/sys/devices/system/node/node0", "distance"), 10);
+	n = readlink("/sys/devices/system/node/node0/cpu0", link, sizeof(link) - 1);
+	REQUIRE(n > 0);
+	link[n] = 0;
+	CHECK_STR(link, "../../cpu/cpu0");
+}
+
+TEST(loopback)
+{
+	char text[4096], link[256];
+	ssize_t n = readlink("/sys/class/net/lo", link, sizeof(link) - 1);
+
+	REQUIRE(n > 0);
+	link[n] = 0;
+	CHECK_STR(link, "../../devices/virtual/net/lo");
+	CHECK(read_text("/sys/class/net/lo/address", text, sizeof(text)));
+	CHECK_STR(text, "00:00:00:00:00:00\n");
+	CHECK_EQ(number_in("/sys/class/net/lo", "mtu"), 65536);
+	CHECK_EQ(number_in("/sys/class/net/lo", "ifindex"), 1);
+	CHECK_EQ(number_in("/sys/class/net/lo", "type"), 772);
+	CHECK(number_in("/sys/class/net/lo/statistics", "rx_bytes") != (unsigned long)-1);
+}
+
+TEST(memory)
+{
+	char text[4096];
+
+	CHECK(read_text("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)));
+	CHECK(strchr(text, '[') && strstr(text, "never"));
+	CHECK_EQ(number_in("/sys/kernel/mm/transparent_hugepage", "hpage_pmd_size"), 2 << 20);
+	CHECK(number_in("/sys/kernel/mm/hugepages/hugepages-2048kB", "nr_hugepages") != (unsigned long)-1);
+	CHECK(access("/sys/fs/cgroup", F_OK) == 0 && access("/sys/block", F_OK) == 0 && access("/sys/dev/block", F_OK) == 0);
+}

@@ -1,8 +1,6 @@
 /*
- * sysfs, made of tmpfs's directories and of files whose text is written once, at the start.
- *
- * DIVERGES: the host's topology is not shown.  Each CPU the sandbox may use is a core of its own, all of them in one package
- * and one node, as /proc/cpuinfo says too; what the CPUs share is not the guest's to know.  Test: sysfs.
+ * sysfs, made of tmpfs's directories and of files whose text is written once, at the start, or made at each read.  Nothing is
+ * the host's.  CPUs and nodes are in cpu.c; here is the rest.
  */
 #include "sentry/fs/sys/sysfs.h"
 
@@ -13,36 +11,46 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
-#include "host/system.h"
 #include "sentry/fs/common.h"
+#include "sentry/fs/sys/internal.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
 
-/* ---- files of fixed text: i->priv, owned ---- */
+/* ---- files ---- */
+
+struct text { /* i->priv, owned */
+	char *fixed; /* owned; or NULL, and: */
+	char *(*make)(void);
+};
 
 static ssize_t text_read(struct file *f, struct uio *u, int64_t pos)
 {
-	const char *text = f->inode->priv;
-	size_t size = strlen(text);
+	const struct text *t = f->inode->priv;
+	char *made = t->fixed ? NULL : t->make();
+	const char *text = t->fixed ? t->fixed : made;
+	size_t size = text ? strlen(text) : 0;
+	ssize_t r = 0;
 
-	if ((uint64_t)pos >= size)
-		return 0;
-	return uio_put(u, text + pos, min_of(uio_left(u), size - (uint64_t)pos));
+	if (!text)
+		r = -ENOMEM;
+	else if ((uint64_t)pos < size)
+		r = uio_put(u, text + pos, min_of(uio_left(u), size - (uint64_t)pos));
+	free(made);
+	return r;
 }
 
 static void text_release(struct inode *i)
 {
-	free(i->priv);
+	struct text *t = i->priv;
+
+	if (t)
+		free(t->fixed);
+	free(t);
 }
 
 static const struct file_ops text_file_ops = {.read = text_read, .fsync = fs_fsync_nothing};
 static const struct inode_ops text_inode_ops = {.release = text_release};
 
 /* ---- building: the first failure is kept in error, and all that follows does nothing ---- */
-
-struct builder {
-	struct super_block *sb;
-	int error;
-};
 
 /* The directory at path below the root, made as far as need be; counted, or NULL. */
 static struct inode *directory(struct builder *b, const char *path)
@@ -72,22 +80,23 @@ static struct inode *directory(struct builder *b, const char *path)
 	return NULL;
 }
 
-/* A file of this text (consumed; NULL: there was no memory for it). */
-static void add_text(struct builder *b, const char *dir_path, const char *name, char *text)
+/* A file of *t, whose text is consumed. */
+static void add_file(struct builder *b, const char *dir_path, const char *name, const struct text *t)
 {
-	struct inode *dir, *i;
+	struct inode *dir = directory(b, dir_path), *i = NULL;
+	struct text *copy = dir ? malloc(sizeof(*copy)) : NULL;
 
-	if (!text)
-		b->error = -ENOMEM;
-	dir = directory(b, dir_path);
-	i = dir ? inode_new(b->sb, L_S_IFREG | 0444, &text_inode_ops, &text_file_ops) : NULL;
+	if (copy)
+		i = inode_new(b->sb, L_S_IFREG | 0444, &text_inode_ops, &text_file_ops);
 	if (i) {
-		i->priv = text;
+		*copy = *t;
+		i->priv = copy;
 		i->size = PAGE_SIZE; /* as Linux says of all of them */
 		b->error = tmpfs_enter(dir, name, i);
 		inode_put(i);
 	} else {
-		free(text);
+		free(copy);
+		free(t->fixed);
 		if (b->error == 0)
 			b->error = -ENOMEM;
 	}
@@ -95,8 +104,19 @@ static void add_text(struct builder *b, const char *dir_path, const char *name, 
 		inode_put(dir);
 }
 
-static void __attribute__((format(printf, 4, 5))) add(struct builder *b, const char *dir, const char *name,
-						      const char *format, ...)
+void sysfs_add_text(struct builder *b, const char *dir, const char *name, char *text)
+{
+	if (!text && b->error == 0)
+		b->error = -ENOMEM;
+	add_file(b, dir, name, &(struct text){.fixed = text});
+}
+
+void sysfs_add_made(struct builder *b, const char *dir, const char *name, char *(*make)(void))
+{
+	add_file(b, dir, name, &(struct text){.make = make});
+}
+
+void sysfs_add(struct builder *b, const char *dir, const char *name, const char *format, ...)
 {
 	char *text = NULL;
 	va_list args;
@@ -105,118 +125,87 @@ static void __attribute__((format(printf, 4, 5))) add(struct builder *b, const c
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
 	va_end(args);
-	add_text(b, dir, name, text);
+	sysfs_add_text(b, dir, name, text);
 }
 
-/* ---- sets of CPUs ---- */
-
-struct cpu_set {
-	bool has[HOST_CPUS_MAX];
-	unsigned count, end; /* end: one past the last */
-};
-
-/* "0-2,5" */
-static char *cpu_list(const struct cpu_set *s)
+void sysfs_add_dir(struct builder *b, const char *path)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	const char *comma = "";
+	struct inode *dir = directory(b, path);
 
-	if (!out)
-		return NULL;
-	for (unsigned first = 0, last; first < s->end; first = last + 1) {
-		last = first;
-		if (!s->has[first])
-			continue;
-		while (last + 1 < s->end && s->has[last + 1])
-			last++;
-		fprintf(out, last > first ? "%s%u-%u" : "%s%u", comma, first, last);
-		comma = ",";
-	}
-	fputc('\n', out);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	if (dir)
+		inode_put(dir);
 }
 
-/* Words of 32 bits in hexadecimal, the highest first, as wide as the CPUs of the machine need. */
-static char *cpu_map(const struct cpu_set *s, unsigned end)
+void sysfs_add_link(struct builder *b, const char *dir_path, const char *name, const char *target)
 {
-	unsigned words = (end + 31) / 32, width = words > 1 ? 8 : (end + 3) / 4;
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
+	struct inode *dir = directory(b, dir_path);
 
-	if (!out)
-		return NULL;
-	for (unsigned w = words; w-- > 0;) {
-		uint32_t bits = 0;
-
-		for (unsigned n = 0; n < 32 && w * 32 + n < HOST_CPUS_MAX; n++)
-			bits |= (uint32_t)s->has[w * 32 + n] << n;
-		fprintf(out, "%0*x%s", (int)width, bits, w ? "," : "\n");
-	}
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+	if (!dir)
+		return;
+	b->error = tmpfs_populate(dir, name, L_S_IFLNK | 0777, 0, target);
+	inode_put(dir);
 }
 
-/* Adds the same set in both forms. */
-static void add_set(struct builder *b, const char *dir, const char *map, const char *list, const struct cpu_set *s,
-		    unsigned end)
+/* ---- what there is besides CPUs ---- */
+
+#define LO_DIR "devices/virtual/net/lo"
+
+static void add_loopback(struct builder *b)
 {
-	add_text(b, dir, map, cpu_map(s, end));
-	add_text(b, dir, list, cpu_list(s));
+	static const struct {
+		const char *name, *text;
+	} files[] = {
+		{"addr_assign_type", "0"}, {"addr_len", "6"}, {"address", "00:00:00:00:00:00"},
+		{"broadcast", "00:00:00:00:00:00"}, {"carrier", "1"}, {"carrier_changes", "0"}, {"dev_id", "0x0"},
+		{"dev_port", "0"}, {"dormant", "0"}, {"flags", "0x9"}, {"ifalias", ""}, {"ifindex", "1"}, {"iflink", "1"},
+		{"link_mode", "0"}, {"mtu", "65536"}, {"name_assign_type", "2"}, {"netdev_group", "0"},
+		{"operstate", "unknown"}, {"tx_queue_len", "1000"}, {"type", "772"}, {"uevent", "INTERFACE=lo\nIFINDEX=1"},
+	};
+	static const char *const counts[] = {
+		"collisions", "multicast", "rx_bytes", "rx_compressed", "rx_crc_errors", "rx_dropped", "rx_errors",
+		"rx_fifo_errors", "rx_frame_errors", "rx_length_errors", "rx_missed_errors", "rx_nohandler", "rx_over_errors",
+		"rx_packets", "tx_aborted_errors", "tx_bytes", "tx_carrier_errors", "tx_compressed", "tx_dropped", "tx_errors",
+		"tx_fifo_errors", "tx_heartbeat_errors", "tx_packets", "tx_window_errors",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		sysfs_add(b, LO_DIR, files[i].name, files[i].text[0] ? "%s\n" : "%s", files[i].text);
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		sysfs_add(b, LO_DIR "/statistics", counts[i], "0\n");
+	sysfs_add_link(b, "class/net", "lo", "../../" LO_DIR);
+	sysfs_add_link(b, LO_DIR, "subsystem", "../../../../class/net");
 }
 
-#define CPU_DIR "devices/system/cpu"
-#define NODE_DIR "devices/system/node"
-
-static void add_cpu(struct builder *b, unsigned cpu, const struct cpu_set *all)
+static void add_memory(struct builder *b)
 {
-	static const struct cpu_set empty;
-	struct cpu_set self = empty;
-	char dir[64];
+	static const char *const pools[] = {"free_hugepages", "nr_hugepages", "nr_hugepages_mempolicy",
+					    "nr_overcommit_hugepages", "resv_hugepages", "surplus_hugepages"};
+	static const char thp[] = "kernel/mm/transparent_hugepage", huge[] = "kernel/mm/hugepages/hugepages-2048kB";
 
-	self.has[cpu] = true;
-	self.end = cpu + 1;
-	snprintf(dir, sizeof(dir), CPU_DIR "/cpu%u/topology", cpu);
-	add(b, dir, "physical_package_id", "0\n");
-	add(b, dir, "die_id", "0\n");
-	add(b, dir, "core_id", "%u\n", cpu);
-	add_set(b, dir, "core_cpus", "core_cpus_list", &self, all->end);
-	add_set(b, dir, "thread_siblings", "thread_siblings_list", &self, all->end);
-	add_set(b, dir, "die_cpus", "die_cpus_list", all, all->end);
-	add_set(b, dir, "package_cpus", "package_cpus_list", all, all->end);
-	add_set(b, dir, "core_siblings", "core_siblings_list", all, all->end);
+	sysfs_add(b, thp, "enabled", "always [madvise] never\n");
+	sysfs_add(b, thp, "defrag", "always defer defer+madvise [madvise] never\n");
+	sysfs_add(b, thp, "shmem_enabled", "always within_size advise [never] deny force\n");
+	sysfs_add(b, thp, "hpage_pmd_size", "2097152\n");
+	sysfs_add(b, thp, "use_zero_page", "1\n");
+	for (size_t i = 0; i < ARRAY_SIZE(pools); i++)
+		sysfs_add(b, huge, pools[i], "0\n");
 }
 
-static void add_all(struct builder *b)
+static void add_kernel(struct builder *b)
 {
-	struct cpu_set all = {.count = 0};
+	static const char *const empty[] = {"block", "bus", "class/block", "class/mem", "class/tty", "dev/block", "dev/char",
+					    "firmware", "fs/cgroup", "module", "power"};
 
-	for (unsigned cpu = 0; cpu < HOST_CPUS_MAX; cpu++)
-		if (host_cpu_usable(cpu)) {
-			all.has[cpu] = true;
-			all.count++;
-			all.end = cpu + 1;
-		}
-	add_text(b, CPU_DIR, "online", cpu_list(&all));
-	add_text(b, CPU_DIR, "possible", cpu_list(&all));
-	add_text(b, CPU_DIR, "present", cpu_list(&all));
-	add(b, CPU_DIR, "offline", "\n");
-	add(b, CPU_DIR, "isolated", "\n");
-	add(b, CPU_DIR, "kernel_max", "%d\n", HOST_CPUS_MAX - 1);
-	for (unsigned cpu = 0; cpu < all.end; cpu++)
-		if (all.has[cpu])
-			add_cpu(b, cpu, &all);
-	add(b, NODE_DIR, "online", "0\n");
-	add(b, NODE_DIR, "possible", "0\n");
-	add(b, NODE_DIR, "has_cpu", "0\n");
-	add_set(b, NODE_DIR "/node0", "cpumap", "cpulist", &all, all.end);
+	for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
+		sysfs_add_dir(b, empty[i]);
+	sysfs_add(b, "kernel", "address_bits", "64\n");
+	sysfs_add(b, "kernel", "cpu_byteorder", "little\n");
+	sysfs_add(b, "kernel", "fscaps", "1\n");
+	sysfs_add(b, "kernel", "uevent_seqnum", "0\n");
+	sysfs_add(b, "devices/system/clocksource/clocksource0", "available_clocksource", "tsc\n");
+	sysfs_add(b, "devices/system/clocksource/clocksource0", "current_clocksource", "tsc\n");
+	add_memory(b);
+	add_loopback(b);
 }
 
 int sysfs_create(struct super_block **out)
@@ -227,7 +216,8 @@ int sysfs_create(struct super_block **out)
 	if (b.error < 0)
 		return b.error;
 	b.sb->magic = L_SYSFS_MAGIC;
-	add_all(&b);
+	sysfs_add_cpus(&b);
+	add_kernel(&b);
 	if (b.error < 0)
 		super_put(b.sb);
 	else
