@@ -275,6 +275,8 @@ static int place(struct image *img, struct elf_plan *plan, bool low)
 	} else {
 		mutex_lock(&mm->lock);
 		base = mm_find_gap(mm, plan->span_size, plan->align, GUEST_CEILING);
+		if (!base) /* no such place: then anywhere, as on Linux */
+			base = mm_find_gap(mm, plan->span_size, PAGE_SIZE, GUEST_CEILING);
 		mutex_unlock(&mm->lock);
 		if (!base)
 			return -ENOMEM;
@@ -349,6 +351,27 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 	return 0;
 }
 
+/* The program and its interpreter, where they are to be. */
+static int map_image(struct task *t, struct image *img)
+{
+	struct elf_plan *p = img->program;
+	int r = place(img, p, img->interp != NULL);
+
+	if (r == 0)
+		r = map_segments(t, img->mm, img->file, p);
+	if (r < 0)
+		return r;
+	img->entry = p->entry;
+	if (img->interp) {
+		r = place(img, img->interp, false);
+		if (r == 0)
+			r = map_segments(t, img->mm, img->interp_file, img->interp);
+		img->entry = img->interp->entry;
+	}
+	return r;
+}
+
+/* 0 with img->mm NULL: Linux would find out only past the point of no return that the image cannot be mapped. */
 static int build_mm(struct task *t, const struct exec_request *req, struct image *img)
 {
 	struct elf_plan *p = img->program;
@@ -365,20 +388,10 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 	r = map_stack(t, img);
 	if (r < 0)
 		return r;
-	r = place(img, p, img->interp != NULL);
-	if (r < 0)
-		return r;
-	r = map_segments(t, img->mm, img->file, p);
-	if (r < 0)
-		return r;
-	img->entry = p->entry;
-	if (img->interp) {
-		r = place(img, img->interp, false);
-		if (r == 0)
-			r = map_segments(t, img->mm, img->interp_file, img->interp);
-		if (r < 0)
-			return r;
-		img->entry = img->interp->entry;
+	if (map_image(t, img) < 0) {
+		mm_put(img->mm);
+		img->mm = NULL;
+		return 0;
 	}
 	img->mm->brk_start = p->relocatable && !img->interp ? ET_DYN_BASE : p->brk_start;
 	if (exec_randomize_va_space > 1)

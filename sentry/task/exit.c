@@ -269,6 +269,19 @@ static bool leave_process(struct task *t) REQUIRES(tasks_lock)
 	return p->thread_count == 0;
 }
 
+/* The program's file may be written again before anybody hears of the end. */
+static void release_exe(struct process *p)
+{
+	struct file *exe;
+
+	mutex_lock(&p->exec_lock);
+	exe = p->exe;
+	p->exe = NULL;
+	mutex_unlock(&p->exec_lock);
+	if (exe)
+		file_put(exe);
+}
+
 void task_exit(struct task *t, int wait_status)
 {
 	struct process *p = t->process;
@@ -278,6 +291,7 @@ void task_exit(struct task *t, int wait_status)
 	if (begin_exit(t, wait_status)) {
 		process_timers_stop(p);
 		process_book_stub(t);
+		release_exe(p);
 	}
 	release_parts(t);
 
