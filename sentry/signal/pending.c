@@ -4,6 +4,7 @@
 
 #include "abi/errno.h"
 #include "sentry/signal/signal.h"
+#include "sentry/time/posix_timers.h"
 
 /* Exceptions come before everything else: the frame must tell of the instruction that raised them. */
 #define SYNCHRONOUS                                                                                                    \
@@ -25,8 +26,12 @@ void sigpending_drop(struct sigpending *q, struct process *p, sigset mask)
 	list_for_each_entry_safe(s, tmp, &q->queue, node) {
 		if (sig_bit(s->info.si_signo) & mask) {
 			list_del_init(&s->node);
-			free(s);
-			p->pending_count--;
+			if (s->of_timer) {
+				posix_timer_dropped(s);
+			} else {
+				free(s);
+				p->pending_count--;
+			}
 		}
 	}
 	q->set &= ~mask;
@@ -47,10 +52,28 @@ int sigpending_add(struct sigpending *q, struct process *p, const struct l_sigin
 		return 0;
 	}
 	s->info = *info;
+	s->of_timer = false;
 	list_add_tail(&s->node, &q->queue);
 	q->set |= sig_bit(sig);
 	p->pending_count++;
 	return 0;
+}
+
+void sigpending_add_entry(struct sigpending *q, struct sigqueue *s)
+{
+	list_add_tail(&s->node, &q->queue);
+	q->set |= sig_bit(s->info.si_signo);
+}
+
+void sigpending_remove_entry(struct sigpending *q, struct sigqueue *s)
+{
+	struct sigqueue *o;
+
+	list_del_init(&s->node);
+	list_for_each_entry(o, &q->queue, node)
+		if (o->info.si_signo == s->info.si_signo)
+			return;
+	q->set &= ~sig_bit(s->info.si_signo);
 }
 
 static int next_signal(sigset pending)
@@ -83,8 +106,12 @@ int sigpending_take(struct sigpending *q, struct process *p, sigset mask, struct
 	if (found) {
 		*info = found->info;
 		list_del_init(&found->node);
-		free(found);
-		p->pending_count--;
+		if (found->of_timer) {
+			posix_timer_taken(found, info);
+		} else {
+			free(found);
+			p->pending_count--;
+		}
 	} else {
 		memset(info, 0, sizeof(*info));
 		info->si_signo = sig;

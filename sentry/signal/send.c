@@ -164,27 +164,11 @@ static struct task *choose_thread(struct process *p, int sig)
 	return any;
 }
 
-/* target NULL: to the process.  tasks_lock and p->sig_lock held. */
-static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info) REQUIRES(tasks_lock)
+/* Whoever is to act on sig, now pending for target or (NULL) for p.  tasks_lock and p->sig_lock held. */
+static void wake_for(struct process *p, struct task *target, int sig)
 {
-	int sig = info->si_signo, r;
-	struct sighand *sh = target ? target->sighand : process_sighand(p);
 	struct task *t;
 
-	if (!sh || p->group_exiting || p->pid == 1)
-		return 0; /* it is as good as gone; or init, which heeds nothing from inside */
-	if (sig == L_SIGKILL) {
-		kill_now(p);
-		return 0;
-	}
-	prepare_job_control(p, sig);
-	t = target ? target : list_first_entry(&p->threads, struct task, thread_node);
-	if (!((t->blocked | t->wait_blocked) & sig_bit(sig)) && ignores(sh, sig))
-		return 0;
-	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, info,
-			   info->si_code < 0 && info->si_code != L_SI_TKILL);
-	if (r < 0)
-		return r;
 	signal_watch_tell(p, sig);
 	if (target)
 		t = target->blocked & sig_bit(sig) ? NULL : target;
@@ -192,7 +176,65 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 		t = choose_thread(p, sig);
 	if (t)
 		signal_wake_task(t);
-	return 0;
+}
+
+/* Job control is done; should sig be queued at all?  The same locks. */
+static bool wanted(struct process *p, struct task *target, int sig)
+{
+	struct sighand *sh = target ? target->sighand : process_sighand(p);
+	struct task *t = target ? target : list_first_entry(&p->threads, struct task, thread_node);
+
+	return ((t->blocked | t->wait_blocked) & sig_bit(sig)) || !ignores(sh, sig);
+}
+
+/* It is as good as gone; or init, which heeds nothing from inside. */
+static bool is_deaf(struct process *p)
+{
+	return list_empty(&p->threads) || p->group_exiting || p->pid == 1;
+}
+
+/* target NULL: to the process.  tasks_lock and p->sig_lock held. */
+static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info) REQUIRES(tasks_lock)
+{
+	int sig = info->si_signo, r;
+
+	if (is_deaf(p))
+		return 0;
+	if (sig == L_SIGKILL) {
+		kill_now(p);
+		return 0;
+	}
+	prepare_job_control(p, sig);
+	if (!wanted(p, target, sig))
+		return 0;
+	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, info,
+			   info->si_code < 0 && info->si_code != L_SI_TKILL);
+	if (r == 0)
+		wake_for(p, target, sig);
+	return r;
+}
+
+bool signal_send_timer(struct process *p, struct task *target, struct sigqueue *s)
+{
+	int sig = s->info.si_signo;
+
+	if (is_deaf(p) || (target && target->dead))
+		return false;
+	if (sig == L_SIGKILL) {
+		kill_now(p);
+		return false;
+	}
+	prepare_job_control(p, sig);
+	if (!wanted(p, target, sig))
+		return false;
+	sigpending_add_entry(target ? &target->pending : &p->shared_pending, s);
+	wake_for(p, target, sig);
+	return true;
+}
+
+void signal_unqueue_timer(struct process *p, struct task *target, struct sigqueue *s)
+{
+	sigpending_remove_entry(target ? &target->pending : &p->shared_pending, s);
 }
 
 int signal_send_process_locked(struct process *p, const struct l_siginfo *info)

@@ -37,6 +37,9 @@ void sigpending_drop(struct sigpending *q, struct process *p, sigset mask);
 /* Adds a copy of *info.  A standard signal that is pending already is dropped (0).  may_fail: -EAGAIN rather than losing a
  * real-time signal's siginfo when p is at its limit. */
 int sigpending_add(struct sigpending *q, struct process *p, const struct l_siginfo *info, bool may_fail) MUST_CHECK;
+/* A timer's own entry: always added, for it is there once only; taken out before it was taken as a signal. */
+void sigpending_add_entry(struct sigpending *q, struct sigqueue *s);
+void sigpending_remove_entry(struct sigpending *q, struct sigqueue *s);
 /* Takes the next signal of mask off q: its number, or 0. */
 int sigpending_take(struct sigpending *q, struct process *p, sigset mask, struct l_siginfo *info) MUST_CHECK;
 
@@ -51,6 +54,11 @@ struct l_sigaction sighand_action(struct sighand *s, int sig);
 /* ---- send.c ---- */
 /* tasks_lock held.  -EAGAIN as sigqueue(3). */
 int signal_send_process_locked(struct process *p, const struct l_siginfo *info) REQUIRES(tasks_lock);
+/* Queues a POSIX timer's entry s (borrowed until it is taken, dropped or unqueued) for target, or p if that is NULL.  False: the
+ * signal is ignored, or target gone.  p->sig_lock held, too. */
+bool signal_send_timer(struct process *p, struct task *target, struct sigqueue *s) REQUIRES(tasks_lock) MUST_CHECK;
+/* Takes it back; p->sig_lock held. */
+void signal_unqueue_timer(struct process *p, struct task *target, struct sigqueue *s);
 /* An exception of t's own: delivered even if blocked or ignored (then with the default action). */
 void signal_force(struct task *t, const struct l_siginfo *info);
 void signal_force_kernel(struct task *t, int sig); /* SI_KERNEL, as a failed frame gives */

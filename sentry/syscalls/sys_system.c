@@ -18,6 +18,7 @@
 #include "sentry/task/task.h"
 #include "sentry/task/usage.h"
 #include "sentry/time/clock.h"
+#include "sentry/time/timers.h"
 
 /* ---- the system ---- */
 
@@ -123,6 +124,8 @@ static int set_limit(struct task *t, struct process *p, unsigned resource, const
 	else
 		*cur = *next;
 	mutex_unlock(&p->limits_lock);
+	if (r == 0 && resource == L_RLIMIT_CPU)
+		process_watch_cpu_limit(p);
 	return r;
 }
 

@@ -2,11 +2,13 @@
 #include "abi/capability.h"
 #include "abi/errno.h"
 #include "abi/time.h"
+#include "base/checked.h"
 #include "host/clock.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
 #include "sentry/task/usage.h"
 #include "sentry/time/clock.h"
+#include "sentry/time/cpu_clock.h"
 #include "sentry/time/timers.h"
 
 long sys_clock_gettime(struct task *t, const struct sys_args *args)
@@ -117,6 +119,65 @@ static long relative_sleep(struct task *t, const struct l_timespec *ts, uint64_t
 	return sleep_again(t);
 }
 
+/* ---- sleeping by CPU time ---- */
+
+/* Sleeps until c comes to until_ns. */
+static int cpu_sleep(struct task *t, const struct cpu_clock *c, int64_t until_ns)
+{
+	struct cpu_wait w = {0, 0};
+	int64_t now;
+	int r = 0;
+
+	while (r == 0 && (now = cpu_clock_now(c)) < until_ns) {
+		r = sleep_until(t, monotonic_now() + min_of(cpu_wait_delay(&w, c, now, until_ns - now), INT64_MAX / 2));
+	}
+	return r;
+}
+
+static long cpu_sleep_again(struct task *t)
+{
+	int64_t until = t->restart.deadline_ns, left;
+	struct l_timespec ts;
+	struct cpu_clock c;
+	int r = cpu_clock_find(t, (int)t->restart.arg[1], &c);
+
+	if (r < 0)
+		return r;
+	r = cpu_sleep(t, &c, until);
+	left = until - cpu_clock_now(&c);
+	cpu_clock_put(&c);
+	if (r == 0)
+		return 0;
+	ts = ns_to_timespec(max_of(left, (int64_t)0));
+	r = t->restart.arg[0] ? copy_out(t->ctx, t->restart.arg[0], &ts, sizeof(ts)) : 0;
+	if (r < 0)
+		return r;
+	t->restart.fn = cpu_sleep_again;
+	return -ERESTART_RESTARTBLOCK;
+}
+
+/* One's own thread's clock stands still while one sleeps: that is refused. */
+static long sleep_on_cpu_clock(struct task *t, int clock, bool absolute, const struct l_timespec *ts, uint64_t rem)
+{
+	int64_t until = timespec_to_ns(ts);
+	struct cpu_clock c;
+	int r = cpu_clock_find(t, clock, &c);
+
+	if (r < 0)
+		return r;
+	if (c.task == t)
+		r = -EINVAL;
+	else if (absolute)
+		r = cpu_sleep(t, &c, until);
+	else if (__builtin_add_overflow(cpu_clock_now(&c), until, &until))
+		until = INT64_MAX;
+	cpu_clock_put(&c);
+	if (r < 0 || absolute)
+		return r == -ERESTARTSYS ? -ERESTARTNOHAND : r;
+	t->restart = (struct restart_block){.deadline_ns = until, .arg = {rem, (uint64_t)(int64_t)clock}};
+	return cpu_sleep_again(t);
+}
+
 long sys_nanosleep(struct task *t, const struct sys_args *args)
 {
 	struct l_timespec ts;
@@ -143,14 +204,20 @@ long sys_clock_nanosleep(struct task *t, const struct sys_args *args)
 		if (!cred_capable(t->cred, L_CAP_WAKE_ALARM))
 			return -EPERM;
 		break;
+	case L_CLOCK_THREAD_CPUTIME_ID:
+		return -EOPNOTSUPP;
 	default:
-		return clock_read(t, clock) >= 0 ? -EOPNOTSUPP : -EINVAL; /* PROCESS_CPUTIME_ID: not yet */
+		if (cpu_clock_is(clock))
+			break;
+		return clock_read(t, clock) >= 0 ? -EOPNOTSUPP : -EINVAL;
 	}
 	r = copy_in(t->ctx, &ts, args->a[2], sizeof(ts));
 	if (r < 0)
 		return r;
 	if (!timespec_valid(&ts))
 		return -EINVAL;
+	if (cpu_clock_is(clock))
+		return sleep_on_cpu_clock(t, clock, flags & L_TIMER_ABSTIME, &ts, args->a[3]);
 	if (!(flags & L_TIMER_ABSTIME))
 		return relative_sleep(t, &ts, args->a[3]);
 	r = sleep_until(t, deadline_at(clock, &ts));

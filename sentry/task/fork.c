@@ -13,6 +13,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/time/timers.h"
 
 #define SENTRY_STACK_SIZE (256 * 1024)
 
@@ -387,6 +388,8 @@ static void *thread_main(void *arg)
 	struct task *t = arg;
 
 	task_set_current(t);
+	if (t->tid == t->process->pid)
+		process_watch_cpu_limit(t->process);
 	if (load_start(t) == 0)
 		task_run(t);
 	else

@@ -41,6 +41,7 @@ typedef uint64_t sigset; /* bit n-1 is signal n */
 struct sigqueue { /* one pending signal with its siginfo */
 	struct list_head node;
 	struct l_siginfo info;
+	bool of_timer; /* it belongs to a POSIX timer, and so does what pending_count counts for it */
 };
 
 struct sigpending {

@@ -5,7 +5,7 @@
 #include "host/clock.h"
 #include "sentry/core/wait.h"
 #include "sentry/task/task.h"
-#include "sentry/task/usage.h"
+#include "sentry/time/cpu_clock.h"
 
 #define TIMESPEC_MAX_SEC (INT64_MAX / L_NSEC_PER_SEC)
 
@@ -70,29 +70,16 @@ int64_t deadline_at(int clock, const struct l_timespec *abs)
 	return saturating_add(monotonic_now(), left);
 }
 
-/* A CPU-time clock of another process or thread, encoded in a negative id: clock_getcpuclockid(3). */
-static int64_t cpu_clock_of(int clock)
+static int64_t cpu_clock_read(struct task *t, int clock)
 {
-	int id = ~(clock >> 3);
-	int64_t ns = -EINVAL;
+	struct cpu_clock c;
+	int64_t ns;
+	int r = cpu_clock_find(t, clock, &c);
 
-	if ((clock & L_CPUCLOCK_CLOCK_MASK) == L_CLOCKFD)
-		return -EINVAL;
-	if (clock & L_CPUCLOCK_PERTHREAD_MASK) {
-		struct task *o = task_find(id);
-
-		if (o) {
-			ns = task_cpu_ns(o);
-			task_put(o);
-		}
-	} else {
-		struct process *p = process_find(id);
-
-		if (p) {
-			ns = process_cpu_ns(p);
-			process_put(p);
-		}
-	}
+	if (r < 0)
+		return r;
+	ns = cpu_clock_now(&c);
+	cpu_clock_put(&c);
 	return ns;
 }
 
@@ -111,15 +98,7 @@ int64_t clock_read(struct task *t, int clock)
 		return host_clock_ns(L_CLOCK_REALTIME);
 	case L_CLOCK_BOOTTIME_ALARM:
 		return host_clock_ns(L_CLOCK_BOOTTIME);
-	case L_CLOCK_PROCESS_CPUTIME_ID:
-		return process_cpu_ns(t->process);
-	case L_CLOCK_THREAD_CPUTIME_ID:
-		return task_cpu_ns(t);
 	default:
-		if (clock >= 0)
-			return -EINVAL;
-		if (~(clock >> 3) == 0)
-			return clock & L_CPUCLOCK_PERTHREAD_MASK ? task_cpu_ns(t) : process_cpu_ns(t->process);
-		return cpu_clock_of(clock);
+		return cpu_clock_read(t, clock);
 	}
 }

@@ -22,7 +22,7 @@ int64_t deadline_after(const struct l_timespec *rel);
 int64_t deadline_at(int clock, const struct l_timespec *abs);
 int64_t monotonic_now(void);
 
-/* Reads a guest's clock id, CPU-time clocks included: ns, or -EINVAL, -ESRCH. */
+/* Reads a guest's clock id, CPU-time clocks included: ns, or -EINVAL. */
 int64_t clock_read(struct task *t, int clock);
 
 #endif

@@ -1,10 +1,14 @@
-/* A process's interval timers: setitimer(2).  POSIX timers will live here too. */
+/*
+ * A process's timers: the three interval timers of setitimer(2), the CPU time that RLIMIT_CPU grants, and the list of its POSIX
+ * timers, which posix_timers.c keeps.
+ */
 #ifndef BAILEY_SENTRY_TIME_TIMERS_H
 #define BAILEY_SENTRY_TIME_TIMERS_H
 
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/list.h"
 
 struct process;
 struct process_timers;
@@ -14,15 +18,26 @@ struct itimer_value {
 	int64_t interval_ns; /* then again; 0: once */
 };
 
-/* -EINVAL for an unknown timer, and for VIRTUAL and PROF, which are not had yet. */
+/* -EINVAL for an unknown timer; -ENOMEM. */
 int process_itimer_get(struct process *p, int which, struct itimer_value *out) MUST_CHECK;
-/* old gets what was; -ENOMEM, -EAGAIN. */
+/* old gets what was; -EINVAL, -ENOMEM, -EAGAIN. */
 int process_itimer_set(struct process *p, int which, const struct itimer_value *next,
 		       struct itimer_value *old) MUST_CHECK;
 
-/* The process is gone, or lets go of its timers at the end; waits for a callback that is running.  NULL is harmless. */
+/* RLIMIT_CPU was set or inherited: watches p's CPU time from now on, if it is limited. */
+void process_watch_cpu_limit(struct process *p);
+
+struct posix_timer_list {
+	struct list_head timers; /* newest first */
+	int next_id;
+};
+/* Guarded by p->sig_lock.  The first makes it on first use, NULL: no memory; the second gives NULL if there is none. */
+struct posix_timer_list *process_posix_timers(struct process *p);
+struct posix_timer_list *process_posix_timers_locked(struct process *p);
+
+/* The process is gone.  NULL is harmless. */
 void process_timers_free(struct process_timers *pt);
-/* The last thread is gone: nothing may fire any more. */
+/* The last thread is gone: nothing may fire any more.  Waits for a callback that is running. */
 void process_timers_stop(struct process *p);
 /* execve(2): interval timers stay, POSIX timers go. */
 void process_timers_exec(struct process *p);

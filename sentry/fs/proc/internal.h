@@ -134,6 +134,7 @@ int proc_show_wchan(const struct proc_ctx *c, FILE *out);
 int proc_show_stack(const struct proc_ctx *c, FILE *out);
 int proc_show_syscall(const struct proc_ctx *c, FILE *out);
 int proc_show_sched(const struct proc_ctx *c, FILE *out);
+int proc_show_timers(const struct proc_ctx *c, FILE *out);
 int proc_show_timerslack(const struct proc_ctx *c, FILE *out);
 int proc_store_timerslack(const struct proc_ctx *c, const char *text, size_t len);
 int proc_show_coredump_filter(const struct proc_ctx *c, FILE *out);

@@ -270,10 +270,11 @@ static const struct proc_entry pid_entries[] = {
 	PROC_FILE("uid_map", 0644, show_id_map, .store = refuse_store),
 	PROC_FILE("wchan", 0444, proc_show_wchan),
 
-#define PROCESS_ONLY 4
+#define PROCESS_ONLY 5
 	PROC_FILE("coredump_filter", 0644, proc_show_coredump_filter, .store = proc_store_coredump_filter, .guarded = true),
 	PROC_FILE("mountstats", 0400, proc_show_mountstats),
 	PROC_DIR("task", 0555, task_dir),
+	PROC_FILE("timers", 0444, proc_show_timers, .guarded = true),
 	PROC_FILE("timerslack_ns", 0666, proc_show_timerslack, .store = proc_store_timerslack),
 };
 static const struct proc_dir pid_dir = {.entries = pid_entries + THREAD_ONLY, .count = ARRAY_SIZE(pid_entries) - THREAD_ONLY};

@@ -17,6 +17,7 @@
 #include "sentry/fs/proc/proc.h"
 #include "sentry/mm/mm.h"
 #include "sentry/task/usage.h"
+#include "sentry/time/posix_timers.h"
 
 typedef unsigned long long ull;
 
@@ -109,6 +110,12 @@ static bool may_slack(const struct proc_ctx *c)
 	struct task *self = task_current();
 
 	return self && (self == c->task || cred_capable(self->cred, L_CAP_SYS_NICE));
+}
+
+int proc_show_timers(const struct proc_ctx *c, FILE *out)
+{
+	posix_timers_show(c->node->process, out);
+	return 0;
 }
 
 int proc_show_timerslack(const struct proc_ctx *c, FILE *out)
