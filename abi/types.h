@@ -33,6 +33,11 @@ L_ASSERT_SIZE(struct l_iovec, 16);
 #define L_XATTR_LIST_MAX 65536
 #define L_XATTR_CREATE 1
 #define L_XATTR_REPLACE 2
+struct l_xattr_args { /* setxattrat, getxattrat */
+	uint64_t value; /* where it lies */
+	uint32_t size, flags;
+};
+L_ASSERT_SIZE(struct l_xattr_args, 16);
 
 /* getrandom(2) */
 #define L_GRND_NONBLOCK 1

@@ -289,7 +289,9 @@ static int xattr_permission(const struct path *p, const char *name, unsigned mas
 	if (!strcmp(name, "security.") || !strcmp(name, "trusted.") || !strcmp(name, "user."))
 		return -EINVAL;
 	if (has_prefix(name, "security.")) {
-		if ((mask & MAY_WRITE) && !cred_capable(c, L_CAP_SYS_ADMIN) && !cred_capable(c, L_CAP_SETFCAP))
+		int cap = !strcmp(name, "security.capability") ? L_CAP_SETFCAP : L_CAP_SYS_ADMIN;
+
+		if ((mask & MAY_WRITE) && !cred_capable(c, cap))
 			return -EPERM;
 		return 0;
 	}

@@ -50,7 +50,10 @@ ssize_t ovl_getxattr(struct inode *i, const char *name, void *buf, size_t size)
 
 	if (o->own_xattrs)
 		return memxattr_get(i, &o->mem.xattrs, name, buf, size);
-	return o->lower->ops->getxattr ? o->lower->ops->getxattr(o->lower, name, buf, size) : -EOPNOTSUPP;
+	/* The lower shows those of users alone; of the others it has none. */
+	if (o->lower->ops->getxattr && !strncmp(name, "user.", 5))
+		return o->lower->ops->getxattr(o->lower, name, buf, size);
+	return memxattr_get(i, &o->mem.xattrs, name, buf, size);
 }
 
 ssize_t ovl_listxattr(struct inode *i, char *buf, size_t size)
