@@ -18,6 +18,7 @@ struct uio {
 	const struct ua_iov *iov;  /* guest side; borrowed */
 	uint8_t *buf;		   /* sentry side; borrowed */
 	uint64_t total, done;	   /* bytes */
+	uint32_t rwf;		   /* L_RWF_*: how this one transfer differs from what the file's flags say */
 };
 
 struct uio uio_guest(struct pctx *ctx, const struct ua_iov *iov);

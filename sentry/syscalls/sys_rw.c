@@ -16,7 +16,7 @@ static int limit_size(struct task *t, struct file *f, struct uio *u, int64_t pos
 
 	if (!inode_is(f->inode, L_S_IFREG))
 		return 0;
-	if (f->flags & L_O_APPEND)
+	if (file_appends(f, u))
 		pos = (int64_t)f->inode->size;
 	else if (pos == OWN_POSITION)
 		pos = file_position(f);
@@ -25,11 +25,13 @@ static int limit_size(struct task *t, struct file *f, struct uio *u, int64_t pos
 	return r;
 }
 
-static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t pos, bool write)
+/* flags: L_RWF_* */
+static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t pos, bool write, unsigned flags)
 {
 	struct uio u = uio_guest(t->ctx, iov);
 	long r;
 
+	u.rwf = flags;
 	if (!write) {
 		r = pos == OWN_POSITION ? file_read(f, &u) : file_pread(f, &u, pos);
 		task_count_io(t, write, r);
@@ -55,7 +57,7 @@ static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos,
 		return r;
 	r = ua_iov_single(args->a[1], args->a[2], &iov);
 	if (r == 0)
-		r = transfer(t, f, &iov, pos, write);
+		r = transfer(t, f, &iov, pos, write, 0);
 	file_put(f);
 	return r;
 }
@@ -99,10 +101,15 @@ static long vector(struct task *t, const struct sys_args *args, int64_t pos, boo
 		r = -ESPIPE;
 		goto out;
 	}
+	/* What never waits, and what can say so: the other kinds of files are not asked. */
+	if ((flags & L_RWF_NOWAIT) && !inode_is(f->inode, L_S_IFREG) && !inode_is(f->inode, L_S_IFIFO)) {
+		r = -EOPNOTSUPP;
+		goto out;
+	}
 	r = ua_iov_import(t->ctx, args->a[1], args->a[2], &iov);
 	if (r < 0)
 		goto out;
-	r = transfer(t, f, &iov, pos, write);
+	r = transfer(t, f, &iov, pos, write, flags);
 	if (r > 0 && write && (flags & (L_RWF_DSYNC | L_RWF_SYNC))) {
 		long synced = sync_after(f, !(flags & L_RWF_SYNC));
 
@@ -139,13 +146,14 @@ long sys_pwritev(struct task *t, const struct sys_args *args)
 static long vector2(struct task *t, const struct sys_args *args, bool write)
 {
 	int64_t pos = (int64_t)args->a[3];
-	unsigned flags = (unsigned)args->a[5], known = L_RWF_HIPRI;
+	const unsigned known = L_RWF_HIPRI | L_RWF_DSYNC | L_RWF_SYNC | L_RWF_NOWAIT | L_RWF_APPEND | L_RWF_NOAPPEND;
+	unsigned flags = (unsigned)args->a[5];
 
-	if (write)
-		known |= L_RWF_DSYNC | L_RWF_SYNC;
 	/* The others are promises that we cannot keep: refused, as a file system may, once there is something to move. */
 	if ((flags & ~known) && args->a[2])
 		return -EOPNOTSUPP;
+	if ((flags & L_RWF_APPEND) && (flags & L_RWF_NOAPPEND))
+		return -EINVAL;
 	if (pos == -1)
 		return vector(t, args, OWN_POSITION, write, flags);
 	return pos < 0 ? -EINVAL : vector(t, args, pos, write, flags);

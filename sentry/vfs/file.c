@@ -159,7 +159,7 @@ ssize_t file_write(struct file *f, struct uio *u)
 	n = write_at(f, u, position(f));
 	/* An appending write found the end itself, and left it after what it wrote. */
 	if (n > 0 && !(f->mode & FILE_OWN_POS))
-		f->pos = f->flags & L_O_APPEND ? (int64_t)f->inode->size : f->pos + n;
+		f->pos = file_appends(f, u) ? (int64_t)f->inode->size : f->pos + n;
 	mutex_unlock(&f->pos_lock);
 	return n;
 }

@@ -175,7 +175,7 @@ struct dir_context {
  */
 struct file_ops {
 	ssize_t (*read)(struct file *f, struct uio *u, int64_t pos);  /* NULL: -EINVAL */
-	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; O_APPEND: the op finds the end itself */
+	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; file_appends: the op finds the end itself */
 	int64_t (*lseek)(struct file *f, int64_t off, int whence);    /* NULL: generic by inode size; streams -ESPIPE */
 	int (*iterate)(struct file *f, struct dir_context *dc);	      /* NULL: -ENOTDIR */
 	/* The events (L_POLL*) true now.  If e is not NULL first hangs it on the queue that tells of changes; a file with
@@ -228,6 +228,16 @@ struct file_owner { /* who gets SIGIO; fcntl(2) */
 static inline bool file_nonblock(const struct file *f)
 {
 	return (f->flags & L_O_NONBLOCK) != 0;
+}
+
+/* The same for one transfer, which may say RWF_NOWAIT, RWF_APPEND or RWF_NOAPPEND. */
+static inline bool file_nonblock_for(const struct file *f, const struct uio *u)
+{
+	return file_nonblock(f) || (u->rwf & L_RWF_NOWAIT);
+}
+static inline bool file_appends(const struct file *f, const struct uio *u)
+{
+	return (u->rwf & L_RWF_APPEND) || ((f->flags & L_O_APPEND) && !(u->rwf & L_RWF_NOAPPEND));
 }
 
 /* ---- objects ---- */

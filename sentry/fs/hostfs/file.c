@@ -162,7 +162,7 @@ static ssize_t file_write_at(struct file *f, struct uio *u, int64_t pos)
 	if (!buf)
 		return -ENOMEM;
 	mutex_lock(&i->lock);
-	if (f->flags & L_O_APPEND) {
+	if (file_appends(f, u)) {
 		node_refresh(i);
 		pos = (int64_t)i->size;
 	}

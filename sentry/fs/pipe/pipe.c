@@ -117,7 +117,7 @@ ssize_t pipe_take(struct pipe *p, struct uio *u, bool nonblock)
 
 static ssize_t pipe_read(struct file *f, struct uio *u, int64_t pos)
 {
-	return pipe_take(f->priv, u, file_nonblock(f));
+	return pipe_take(f->priv, u, file_nonblock_for(f, u));
 }
 
 /* ---- writing ---- */
@@ -230,7 +230,7 @@ ssize_t pipe_give(struct pipe *p, struct uio *u, bool packet, bool nonblock, boo
 
 static ssize_t pipe_write(struct file *f, struct uio *u, int64_t pos)
 {
-	return pipe_give(f->priv, u, f->flags & L_O_DIRECT, file_nonblock(f), false);
+	return pipe_give(f->priv, u, f->flags & L_O_DIRECT, file_nonblock_for(f, u), false);
 }
 
 /* ---- poll, ioctl, size ---- */

@@ -230,7 +230,7 @@ ssize_t memfile_write(struct inode *i, struct memfile *m, struct file *f, struct
 	ssize_t r = 0;
 
 	memfile_refresh(i, m);
-	if (f->flags & L_O_APPEND)
+	if (file_appends(f, u))
 		pos = (int64_t)i->size;
 	if (pos < 0)
 		return -EINVAL;
