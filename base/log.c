@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 enum log_level log_threshold = LOG_WARN;
-static int out_fd = STDERR_FILENO; /* set at start-up only */
+static int out_fd = STDERR_FILENO; /* set at start-up only, as is error_fd */
+static int error_fd = STDERR_FILENO;
 
 void log_set_fd(int fd)
 {
@@ -19,7 +20,23 @@ int log_fd(void)
 	return out_fd;
 }
 
-static void PRINTF_LIKE(2, 0) emit(const char *prefix, const char *fmt, va_list ap)
+void log_set_error_fd(int fd)
+{
+	error_fd = fd;
+}
+
+int log_error_fd(void)
+{
+	return error_fd;
+}
+
+static void write_line(int fd, const char *line, size_t len)
+{
+	if (write(fd, line, len) < 0)
+		return; /* nowhere left to say so */
+}
+
+static void PRINTF_LIKE(3, 0) emit(bool error, const char *prefix, const char *fmt, va_list ap)
 {
 	char line[1024];
 	size_t cap = sizeof(line) - 1;
@@ -29,9 +46,13 @@ static void PRINTF_LIKE(2, 0) emit(const char *prefix, const char *fmt, va_list 
 
 	if (m > 0)
 		len = (size_t)n + (size_t)m < cap ? (size_t)n + (size_t)m : cap - 1;
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
 	line[len++] = '\n';
-	if (write(out_fd, line, len) < 0)
-		return; /* nowhere left to say so */
+	write_line(out_fd, line, len);
+	if (error && error_fd != out_fd)
+		write_line(error_fd, line, len);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -42,7 +63,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	if (level > log_threshold)
 		return;
 	va_start(ap, fmt);
-	emit(prefix[level], fmt, ap);
+	emit(level == LOG_ERROR, prefix[level], fmt, ap);
 	va_end(ap);
 }
 
@@ -51,7 +72,7 @@ void panic(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	emit("internal error: ", fmt, ap);
+	emit(true, "internal error: ", fmt, ap);
 	va_end(ap);
 	abort();
 }

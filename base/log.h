@@ -2,7 +2,9 @@
  * The sentry's log, and assertions about the sentry itself.
  *
  * Levels below the threshold cost one comparison.  Lines go to the descriptor given by log_set_fd (stderr at
- * first) with one write each, so that lines of several threads do not mix.  Guest input never reaches an ASSERT.
+ * first) with one write each, so that lines of several threads do not mix; errors also go to the one given by
+ * log_set_error_fd.  Whatever was put into it, a line is one line: what is not printable is written as "?".
+ * Guest input never reaches an ASSERT.
  */
 #ifndef BAILEY_BASE_LOG_H
 #define BAILEY_BASE_LOG_H
@@ -17,6 +19,8 @@ extern enum log_level log_threshold; /* set before the sentry starts threads; im
 
 void log_set_fd(int fd);
 int log_fd(void);
+void log_set_error_fd(int fd);
+int log_error_fd(void);
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)

@@ -15,6 +15,7 @@
 #include "host/signals.h"
 #include "host/system.h"
 #include "platform/platform.h"
+#include "sentry/core/uts.h"
 #include "sentry/entry/strace.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
@@ -176,13 +177,17 @@ static void log_confinement(const struct confine_report *rep)
 }
 
 /* Everything that must happen single-threaded.  0, or an exit status. */
-static int shut_out_host(const struct do_options *o, struct confine_report *rep, int *root_fd, struct platform **pf)
+static int shut_out_host(struct do_options *o, struct confine_report *rep, struct platform **pf)
 {
-	int r = confine_root(rep, root_fd, o->binds, o->bind_count);
+	int r = confine_root(rep, &o->root, o->binds, o->bind_count);
 
+	if (o->root.error) {
+		log_error("do: cannot use %s as the root: %s; --rootfs takes a directory of the host", o->root.source, strerror(-o->root.error));
+		return EXIT_BAILEY;
+	}
 	for (size_t i = 0; r < 0 && i < o->bind_count; i++) {
 		if (o->binds[i].error) {
-			log_error("do: cannot bind %s: %s", o->binds[i].source, strerror(-o->binds[i].error));
+			log_error("do: cannot bind %s: %s; name what is there on the host, or use --bind-try", o->binds[i].source, strerror(-o->binds[i].error));
 			return EXIT_BAILEY;
 		}
 	}
@@ -198,41 +203,52 @@ static int start_strace(const struct do_options *o)
 {
 	char why[WHY_SIZE];
 
-	if (!o->strace || strace_init(o->strace_calls, log_fd(), why, sizeof(why)) == 0)
+	if (!o->strace || strace_init(o->strace_calls, o->strace_fd >= 0 ? o->strace_fd : log_error_fd(), why, sizeof(why)) == 0)
 		return 0;
 	log_error("do: --strace: %s", why);
 	return EXIT_BAILEY;
 }
 
 /* The log needs a descriptor of its own: the guest's standard error is the guest's. */
-static void keep_log(void)
+static void keep_log(const struct do_options *o)
 {
-	int fd = host_dup(log_fd());
+	int fd = host_dup(log_error_fd());
 
 	if (fd >= 0)
-		log_set_fd(fd);
+		log_set_error_fd(fd);
+	if (o->log_fd < 0)
+		log_set_fd(log_error_fd());
 }
 
-static int run_sentry(const struct do_options *o, const struct host_caller *caller, struct confine_report *rep)
+static const struct cred *command_cred(const struct do_options *o, const struct host_caller *caller)
+{
+	if (o->other_user)
+		return cred_new(o->uid, o->gid, NULL, 0);
+	return cred_new(caller->uid, caller->gid, caller->groups, caller->group_count);
+}
+
+static int run_sentry(struct do_options *o, const struct host_caller *caller, struct confine_report *rep)
 {
 	struct boot_args args = {.argv = o->argv, .envp = o->env};
 	const char *platform;
-	int root_fd, status, r;
+	int status, r;
 
-	keep_log();
+	keep_log(o);
 	host_system_init();
 	host_raise_fd_limit();
 	status = start_strace(o);
 	if (status == 0)
-		status = shut_out_host(o, rep, &root_fd, &args.pf);
+		status = shut_out_host(o, rep, &args.pf);
 	if (status)
 		return status;
-	args.cred = cred_new(caller->uid, caller->gid, caller->groups, caller->group_count);
+	args.cred = command_cred(o, caller);
 	if (!args.cred)
 		return setup_failed("start", -ENOMEM);
-	status = boot_root(o, caller, root_fd, &args);
+	status = boot_root(o, caller, &args);
 	if (status)
 		return status;
+	if (o->hostname)
+		uts_set_nodename(o->hostname, strlen(o->hostname));
 	r = start_forwarding();
 	if (r < 0)
 		return setup_failed("start a thread", r);
@@ -248,13 +264,15 @@ static int run_sentry(const struct do_options *o, const struct host_caller *call
 	return exit_status(status);
 }
 
-int boot(const struct do_options *o)
+int boot(struct do_options *o)
 {
 	struct confine_report rep;
 	struct host_caller caller;
 	pid_t sentry;
 	int r;
 
+	if (o->log_fd >= 0)
+		log_set_fd(o->log_fd);
 	r = host_caller(&caller);
 	if (r < 0)
 		return setup_failed("learn who the caller is", r);

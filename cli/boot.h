@@ -9,22 +9,40 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "host/confine.h"
 
+/* What is mounted over the root, in the order of the command line. */
+struct do_mount {
+	const char *target; /* absolute guest path */
+	bool is_bind;
+	size_t bind;	  /* is_bind: which of do_options.binds; else a file system in memory: */
+	uint64_t size;	  /* bytes; 0: by percent */
+	unsigned percent; /* of the host's memory */
+};
+
 struct do_options {
-	const char *platform;	    /* "auto", "ptrace" or "systrap" */
-	struct confine_bind *binds; /* their sources */
-	const char **bind_targets;  /* absolute guest paths */
+	const char *platform;	  /* "auto", "ptrace" or "systrap" */
+	struct confine_bind root; /* what is shown as /, under changes in memory */
+	bool foreign_root;	  /* --rootfs: the caller's directory means nothing in it */
+	struct confine_bind *binds;
 	size_t bind_count;
+	struct do_mount *mounts;
+	size_t mount_count;
 	char **env;	     /* the guest's, NULL-terminated */
-	const char *workdir; /* absolute guest path; NULL: the caller's own */
+	const char *workdir; /* absolute guest path; NULL: the caller's own, or / in a foreign root */
+	const char *hostname; /* NULL: the usual one */
+	bool other_user;     /* uid and gid below, without further groups, instead of the caller's */
+	uint32_t uid, gid;
 	bool strace;
 	const char *strace_calls; /* names, comma-separated; NULL: all */
+	int strace_fd;		  /* -1: standard error */
+	int log_fd;		  /* -1: standard error */
 	char **argv;		  /* the command, NULL-terminated */
 };
 
 /* Runs the command; the exit status. */
-int boot(const struct do_options *o);
+int boot(struct do_options *o);
 
 #endif

@@ -18,7 +18,8 @@
 struct builder {
 	struct path root;
 	struct lookup look;
-	uint64_t size_limit; /* bytes, of each file system in memory */
+	uint64_t memory;     /* the host's, bytes */
+	uint64_t size_limit; /* bytes, of each file system in memory, unless it was given one */
 };
 
 static int failed(const char *what, const char *on, int error)
@@ -74,12 +75,12 @@ static int mount_at(struct builder *b, struct super_block *sb, const char *path,
 	return r;
 }
 
-static int mount_tmpfs(struct builder *b, const char *path, uint32_t mode, unsigned flags)
+static int mount_tmpfs(struct builder *b, const char *path, uint64_t size)
 {
 	struct super_block *sb;
-	int r = tmpfs_create(b->size_limit, mode, 0, 0, &sb);
+	int r = tmpfs_create(size, 01777, 0, 0, &sb);
 
-	return r < 0 ? r : mount_at(b, sb, path, flags, "tmpfs");
+	return r < 0 ? r : mount_at(b, sb, path, MNT_NOSUID | MNT_NODEV, "tmpfs");
 }
 
 /* ---- the fixed parts ---- */
@@ -117,10 +118,10 @@ static int mount_system(struct builder *b)
 		r = mount_at(b, sb, "/dev", MNT_NOSUID | MNT_NOEXEC, "devtmpfs");
 	if (r < 0)
 		return failed("mount", "/dev", r);
-	r = mount_tmpfs(b, "/dev/shm", 01777, MNT_NOSUID | MNT_NODEV);
+	r = mount_tmpfs(b, "/dev/shm", b->size_limit);
 	if (r < 0)
 		return failed("mount", "/dev/shm", r);
-	r = mount_tmpfs(b, "/tmp", 01777, MNT_NOSUID | MNT_NODEV);
+	r = mount_tmpfs(b, "/tmp", b->size_limit);
 	if (r < 0)
 		return failed("mount", "/tmp", r);
 	r = sysfs_create(&sb);
@@ -189,29 +190,44 @@ static int mount_bind(struct builder *b, const struct confine_bind *bind, const 
 	return mount_at(b, sb, target, flags, bind->source);
 }
 
-static int mount_binds(struct builder *b, const struct do_options *o)
+static int mount_one(struct builder *b, const struct do_options *o, const struct do_mount *m)
 {
-	for (size_t i = 0; i < o->bind_count; i++) {
-		int r = mount_bind(b, &o->binds[i], o->bind_targets[i]);
+	const struct confine_bind *bind = &o->binds[m->bind];
+	int r;
 
-		if (r < 0) {
-			log_error("do: cannot bind %s at %s: %s", o->binds[i].source, o->bind_targets[i], strerror(-r));
-			return EXIT_BAILEY;
-		}
+	if (!m->is_bind) {
+		r = mount_tmpfs(b, m->target, m->size ? m->size : b->memory / 100 * m->percent);
+		return r < 0 ? failed("mount a tmpfs at", m->target, r) : 0;
 	}
-	return 0;
+	if (bind->dir_fd < 0)
+		return 0; /* optional, and not there */
+	r = mount_bind(b, bind, m->target);
+	if (r == 0)
+		return 0;
+	log_error("do: cannot bind %s at %s: %s", bind->source, m->target, strerror(-r));
+	return EXIT_BAILEY;
+}
+
+static int mount_asked(struct builder *b, const struct do_options *o)
+{
+	int status = 0;
+
+	for (size_t i = 0; status == 0 && i < o->mount_count; i++)
+		status = mount_one(b, o, &o->mounts[i]);
+	return status;
 }
 
 /* ---- the working directory ---- */
 
-static bool is_there(struct builder *b, const char *path)
+/* 0, or why path is no directory inside. */
+static int look_for(struct builder *b, const char *path)
 {
 	struct path p;
+	int r = resolve(b, path, LOOKUP_DIRECTORY, &p);
 
-	if (resolve(b, path, LOOKUP_DIRECTORY, &p) < 0)
-		return false;
-	path_put(&p);
-	return true;
+	if (r == 0)
+		path_put(&p);
+	return r;
 }
 
 /* Shows the caller's directory where it was covered (it lies in /tmp).  cwd_fd is consumed; -1: it has none that could
@@ -223,7 +239,7 @@ static int show_cwd(struct builder *b, const char *cwd, int cwd_fd)
 
 	if (cwd_fd < 0)
 		return -ENOENT;
-	if (is_there(b, cwd)) {
+	if (look_for(b, cwd) == 0) {
 		host_close(cwd_fd);
 		return 0;
 	}
@@ -235,12 +251,15 @@ static int show_cwd(struct builder *b, const char *cwd, int cwd_fd)
 
 static int enter_cwd(struct builder *b, const struct do_options *o, const char *cwd, int cwd_fd, const char **out)
 {
+	int r;
+
 	if (!o->workdir && show_cwd(b, cwd, cwd_fd) < 0)
 		cwd = "/";
 	*out = o->workdir ? o->workdir : cwd;
-	if (is_there(b, *out))
+	r = look_for(b, *out);
+	if (r == 0)
 		return 0;
-	log_error("do: cannot start in %s: there is no such directory inside; name another with --workdir", *out);
+	log_error("do: cannot start in %s: %s; name another directory inside with --workdir", *out, strerror(-r));
 	return EXIT_BAILEY;
 }
 
@@ -290,7 +309,7 @@ static int name_console(struct builder *b, const struct boot_args *args)
 	return r == -EEXIST ? 0 : r;
 }
 
-int boot_root(const struct do_options *o, const struct host_caller *caller, int root_fd, struct boot_args *args)
+int boot_root(const struct do_options *o, const struct host_caller *caller, struct boot_args *args)
 {
 	struct host_memory memory;
 	struct builder b = {0};
@@ -298,15 +317,16 @@ int boot_root(const struct do_options *o, const struct host_caller *caller, int 
 	int cwd_fd = -1, status, r;
 
 	host_memory(&memory);
+	b.memory = memory.total;
 	b.size_limit = memory.total / 2;
-	if (!o->workdir && cwd[0] == '/' && cwd[1])
-		cwd_fd = host_open_dir_path(root_fd, cwd + 1);
-	r = make_root(&b, root_fd);
+	if (!o->workdir && !o->foreign_root && cwd[0] == '/' && cwd[1])
+		cwd_fd = host_open_dir_path(o->root.dir_fd, cwd + 1);
+	r = make_root(&b, o->root.dir_fd);
 	if (r < 0)
 		return failed("make", "the root", r);
 	status = mount_system(&b);
 	if (status == 0)
-		status = mount_binds(&b, o);
+		status = mount_asked(&b, o);
 	if (status == 0)
 		status = enter_cwd(&b, o, cwd, cwd_fd, &args->cwd);
 	if (status == 0)

@@ -8,17 +8,16 @@
 #include "sentry/task/task.h"
 
 /*
- * Fills args->root, ->cwd and ->std.  root_fd is the host's root (consumed); args->cred is set.
+ * Fills args->root, ->cwd and ->std.  o->root.dir_fd is consumed; args->cred is set.
  *
- *     /           the host's root, read-only, under changes in memory (overlay)
+ *     /           o->root: the host's root or another, under changes in memory (overlay)
  *     /proc       the sentry's own        /sys    empty for now
  *     /dev        the sentry's own        /tmp, /dev/shm   empty, in memory
- *     the binds, in the order given
+ *     o->mounts, in their order
  *     the caller's working directory, if it is not in the tree already: as the root, read-only under changes in memory
  *
  * 0, or an exit status, and then one line has been logged.
  */
-int boot_root(const struct do_options *o, const struct host_caller *caller, int root_fd,
-	      struct boot_args *args) MUST_CHECK;
+int boot_root(const struct do_options *o, const struct host_caller *caller, struct boot_args *args) MUST_CHECK;
 
 #endif

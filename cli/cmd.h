@@ -9,4 +9,7 @@
 int cmd_do(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
 
+/* What --version answers, wherever it is asked. */
+void print_version(void);
+
 #endif

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/log.h"
 #include "cli/cmd.h"
+#include "cli/options.h"
 #include "host/front.h"
 
 static const struct subcommand {
@@ -23,6 +25,11 @@ static void usage(FILE *to)
 	fprintf(to, "\n\"bailey SUBCOMMAND --help\" says more.  \"bailey --version\" gives the version.\n");
 }
 
+void print_version(void)
+{
+	printf("bailey version %s\n", BAILEY_VERSION);
+}
+
 int main(int argc, char **argv)
 {
 	front_init();
@@ -35,12 +42,12 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (!strcmp(argv[1], "--version")) {
-		printf("bailey version %s\n", BAILEY_VERSION);
+		print_version();
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
 		if (!strcmp(argv[1], subcommands[i].name))
 			return subcommands[i].run(argc - 1, argv + 1);
-	fprintf(stderr, "bailey: there is no subcommand \"%s\"; \"bailey --help\" lists them\n", argv[1]);
+	log_error("there is no subcommand %s; \"bailey --help\" lists them", quoted(argv[1]));
 	return EXIT_BAILEY;
 }

@@ -16,6 +16,13 @@ struct host_caller {
 int host_caller(struct host_caller *out) MUST_CHECK;
 
 /*
+ * Reads "USER" or "USER:GROUP", each by number or by name.  Names are those in the etc/passwd and etc/group of the
+ * directory root, or, NULL, those that the host knows.  A user alone has the group of its entry, or where there is none, that
+ * of its own number.  -ENOENT: no such name; -ERANGE: no such number can be; or what kept the files from being read.
+ */
+int host_find_user(const char *root, const char *text, uint32_t *uid, uint32_t *gid) MUST_CHECK;
+
+/*
  * Owners as the guest is to see them.  In a user namespace of its own an ordinary user's sentry is told the overflow id
  * for every owner but the caller: those are shown as 0, since nearly all of the host's files are root's.
  * DIVERGES: a third user's file is shown as root's too; what may be done with it is the host's to say in any case.

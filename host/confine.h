@@ -59,19 +59,20 @@ pid_t confine_split(struct confine_report *rep) MUST_CHECK;
 struct confine_bind {
 	const char *source; /* borrowed; a host path, in the caller's view */
 	bool read_only;
+	bool optional; /* done without if there is no such source */
 	/* Set by confine_root: */
-	int dir_fd;	  /* O_PATH: the directory, or the one that holds the file; owned by the caller */
+	int dir_fd;	  /* O_PATH: the directory, or the one that holds the file; owned by the caller.  -1: none */
 	const char *name; /* NULL: dir_fd itself; else the file's name in it (static, or part of source) */
 	int error;	  /* 0, or -errno: source cannot be had, and confine_root has failed with it */
 };
 
 /*
- * Opens the host's root (read-only, *root_fd: an O_PATH directory, owned by the caller) and the binds, makes the
- * sentry's own root empty and shuts the rest out.  /proc, /sys and /dev of the host are not in it.  Without a mount
- * namespace the descriptors are opened as they are and the sentry keeps the host's root.  -errno if a bind cannot be
- * had.
+ * Opens root (a directory; always read-only) and the binds, makes the sentry's own root empty and shuts the rest out.
+ * root's own /proc, /sys and /dev are not in it.  Without a mount namespace the descriptors are opened as they are and
+ * the sentry keeps the host's root.  -errno if one of them cannot be had, which says so in its `error`.
  */
-int confine_root(struct confine_report *rep, int *root_fd, struct confine_bind *binds, size_t count) MUST_CHECK;
+int confine_root(struct confine_report *rep, struct confine_bind *root, struct confine_bind *binds,
+		 size_t count) MUST_CHECK;
 
 /* Lets go of all capabilities for good, and ends with the front process.  -errno: the sentry must not go on. */
 int confine_drop(struct confine_report *rep) MUST_CHECK;

@@ -1,7 +1,8 @@
 /*
  * The empty root.  The sentry's mount namespace ends up with a read-only tmpfs that holds
  *
- *     /host     the host's root and all below it, read-only, nosuid, nodev; its /proc, /sys and /dev covered
+ *     /host     the host's root (or what is to be the guest's) and all below it, read-only, nosuid, nodev; its /proc,
+ *               /sys and /dev covered
  *     /bindN    each --bind source: the directory itself, or a directory that holds just the file
  *
  * and nothing else: the old root is detached.  Needs Linux 5.12 (mount_setattr).  See confine.h.
@@ -103,7 +104,7 @@ static void close_trees(struct trees *t)
 	free(t->bind);
 }
 
-static int make_trees(struct trees *t, const struct confine_bind *binds, size_t count)
+static int make_trees(struct trees *t, const struct confine_bind *root, const struct confine_bind *binds, size_t count)
 {
 	*t = (struct trees){.root = -1, .host = -1, .bind = calloc(count + 1, sizeof(*t->bind)), .count = count};
 	if (!t->bind)
@@ -113,10 +114,12 @@ static int make_trees(struct trees *t, const struct confine_bind *binds, size_t 
 	/* What is mounted here must not show outside, nor the other way round. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
-	t->host = copy_tree(AT_FDCWD, "/", true, true);
+	t->host = copy_tree(root->dir_fd, "", true, true);
 	if (t->host < 0)
 		return t->host;
 	for (size_t i = 0; i < count; i++) {
+		if (binds[i].dir_fd < 0)
+			continue;
 		t->bind[i] = copy_tree(binds[i].dir_fd, "", binds[i].read_only, true);
 		if (t->bind[i] < 0)
 			return t->bind[i];
@@ -151,14 +154,17 @@ static int attach_bind(int root, int tree, struct confine_bind *b, size_t index)
 /* Covers a directory of the host's tree, if there is one, by an empty one. */
 static int hide(int root, const char *path)
 {
+	struct stat st;
 	int tree, r;
 
+	if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+		return 0;
 	tree = copy_tree(root, HIDDEN_DIR, true, false);
 	if (tree < 0)
 		return tree;
 	r = attach(tree, root, path);
 	close(tree);
-	return r == -ENOENT || r == -ENOTDIR ? 0 : r;
+	return r;
 }
 
 /* Puts the new root over the old one and everything into it: only what is attached takes mounts (before Linux 6.15). */
@@ -175,7 +181,8 @@ static int attach_trees(struct trees *t, struct confine_bind *binds)
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(hidden); i++)
 		r = hide(t->root, hidden[i]);
 	for (size_t i = 0; r == 0 && i < t->count; i++)
-		r = attach_bind(t->root, t->bind[i], &binds[i], i);
+		if (t->bind[i] >= 0)
+			r = attach_bind(t->root, t->bind[i], &binds[i], i);
 	return r;
 }
 
@@ -207,11 +214,11 @@ static int reopen(int *fd, const char *path)
 	return 0;
 }
 
-static int build_empty_root(int *root_fd, struct confine_bind *binds, size_t count)
+static int build_empty_root(struct confine_bind *root, struct confine_bind *binds, size_t count)
 {
 	struct trees t;
 	char dir[32];
-	int r = make_trees(&t, binds, count);
+	int r = make_trees(&t, root, binds, count);
 
 	if (r == 0)
 		r = attach_trees(&t, binds);
@@ -219,8 +226,10 @@ static int build_empty_root(int *root_fd, struct confine_bind *binds, size_t cou
 		r = change_root(&t);
 	close_trees(&t);
 	if (r == 0)
-		r = reopen(root_fd, "/host");
+		r = reopen(&root->dir_fd, "/host");
 	for (size_t i = 0; r == 0 && i < count; i++) {
+		if (binds[i].dir_fd < 0)
+			continue;
 		snprintf(dir, sizeof(dir), "/bind%zu", i);
 		r = reopen(&binds[i].dir_fd, dir);
 	}
@@ -247,13 +256,15 @@ static int open_parent(struct confine_bind *b)
 	return r;
 }
 
-static int open_plainly(int *root_fd, struct confine_bind *binds, size_t count)
+static int open_plainly(struct confine_bind *binds, size_t count)
 {
 	struct stat st;
-	int r = reopen(root_fd, "/");
+	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		binds[i].name = NULL;
+		if (binds[i].dir_fd < 0)
+			continue;
 		if (fstat(binds[i].dir_fd, &st) < 0)
 			r = -errno;
 		else if (!S_ISDIR(st.st_mode))
@@ -262,31 +273,29 @@ static int open_plainly(int *root_fd, struct confine_bind *binds, size_t count)
 	return r;
 }
 
-static int open_sources(struct confine_bind *binds, size_t count)
+static int open_source(struct confine_bind *b, int flags)
 {
-	for (size_t i = 0; i < count; i++) {
-		binds[i].name = NULL;
-		binds[i].dir_fd = open(binds[i].source, O_PATH | O_CLOEXEC);
-		if (binds[i].dir_fd < 0) {
-			binds[i].error = -errno;
-			return binds[i].error;
-		}
-	}
-	return 0;
+	b->name = NULL;
+	b->dir_fd = open(b->source, O_PATH | O_CLOEXEC | flags);
+	if (b->dir_fd >= 0 || (b->optional && (errno == ENOENT || errno == ENOTDIR)))
+		return 0;
+	b->error = -errno;
+	return b->error;
 }
 
-int confine_root(struct confine_report *rep, int *root_fd, struct confine_bind *binds, size_t count)
+int confine_root(struct confine_report *rep, struct confine_bind *root, struct confine_bind *binds, size_t count)
 {
-	int r = open_sources(binds, count); /* while names still mean what the caller means */
+	int r = open_source(root, O_DIRECTORY); /* while names still mean what the caller means */
 
-	*root_fd = -1;
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = open_source(&binds[i], 0);
 	if (r < 0)
 		return r;
 	rep->state[CONFINE_PROC] = open_proc(rep);
 	rep->state[CONFINE_EMPTY_ROOT] = rep->state[CONFINE_MOUNT_NS];
 	if (rep->state[CONFINE_MOUNT_NS] == 0)
-		rep->state[CONFINE_EMPTY_ROOT] = build_empty_root(root_fd, binds, count);
+		rep->state[CONFINE_EMPTY_ROOT] = build_empty_root(root, binds, count);
 	if (rep->state[CONFINE_EMPTY_ROOT] == 0)
 		return 0;
-	return open_plainly(root_fd, binds, count);
+	return open_plainly(binds, count);
 }
