@@ -6,6 +6,7 @@
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
 
+int cmd_conform(int argc, char **argv);
 int cmd_do(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
 
