@@ -10,6 +10,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/tidmap.h"
 #include "sentry/time/timers.h"
 
 struct mutex tasks_lock = MUTEX_INIT;
@@ -17,9 +18,11 @@ struct process *init_process;
 
 /* Indexed by tid; guarded by tasks_lock.  Address space only: pages come with the tids that are used. */
 static struct task *by_tid[PID_MAX];
-static int last_tid;	/* guarded by tasks_lock */
-static int highest_tid; /* ever given; guarded by tasks_lock */
-static int live_count;	/* guarded by tasks_lock */
+static struct tidmap tids; /* where by_tid is not NULL; guarded by tasks_lock */
+static int last_tid;	   /* guarded by tasks_lock */
+static int live_count;	   /* guarded by tasks_lock */
+
+_Static_assert(PID_MAX == TIDMAP_SIZE, "every tid has its bit");
 
 static _Thread_local struct task *current;
 
@@ -40,11 +43,11 @@ int tid_assign(struct task *t)
 {
 	for (int tried = 1; tried < PID_MAX; tried++) {
 		if (++last_tid >= PID_MAX)
-			last_tid = highest_tid >= 300 ? 300 : 1; /* as Linux: low numbers stay with the first processes */
+			last_tid = 300; /* as Linux: low numbers stay with the first processes */
 		if (!by_tid[last_tid]) {
 			t->tid = last_tid;
 			by_tid[last_tid] = task_get(t);
-			highest_tid = max_of(highest_tid, last_tid);
+			tidmap_add(&tids, last_tid);
 			live_count++;
 			return 0;
 		}
@@ -57,6 +60,7 @@ void tid_release(struct task *t)
 	if (t->tid <= 0 || by_tid[t->tid] != t)
 		return;
 	by_tid[t->tid] = NULL;
+	tidmap_remove(&tids, t->tid);
 	live_count--;
 }
 
@@ -77,10 +81,16 @@ struct task *tid_lookup_locked(int tid)
 
 int tid_next_locked(int from)
 {
-	for (int tid = max_of(from, 1); tid <= highest_tid; tid++)
-		if (by_tid[tid])
-			return tid;
-	return -1;
+	return tidmap_next(&tids, max_of(from, 1));
+}
+
+/* The process whose pid is the lowest that is >= from, or NULL; borrowed. */
+static struct process *process_next_locked(int from) REQUIRES(tasks_lock)
+{
+	for (int tid = tid_next_locked(from); tid > 0; tid = tid_next_locked(tid + 1))
+		if (by_tid[tid]->process->pid == tid)
+			return by_tid[tid]->process;
+	return NULL;
 }
 
 struct task *tid_take_over(struct task *t, int pid)
@@ -88,6 +98,7 @@ struct task *tid_take_over(struct task *t, int pid)
 	struct task *old_leader = by_tid[pid];
 
 	by_tid[t->tid] = NULL;
+	tidmap_remove(&tids, t->tid);
 	by_tid[pid] = t; /* the reference moves along */
 	t->tid = pid;
 	live_count--;
@@ -132,24 +143,26 @@ struct process *process_find(int pid)
 
 int process_for_each(int (*fn)(struct process *p, void *arg), void *arg)
 {
+	struct process *p;
 	int r = 0;
 
 	mutex_lock(&tasks_lock);
-	for (int pid = 1; pid <= highest_tid && r == 0; pid++)
-		if (by_tid[pid] && by_tid[pid]->process->pid == pid)
-			r = fn(by_tid[pid]->process, arg);
+	for (int from = 1; r == 0 && (p = process_next_locked(from)) != NULL;) {
+		from = p->pid + 1; /* fn may be the end of p */
+		r = fn(p, arg);
+	}
 	mutex_unlock(&tasks_lock);
 	return r;
 }
 
 int process_next_pid(int from)
 {
-	int found = -1;
+	struct process *p;
+	int found;
 
 	mutex_lock(&tasks_lock);
-	for (int pid = max_of(from, 1); pid <= highest_tid && found < 0; pid++)
-		if (by_tid[pid] && by_tid[pid]->process->pid == pid)
-			found = pid;
+	p = process_next_locked(from);
+	found = p ? p->pid : -1;
 	mutex_unlock(&tasks_lock);
 	return found;
 }
