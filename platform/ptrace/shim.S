@@ -58,6 +58,7 @@ entry ptrace_shim_fork
 	mov	$0xffffffff, %esi
 	xor	%edx, %edx
 	syscall
+entry ptrace_shim_forked
 	jmp	ptrace_shim_park
 2:	ud2
 

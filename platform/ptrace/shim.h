@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 extern const uint8_t ptrace_shim[], ptrace_shim_end[];
-extern const uint8_t ptrace_shim_syscall[], ptrace_shim_clone[], ptrace_shim_fork[], ptrace_shim_birth[],
-	ptrace_shim_park[], ptrace_shim_parked[], ptrace_shim_exit[], ptrace_shim_map_file[], ptrace_shim_cmpxchg[];
+extern const uint8_t ptrace_shim_syscall[], ptrace_shim_clone[], ptrace_shim_fork[], ptrace_shim_forked[],
+	ptrace_shim_birth[], ptrace_shim_park[], ptrace_shim_parked[], ptrace_shim_exit[], ptrace_shim_map_file[],
+	ptrace_shim_cmpxchg[];
 
 /* The address of an entry in a stub whose shim lies at base. */
 #define SHIM_AT(base, entry) ((base) + (uint64_t)(ptrace_shim_##entry - ptrace_shim))

@@ -1,7 +1,6 @@
 /* See tracee.h. */
 #include "platform/ptrace/tracee.h"
 
-#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -147,43 +146,54 @@ struct stop tracee_wait(struct tracee *t)
 
 /* ---- seizing and letting go ---- */
 
-static bool in_park(const struct tracee *t, uint64_t ip)
+static bool in_park(const struct tracee *t)
 {
-	return ip >= SHIM_AT(t->shim_base, park) && ip <= SHIM_AT(t->shim_base, parked);
+	return t->regs.rip >= SHIM_AT(t->shim_base, park) && t->regs.rip <= SHIM_AT(t->shim_base, parked);
 }
 
+/* A new process has calls of its own to make before it parks; all else that is not in the park has none. */
+static bool has_first_steps(const struct tracee *t)
+{
+	return t->regs.rip >= SHIM_AT(t->shim_base, fork) && t->regs.rip < SHIM_AT(t->shim_base, forked);
+}
+
+/* The next stop of a thread that is on its way to the park, and its registers there.  0 or -ESRCH. */
+static int next_stop_before_park(struct tracee *t)
+{
+	struct stop stop = tracee_wait(t);
+
+	if (stop.kind == STOP_GONE)
+		return -ESRCH;
+	if (stop.kind == STOP_SIGNAL && stop.signo != SIGURG) {
+		t->gone = true; /* it trapped on its way to the park: its sentry was not its parent */
+		return -ESRCH;
+	}
+	return fetch_regs(t);
+}
+
+/*
+ * A thread that is still on its way to the park is led there from call to call.  Not by interrupting it again and again:
+ * on a busy CPU it may then be stopped each time before its next instruction, thousands of times over.
+ */
 int tracee_seize(struct tracee *t)
 {
-	struct stop stop;
+	int r;
 
 	if (ptrace(PTRACE_SEIZE, t->tid, NULL, (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) < 0) {
 		t->gone = errno == ESRCH;
 		return -errno;
 	}
 	t->traced = true;
-	for (;;) {
-		int r = request(t, PTRACE_INTERRUPT, NULL, NULL);
-
-		if (r < 0)
-			return r;
-		stop = tracee_wait(t);
-		if (stop.kind == STOP_GONE)
-			return -ESRCH;
-		if (stop.kind == STOP_SIGNAL && stop.signo != SIGURG) {
-			t->gone = true; /* it trapped on its way to the park: its sentry was not its parent */
-			return -ESRCH;
-		}
-		r = fetch_regs(t);
-		if (r < 0)
-			return r;
-		if (in_park(t, t->regs.rip))
-			return 0;
-		/* A fresh process that has not finished its first steps.  Let it have the CPU. */
-		r = tracee_resume(t, PTRACE_CONT);
-		if (r < 0)
-			return r;
-		sched_yield();
+	r = request(t, PTRACE_INTERRUPT, NULL, NULL);
+	if (r == 0)
+		r = next_stop_before_park(t);
+	while (r == 0 && !in_park(t)) {
+		/* SYSEMU stops it at the park's pause, which is then not made. */
+		r = tracee_resume(t, has_first_steps(t) ? PTRACE_SYSCALL : PTRACE_SYSEMU);
+		if (r == 0)
+			r = next_stop_before_park(t);
 	}
+	return r;
 }
 
 static int detach_at(struct tracee *t, uint64_t ip)
@@ -197,7 +207,9 @@ static int detach_at(struct tracee *t, uint64_t ip)
 	r = flush_regs(t);
 	if (r == 0)
 		r = request(t, PTRACE_DETACH, NULL, NULL);
-	t->traced = false;
+	/* One that is dying stays ours to be waited for. */
+	if (r == 0)
+		t->traced = false;
 	t->regs_known = false;
 	return r;
 }
