@@ -483,7 +483,7 @@ TEST(cpu_limit)
 		while (!handled)
 			;
 		CHECK_EQ(seen.si_code, SI_KERNEL);
-		CHECK(h_now_ns(CLOCK_PROCESS_CPUTIME_ID) >= 900 * MS); /* Linux counts by ticks */
+		CHECK(h_now_ns(CLOCK_PROCESS_CPUTIME_ID) >= 500 * MS); /* Linux counts by ticks, on a busy CPU too many */
 		OK(getrlimit(RLIMIT_CPU, &l));
 		CHECK_EQ(l.rlim_cur, 2);
 		if (h_failures)
