@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -587,6 +588,8 @@ struct later {
 	struct pctx *ctx;
 	pid_t kill;
 	unsigned delay_us;
+	struct pas *counter; /* if set: not before its word at DATA is past `before` */
+	uint64_t before;
 };
 
 static void *do_later(void *p)
@@ -594,6 +597,9 @@ static void *do_later(void *p)
 	struct later *l = p;
 
 	usleep(l->delay_us);
+	for (uint64_t now = l->before; l->counter && now <= l->before; sched_yield())
+		if (pas_read(l->counter, DATA, &now, sizeof(now)) < 0)
+			break;
 	if (l->kill)
 		kill(l->kill, SIGKILL);
 	else
@@ -609,16 +615,18 @@ START_TEST(interrupt_running)
 	START(g, spin);
 	set_args(g.ctx, DATA, 0);
 	for (int i = 0; i < 20; i++) {
-		struct later l = {.ctx = g.ctx, .delay_us = (unsigned)i * 500};
 		uint64_t before = peek(g.as, DATA);
+		struct later l = {.ctx = g.ctx, .delay_us = (unsigned)i * 500, .before = before};
 		pthread_t thread;
 
+		if (i > 10)
+			l.counter = g.as;
 		ck_assert_int_eq(pthread_create(&thread, NULL, do_later, &l), 0);
 		platform_switch(g.ctx, &ev);
 		ck_assert_int_eq(ev.kind, PF_INTERRUPTED);
 		ck_assert_uint_ge(ev.ip, CODE);
 		pthread_join(thread, NULL);
-		if (i > 10)
+		if (l.counter)
 			ck_assert_uint_gt(peek(g.as, DATA), before);
 	}
 	end_guest(&g);
