@@ -150,9 +150,10 @@ void ptrace_ctx_destroy(struct pctx *base)
 	mutex_unlock(&as->lock);
 	if (attached == ctx)
 		attached = NULL;
-	/* Nobody else can end a thread that was never attached; if it cannot be seized it is dead. */
-	if (ctx->tracee.traced || atomic_load(&as->base.dead) || tracee_seize(&ctx->tracee) == 0)
-		tracee_end(&ctx->tracee);
+	/* Nobody else can end a thread that was never attached; if it cannot be seized its stub is dead, or is to be. */
+	if (!ctx->tracee.traced && !atomic_load(&as->base.dead) && tracee_seize(&ctx->tracee) < 0)
+		(void)as_lost(as);
+	tracee_end(&ctx->tracee);
 	placement_detach(&ctx->placement);
 	free(ctx);
 	pas_put(&as->base);
