@@ -12,6 +12,7 @@
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/sys/sysfs.h"
+#include "sentry/fs/tty/devpts.h"
 #include "sentry/vfs/vfs.h"
 
 /* The tree under construction, and on whose behalf. */
@@ -103,6 +104,17 @@ static int make_root(struct builder *b, int root_fd)
 	return b->look.fs && b->look.cred ? 0 : -ENOMEM;
 }
 
+/* As distributions mount it: gid 5 is "tty". */
+static int mount_devpts(struct builder *b)
+{
+	static const struct devpts_options options = {
+		.mode = 0620, .ptmx_mode = 0666, .set_gid = true, .gid = 5, .max = UINT32_MAX};
+	struct super_block *sb;
+	int r = devpts_create(&options, &sb);
+
+	return r < 0 ? r : mount_at(b, sb, "/dev/pts", MNT_NOSUID | MNT_NOEXEC, "devpts");
+}
+
 static int mount_system(struct builder *b)
 {
 	struct super_block *sb;
@@ -118,6 +130,9 @@ static int mount_system(struct builder *b)
 		r = mount_at(b, sb, "/dev", MNT_NOSUID | MNT_NOEXEC, "devtmpfs");
 	if (r < 0)
 		return failed("mount", "/dev", r);
+	r = mount_devpts(b);
+	if (r < 0)
+		return failed("mount", "/dev/pts", r);
 	r = mount_tmpfs(b, "/dev/shm", b->size_limit);
 	if (r < 0)
 		return failed("mount", "/dev/shm", r);

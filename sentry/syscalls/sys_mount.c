@@ -1,5 +1,5 @@
 /*
- * mount and umount2, as far as a sandbox has something to mount: tmpfs, proc, binds, moves and changes of flags.
+ * mount and umount2, as far as a sandbox has something to mount: tmpfs, proc, devpts, binds, moves and changes of flags.
  *
  * There is one tree of mounts, and nothing is shared between trees: making a mount private, a slave or unbindable changes
  * nothing and succeeds; making it shared is refused, since events would have nowhere to go.
@@ -11,6 +11,7 @@
 #include "abi/mount.h"
 #include "base/checked.h"
 #include "sentry/fs/proc/proc.h"
+#include "sentry/fs/tty/devpts.h"
 #include "sentry/syscalls/fs_args.h"
 
 #define PROPAGATION (L_MS_SHARED | L_MS_PRIVATE | L_MS_SLAVE | L_MS_UNBINDABLE)
@@ -100,6 +101,52 @@ static int make_tmpfs(struct task *t, char *data, struct super_block **out)
 	return tmpfs_create(o.size, o.mode, o.uid, o.gid, out);
 }
 
+/* ---- devpts's options ---- */
+
+static int parse_devpts_option(char *option, struct devpts_options *o)
+{
+	char *value = strchr(option, '=');
+	int r;
+
+	if (!strcmp(option, "newinstance")) /* each is */
+		return 0;
+	if (!value)
+		return -EINVAL;
+	*value++ = '\0';
+	if (!strcmp(option, "max"))
+		return parse_number(value, 10, &o->max);
+	if (!strcmp(option, "mode") || !strcmp(option, "ptmxmode")) {
+		uint32_t *mode = option[0] == 'm' ? &o->mode : &o->ptmx_mode;
+
+		r = parse_number(value, 8, mode);
+		*mode &= 0777;
+		return r;
+	}
+	if (!strcmp(option, "uid")) {
+		o->set_uid = true;
+		return parse_number(value, 10, &o->uid);
+	}
+	if (!strcmp(option, "gid")) {
+		o->set_gid = true;
+		return parse_number(value, 10, &o->gid);
+	}
+	return -EINVAL;
+}
+
+static int make_devpts(char *data, struct super_block **out)
+{
+	struct devpts_options o = {.mode = DEVPTS_DEFAULT_MODE, .max = UINT32_MAX};
+	char *option, *save = NULL;
+	int r;
+
+	for (option = strtok_r(data, ",", &save); option; option = strtok_r(NULL, ",", &save)) {
+		r = parse_devpts_option(option, &o);
+		if (r < 0)
+			return r;
+	}
+	return devpts_create(&o, out);
+}
+
 /* ---- mount ---- */
 
 /* The page of options that the last argument points to, as a string; "" for a null pointer. */
@@ -129,6 +176,8 @@ static int mount_new(struct task *t, const char *source, const struct path *at, 
 		r = make_tmpfs(t, data, &sb);
 	else if (!strcmp(type, "proc"))
 		r = procfs_create(&sb);
+	else if (!strcmp(type, "devpts"))
+		r = make_devpts(data, &sb);
 	else
 		return -ENODEV;
 	return r < 0 ? r : vfs_mount(sb, at, mount_flags_of(flags), source, NULL);

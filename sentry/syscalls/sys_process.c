@@ -1,6 +1,7 @@
 /* Making and ending processes, waiting for them, and who they are: clone, exit, wait, getpid, setpgid and kin. */
 #include <string.h>
 
+#include "abi/capability.h"
 #include "abi/errno.h"
 #include "abi/resource.h"
 #include "abi/sched.h"
@@ -9,6 +10,7 @@
 #include "base/checked.h"
 #include "sentry/signal/signal.h"
 #include "sentry/fs/anon/anon.h"
+#include "sentry/fs/tty/tty.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/task/task.h"
 #include "sentry/task/tree.h"
@@ -320,4 +322,13 @@ long sys_setpgid(struct task *t, const struct sys_args *args)
 long sys_setsid(struct task *t, const struct sys_args *args)
 {
 	return process_setsid(t);
+}
+
+long sys_vhangup(struct task *t, const struct sys_args *args)
+{
+	(void)args;
+	if (!cred_capable(t->cred, L_CAP_SYS_TTY_CONFIG))
+		return -EPERM;
+	tty_vhangup_self();
+	return 0;
 }

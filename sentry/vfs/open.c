@@ -83,7 +83,7 @@ static int truncate_on_open(struct inode *i, const struct file *f)
 static int open_checked(const struct path *p, uint32_t flags, const struct cred *c, struct file **out)
 {
 	struct inode *i = p->dentry->inode;
-	struct file *f = file_new(p, flags & ~(uint32_t)(L_O_CREAT | L_O_EXCL | L_O_NOCTTY | L_O_TRUNC | L_O_CLOEXEC), c);
+	struct file *f = file_new(p, flags & ~(uint32_t)(L_O_CREAT | L_O_EXCL | L_O_TRUNC | L_O_CLOEXEC), c);
 	int r = 0;
 
 	if (!f)
@@ -104,6 +104,7 @@ static int open_checked(const struct path *p, uint32_t flags, const struct cred 
 		r = call_open(i, f);
 		if (r < 0)
 			f->ops = &file_no_ops;
+		f->flags &= ~(uint32_t)L_O_NOCTTY; /* it was for the open of a terminal alone */
 	}
 	if (r == 0) {
 		f->mode |= FILE_OPENED;

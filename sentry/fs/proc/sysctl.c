@@ -16,6 +16,7 @@
 #include "host/system.h"
 #include "sentry/core/uts.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/fs/tty/pty.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/inotify.h"
 
@@ -125,6 +126,13 @@ static int show_inode_nr(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+static int show_pty_count(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%u\n", devpts_count());
+	return 0;
+}
+
 #define UTS(name, field) PROC_FILE(name, 0444, show_uts, .value = offsetof(struct l_utsname, field))
 #define NUMBER(name, n) PROC_FILE(name, 0444, proc_show_value, .value = (n))
 #define STRING(name, s) PROC_FILE(name, 0444, proc_show_string, .string = (s))
@@ -140,9 +148,9 @@ TABLE(random_dir,
       PROC_FILE("uuid", 0444, show_uuid),
       NUMBER("write_wakeup_threshold", 256));
 
-TABLE(pty_dir, NUMBER("max", 4096), NUMBER("reserve", 1024));
-
 TABLE(seccomp_dir, STRING("actions_avail", "kill_process kill_thread trap errno user_notif trace log allow"));
+
+TABLE(pty_dir, NUMBER("max", PTY_MAX), PROC_FILE("nr", 0444, show_pty_count), NUMBER("reserve", 0));
 
 TABLE(kernel_dir,
       STRING("arch", "x86_64"),
@@ -256,6 +264,9 @@ TABLE(fs_dir,
       NUMBER("protected_symlinks", 0),
       NUMBER("suid_dumpable", 0));
 
+TABLE(tty_dir, NUMBER("ldisc_autoload", 0), NUMBER("legacy_tiocsti", 0));
+TABLE(dev_dir, PROC_DIR("tty", 0555, tty_dir));
+
 TABLE(core_dir,
       STRING("default_qdisc", "pfifo_fast"),
       NUMBER("netdev_max_backlog", 1000),
@@ -290,6 +301,7 @@ TABLE(unix_dir, NUMBER("max_dgram_qlen", 10));
 TABLE(net_dir, PROC_DIR("core", 0555, core_dir), PROC_DIR("ipv4", 0555, ipv4_dir), PROC_DIR("unix", 0555, unix_dir));
 
 static const struct proc_entry sys_entries[] = {
+	PROC_DIR("dev", 0555, dev_dir),
 	PROC_DIR("fs", 0555, fs_dir),
 	PROC_DIR("kernel", 0555, kernel_dir),
 	PROC_DIR("net", 0555, net_dir),

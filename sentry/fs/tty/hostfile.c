@@ -115,7 +115,7 @@ static ssize_t read_once(struct file *f, uint8_t *buf, size_t size, int64_t pos)
 	if (r < 0)
 		return r == -ETIMEDOUT ? 0 : r;
 	/* While this slept, the caller may have sent the job to the background. */
-	if (h->is_tty && h->tty.is_away(&h->tty)) {
+	if (h->is_tty && h->tty.ops->is_away(&h->tty)) {
 		r = tty_check_job(&h->tty, L_SIGTTIN);
 		if (r < 0)
 			return r;
@@ -289,7 +289,7 @@ static unsigned mode_bits(const struct hostfile *h, uint32_t flags)
 	return bits;
 }
 
-void hostfile_attach(struct tty *tty, struct file *f)
+static int attach(struct tty *tty, struct file *f)
 {
 	struct hostfile *h = container_of(tty, struct hostfile, tty);
 
@@ -297,6 +297,7 @@ void hostfile_attach(struct tty *tty, struct file *f)
 	f->priv = h;
 	f->ops = &hostfile_ops;
 	f->mode = (f->mode & ~FILE_PREAD) | FILE_STREAM;
+	return 0;
 }
 
 /* Opened again through /proc/self/fd: the same description of the host's, with at most the access that came in. */
@@ -335,6 +336,8 @@ static bool is_away(struct tty *tty)
 {
 	return host_terminal_is_away(container_of(tty, struct hostfile, tty)->fd);
 }
+
+static const struct tty_ops host_tty_ops = {.is_away = is_away, .attach = attach};
 
 static struct super_block *hostfile_super(void)
 {
@@ -383,7 +386,7 @@ static int make_inode(int fd, const struct host_stat *st, struct inode **out)
 	h->fd = fd;
 	h->inode = h->tty.inode = i;
 	h->is_tty = hostfile_is_tty(fd);
-	h->tty.is_away = is_away;
+	h->tty.ops = &host_tty_ops;
 	i->rdev = st->rdev;
 	i->size = st->size;
 	i->uid = st->uid;
@@ -393,11 +396,11 @@ static int make_inode(int fd, const struct host_stat *st, struct inode **out)
 	return 0;
 }
 
-struct tty *tty_of_file(struct file *f)
+struct tty *hostfile_tty(struct file *f)
 {
 	struct hostfile *h = f->ops == &hostfile_ops ? host_of(f) : NULL;
 
-	return h && h->is_tty ? tty_get(&h->tty) : NULL;
+	return h && h->is_tty ? &h->tty : NULL;
 }
 
 int hostfile_create(int fd, const struct cred *c, struct file **out)

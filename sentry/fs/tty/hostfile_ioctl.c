@@ -133,7 +133,7 @@ static long tty_ioctl(struct hostfile *h, struct pctx *ctx, unsigned cmd, uint64
 	case L_TCSBRKP:
 		return tty_check_job(&h->tty, L_SIGTTOU); /* drain: see set_termios; a window knows no break */
 	default:
-		return tty_job_ioctl(&h->tty, ctx, cmd, arg);
+		return tty_job_ioctl(&h->tty, ctx, cmd, arg, false);
 	}
 }
 

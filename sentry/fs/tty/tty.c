@@ -1,6 +1,7 @@
 /* Controlling terminals and foreground groups, as termios(3), tty_ioctl(4) and credentials(7) have them. */
 #include "sentry/fs/tty/tty.h"
 
+#include "abi/capability.h"
 #include "abi/errno.h"
 #include "abi/ioctl.h"
 #include "base/log.h"
@@ -19,6 +20,15 @@ void tty_put(struct tty *tty)
 {
 	if (tty)
 		inode_put(tty->inode);
+}
+
+struct tty *tty_of_file(struct file *f)
+{
+	struct tty *tty = hostfile_tty(f);
+
+	if (!tty)
+		tty = pty_tty(f);
+	return tty ? tty_get(tty) : NULL;
 }
 
 int tty_associate(struct tty *tty, struct session *s, int pgid)
@@ -80,6 +90,76 @@ void tty_disassociate(struct session *s, bool exiting)
 	tty_put(tty);
 }
 
+void tty_opened(struct tty *tty)
+{
+	struct task *t = task_current();
+
+	if (t && t->process->session->sid == t->process->pid &&
+	    tty_associate(tty, t->process->session, t->process->pgid) < 0)
+		log_debug("a session leader opened a terminal that is not for it to control");
+}
+
+/* Takes tty from its session: the session's number, or 0 if it had none. */
+static int take_from_session(struct tty *tty)
+{
+	struct session *s;
+	int sid = 0;
+
+	mutex_lock(&tasks_lock);
+	s = tty->session;
+	if (s) {
+		sid = s->sid;
+		s->tty = NULL;
+		tty->session = NULL;
+		tty->foreground = 0;
+	}
+	mutex_unlock(&tasks_lock);
+	if (s)
+		tty_put(tty);
+	return sid;
+}
+
+void tty_lost(struct tty *tty)
+{
+	static const int signals[] = {L_SIGHUP, L_SIGCONT};
+	int sid = take_from_session(tty);
+	struct process *leader = sid ? process_find(sid) : NULL;
+
+	for (size_t n = 0; leader && n < ARRAY_SIZE(signals); n++) {
+		struct l_siginfo info;
+
+		signal_fill_kernel(&info, signals[n]);
+		if (signal_send_process(leader, &info) < 0)
+			log_debug("signal %d: the session's leader has gone", signals[n]);
+	}
+	process_put(leader);
+}
+
+void tty_signal(struct tty *tty, int sig)
+{
+	int pgid;
+
+	mutex_lock(&tasks_lock);
+	pgid = tty->foreground;
+	mutex_unlock(&tasks_lock);
+	if (pgid > 0)
+		send_group(pgid, sig);
+}
+
+void tty_vhangup_self(void)
+{
+	struct task *t = task_current();
+	struct tty *tty = NULL;
+
+	mutex_lock(&tasks_lock);
+	if (t && t->process->session->tty)
+		tty = tty_get(t->process->session->tty);
+	mutex_unlock(&tasks_lock);
+	if (tty && tty->ops->hangup)
+		tty->ops->hangup(tty);
+	tty_put(tty);
+}
+
 /* ---- whose turn it is ---- */
 
 static bool ignores_or_blocks(struct task *t, int sig)
@@ -100,7 +180,7 @@ int tty_check_job(struct tty *tty, int sig)
 	controls = t->process->session->tty == tty;
 	background = tty->foreground && tty->foreground != pgid;
 	mutex_unlock(&tasks_lock);
-	if (!controls || (!background && !tty->is_away(tty)))
+	if (!controls || (!background && !tty->ops->is_away(tty)))
 		return 0;
 	if (ignores_or_blocks(t, sig))
 		return sig == L_SIGTTIN ? -EIO : 0;
@@ -116,14 +196,14 @@ int tty_check_job(struct tty *tty, int sig)
 /* ---- the calls of job control ---- */
 
 /* A group of the world outside has the number 0, as Linux shows groups of an outer pid namespace. */
-static long get_foreground(struct tty *tty, struct task *t, struct pctx *ctx, uint64_t arg)
+static long get_foreground(struct tty *tty, struct task *t, struct pctx *ctx, uint64_t arg, bool from_master)
 {
 	int32_t pgid;
 
 	mutex_lock(&tasks_lock);
-	pgid = t->process->session->tty == tty ? tty->foreground : -ENOTTY;
+	pgid = from_master || t->process->session->tty == tty ? tty->foreground : -ENOTTY;
 	mutex_unlock(&tasks_lock);
-	if (pgid > 0 && tty->is_away(tty))
+	if (pgid > 0 && tty->ops->is_away(tty))
 		pgid = 0;
 	return pgid == -ENOTTY ? -ENOTTY : copy_out(ctx, arg, &pgid, sizeof(pgid));
 }
@@ -172,23 +252,31 @@ static long set_foreground(struct tty *tty, struct task *t, struct pctx *ctx, ui
 	return r;
 }
 
-static long get_session(struct tty *tty, struct task *t, struct pctx *ctx, uint64_t arg)
+static long get_session(struct tty *tty, struct task *t, struct pctx *ctx, uint64_t arg, bool from_master)
 {
 	int32_t sid = -1;
 
 	mutex_lock(&tasks_lock);
-	if (tty->session && t->process->session->tty == tty)
+	if (tty->session && (from_master || t->process->session->tty == tty))
 		sid = tty->session->sid;
 	mutex_unlock(&tasks_lock);
 	return sid < 0 ? -ENOTTY : copy_out(ctx, arg, &sid, sizeof(sid));
 }
 
-static long set_controlling(struct tty *tty, struct task *t)
+/* arg 1: the terminal is taken from the session that has it, by one who may. */
+static long set_controlling(struct tty *tty, struct task *t, uint64_t arg)
 {
 	struct process *p = t->process;
+	bool has, taken;
 
-	if (p->session->sid != p->pid)
+	mutex_lock(&tasks_lock);
+	has = p->session->tty && p->session->tty != tty;
+	taken = tty->session && tty->session != p->session;
+	mutex_unlock(&tasks_lock);
+	if (p->session->sid != p->pid || has)
 		return -EPERM;
+	if (taken && arg == 1 && cred_capable(t->cred, L_CAP_SYS_ADMIN))
+		take_from_session(tty);
 	return tty_associate(tty, p->session, p->pgid);
 }
 
@@ -208,7 +296,7 @@ static long give_up(struct tty *tty, struct task *t)
 	return 0;
 }
 
-long tty_job_ioctl(struct tty *tty, struct pctx *ctx, unsigned cmd, uint64_t arg)
+long tty_job_ioctl(struct tty *tty, struct pctx *ctx, unsigned cmd, uint64_t arg, bool from_master)
 {
 	struct task *t = task_current();
 
@@ -216,13 +304,13 @@ long tty_job_ioctl(struct tty *tty, struct pctx *ctx, unsigned cmd, uint64_t arg
 		return -ENOTTY;
 	switch (cmd) {
 	case L_TIOCGPGRP:
-		return get_foreground(tty, t, ctx, arg);
+		return get_foreground(tty, t, ctx, arg, from_master);
 	case L_TIOCSPGRP:
 		return set_foreground(tty, t, ctx, arg);
 	case L_TIOCGSID:
-		return get_session(tty, t, ctx, arg);
+		return get_session(tty, t, ctx, arg, from_master);
 	case L_TIOCSCTTY:
-		return set_controlling(tty, t);
+		return set_controlling(tty, t, arg);
 	case L_TIOCNOTTY:
 		return give_up(tty, t);
 	default:
@@ -238,6 +326,7 @@ int tty_open_self(struct inode *i, struct file *f)
 {
 	struct task *t = task_current();
 	struct tty *tty = NULL;
+	int r;
 
 	if (t) {
 		mutex_lock(&tasks_lock);
@@ -247,7 +336,7 @@ int tty_open_self(struct inode *i, struct file *f)
 	}
 	if (!tty)
 		return -ENXIO;
-	hostfile_attach(tty, f);
+	r = tty->ops->attach(tty, f);
 	tty_put(tty);
-	return 0;
+	return r;
 }
