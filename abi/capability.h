@@ -46,6 +46,10 @@
 #define L_CAP_BPF 39
 #define L_CAP_CHECKPOINT_RESTORE 40
 #define L_CAP_LAST_CAP 40
+/* What setfsuid(2) drops and raises. */
+#define L_CAP_FS_SET                                                                                                   \
+	(1ull << L_CAP_CHOWN | 1ull << L_CAP_DAC_OVERRIDE | 1ull << L_CAP_DAC_READ_SEARCH | 1ull << L_CAP_FOWNER |     \
+	 1ull << L_CAP_FSETID | 1ull << L_CAP_LINUX_IMMUTABLE | 1ull << L_CAP_MKNOD | 1ull << L_CAP_MAC_OVERRIDE)
 #define L_CAP_FULL_SET ((1ull << (L_CAP_LAST_CAP + 1)) - 1)
 
 #define L__LINUX_CAPABILITY_VERSION_1 0x19980330
@@ -73,6 +77,13 @@ L_ASSERT_SIZE(struct l_user_cap_data, 12);
 #define L_SECBIT_KEEP_CAPS_LOCKED (1 << 5)
 #define L_SECBIT_NO_CAP_AMBIENT_RAISE (1 << 6)
 #define L_SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED (1 << 7)
+#define L_SECBIT_EXEC_RESTRICT_FILE (1 << 8)
+#define L_SECBIT_EXEC_RESTRICT_FILE_LOCKED (1 << 9)
+#define L_SECBIT_EXEC_DENY_INTERACTIVE (1 << 10)
+#define L_SECBIT_EXEC_DENY_INTERACTIVE_LOCKED (1 << 11)
+#define L_SECBIT_ALL 0xfffu
+#define L_SECBIT_LOCKS 0xaaau /* each locks the bit below it */
+#define L_SECBIT_UNPRIVILEGED 0xf00u
 
 /* security.capability */
 #define L_VFS_CAP_REVISION_MASK 0xff000000

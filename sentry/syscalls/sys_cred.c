@@ -62,8 +62,7 @@ static void fix_capabilities(const struct cred *old, struct cred *c)
 		return;
 	if (had_root && !has_root) {
 		if (!(c->securebits & L_SECBIT_KEEP_CAPS))
-			c->cap_permitted = 0;
-		c->cap_effective = 0;
+			c->cap_permitted = c->cap_effective = 0;
 		c->cap_ambient = 0;
 	}
 	if (old->euid == 0 && c->euid != 0)
@@ -74,12 +73,8 @@ static void fix_capabilities(const struct cred *old, struct cred *c)
 
 static long commit_uids(struct task *t, struct cred *c)
 {
-	const struct cred *old = t->cred;
-
 	c->fsuid = c->euid;
-	if (c->euid != old->euid)
-		t->process->dumpable = false;
-	fix_capabilities(old, c);
+	fix_capabilities(t->cred, c);
 	task_set_cred(t, c);
 	return 0;
 }
@@ -87,8 +82,6 @@ static long commit_uids(struct task *t, struct cred *c)
 static long commit_gids(struct task *t, struct cred *c)
 {
 	c->fsgid = c->egid;
-	if (c->egid != t->cred->egid)
-		t->process->dumpable = false;
 	task_set_cred(t, c);
 	return 0;
 }
@@ -222,6 +215,17 @@ long sys_setregid(struct task *t, const struct sys_args *args)
 	return commit_gids(t, c);
 }
 
+/* What has to do with files goes and comes with root's file system id. */
+static void fix_fs_capabilities(const struct cred *old, struct cred *c)
+{
+	if (c->securebits & L_SECBIT_NO_SETUID_FIXUP)
+		return;
+	if (old->fsuid == 0 && c->fsuid != 0)
+		c->cap_effective &= ~L_CAP_FS_SET;
+	if (old->fsuid != 0 && c->fsuid == 0)
+		c->cap_effective |= L_CAP_FS_SET & c->cap_permitted;
+}
+
 /* setfsuid(2) and setfsgid(2) return the old id, whatever happened. */
 long sys_setfsuid(struct task *t, const struct sys_args *args)
 {
@@ -236,6 +240,7 @@ long sys_setfsuid(struct task *t, const struct sys_args *args)
 	if (!c)
 		return old;
 	c->fsuid = id;
+	fix_fs_capabilities(t->cred, c);
 	task_set_cred(t, c);
 	return old;
 }

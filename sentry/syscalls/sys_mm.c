@@ -14,6 +14,12 @@
 	 L_MAP_DENYWRITE | L_MAP_EXECUTABLE | L_MAP_LOCKED | L_MAP_NORESERVE | L_MAP_POPULATE | L_MAP_NONBLOCK |       \
 	 L_MAP_STACK | L_MAP_HUGETLB | L_MAP_FIXED_NOREPLACE)
 
+/* What can be read can be executed, for a task of that personality. */
+static int implied_prot(const struct task *t, int prot)
+{
+	return (t->process->personality & L_READ_IMPLIES_EXEC) && (prot & L_PROT_READ) ? prot | L_PROT_EXEC : prot;
+}
+
 long sys_mmap(struct task *t, const struct sys_args *args)
 {
 	uint64_t addr = args->a[0], len = args->a[1], off = args->a[5], end;
@@ -21,6 +27,7 @@ long sys_mmap(struct task *t, const struct sys_args *args)
 	struct file *file = NULL;
 	long r;
 
+	prot = implied_prot(t, prot);
 	if (off & ~PAGE_MASK)
 		return -EINVAL;
 	if (len == 0)
@@ -61,7 +68,7 @@ long sys_munmap(struct task *t, const struct sys_args *args)
 
 long sys_mprotect(struct task *t, const struct sys_args *args)
 {
-	return mm_protect(t, t->mm, args->a[0], args->a[1], (int)args->a[2]);
+	return mm_protect(t, t->mm, args->a[0], args->a[1], implied_prot(t, (int)args->a[2]));
 }
 
 long sys_mremap(struct task *t, const struct sys_args *args)

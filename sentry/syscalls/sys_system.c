@@ -1,4 +1,5 @@
 /* The system and the process as wholes: uname, sysinfo, limits, usage, prctl, arch_prctl, randomness. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,11 +23,31 @@
 
 /* ---- the system ---- */
 
+/* personality(2): the release as Linux 2.6 would count it on, the machine of 32 bits. */
+static void wear_personality(struct l_utsname *u, uint32_t personality)
+{
+	char rest[L_UTS_LEN + 1];
+	unsigned major, minor;
+	int numbers = 0;
+
+	if (personality & L_UNAME26 && sscanf(u->release, "%u.%u%n", &major, &minor, &numbers) == 2) {
+		numbers += (int)strspn(u->release + numbers, ".0123456789");
+		snprintf(rest, sizeof(rest), "%s", u->release + numbers);
+		memset(u->release, 0, sizeof(u->release));
+		snprintf(u->release, sizeof(u->release), "2.6.%u%.*s", minor + 60, L_UTS_LEN - 16, rest);
+	}
+	if ((personality & L_PER_MASK) == L_PER_LINUX32) {
+		memset(u->machine, 0, sizeof(u->machine));
+		memcpy(u->machine, "i686", 4);
+	}
+}
+
 long sys_uname(struct task *t, const struct sys_args *args)
 {
 	struct l_utsname u;
 
 	uts_get(&u);
+	wear_personality(&u, t->process->personality);
 	return copy_out(t->ctx, args->a[0], &u, sizeof(u));
 }
 
@@ -293,6 +314,16 @@ static void set_securebits(struct cred *c, uint64_t arg)
 	c->securebits = (uint32_t)arg;
 }
 
+/* A locked bit stays, as do locks. */
+static bool may_set_securebits(const struct cred *c, uint64_t bits)
+{
+	uint64_t change = c->securebits ^ bits, locked = c->securebits & L_SECBIT_LOCKS;
+
+	if ((bits & ~(uint64_t)L_SECBIT_ALL) || (change & locked >> 1) || (locked & ~bits))
+		return false;
+	return !(change & ~(uint64_t)L_SECBIT_UNPRIVILEGED) || cred_capable(c, L_CAP_SETPCAP);
+}
+
 static void clear_ambient(struct cred *c, uint64_t arg)
 {
 	c->cap_ambient = 0;
@@ -323,11 +354,92 @@ static long cap_ambient(struct task *t, const struct sys_args *args)
 	case L_PR_CAP_AMBIENT_IS_SET:
 		return (long)(c->cap_ambient >> cap & 1);
 	case L_PR_CAP_AMBIENT_RAISE:
-		if (!(c->cap_permitted >> cap & 1) || !(c->cap_inheritable >> cap & 1))
+		if (!(c->cap_permitted >> cap & 1) || !(c->cap_inheritable >> cap & 1) ||
+		    (c->securebits & L_SECBIT_NO_CAP_AMBIENT_RAISE))
 			return -EPERM;
 		return change_cred(t, raise_ambient, cap);
 	case L_PR_CAP_AMBIENT_LOWER:
 		return change_cred(t, lower_ambient, cap);
+	default:
+		return -EINVAL;
+	}
+}
+
+static long get_auxv(struct task *t, const struct sys_args *args)
+{
+	uint64_t auxv[ARRAY_SIZE(t->mm->auxv)];
+	int r;
+
+	if (args->a[3] || args->a[4])
+		return -EINVAL;
+	mutex_lock(&t->mm->lock);
+	memcpy(auxv, t->mm->auxv, sizeof(auxv));
+	mutex_unlock(&t->mm->lock);
+	r = copy_out(t->ctx, args->a[1], auxv, min_of(args->a[2], (uint64_t)sizeof(auxv)));
+	return r < 0 ? r : (long)sizeof(auxv);
+}
+
+/* PR_SET_MM of the one address that says where arguments or environment lie, for programs that set a title. */
+static long set_mm(struct task *t, const struct sys_args *args)
+{
+	struct mm *mm = t->mm;
+	uint64_t *const fields[] = {
+		[L_PR_SET_MM_ARG_START] = &mm->arg_start,
+		[L_PR_SET_MM_ARG_END] = &mm->arg_end,
+		[L_PR_SET_MM_ENV_START] = &mm->env_start,
+		[L_PR_SET_MM_ENV_END] = &mm->env_end,
+	};
+	uint64_t what = args->a[1], addr = args->a[2];
+	int r = 0;
+
+	if (args->a[4] || (args->a[3] && what != L_PR_SET_MM_AUXV && what != L_PR_SET_MM_MAP && what != L_PR_SET_MM_MAP_SIZE))
+		return -EINVAL;
+	if (!cred_capable(t->cred, L_CAP_SYS_RESOURCE))
+		return -EPERM;
+	if (what >= ARRAY_SIZE(fields) || !fields[what] || addr < GUEST_MIN || addr >= GUEST_CEILING)
+		return -EINVAL;
+	mutex_lock(&mm->lock);
+	if (mm_find(mm, addr)) {
+		uint64_t old = *fields[what];
+
+		*fields[what] = addr;
+		if (mm->arg_start > mm->arg_end || mm->env_start > mm->env_end) {
+			*fields[what] = old;
+			r = -EINVAL;
+		}
+	} else {
+		r = -EINVAL;
+	}
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
+/* What has to do with the machine, of which there is little to choose. */
+static long prctl_machine(struct task *t, const struct sys_args *args)
+{
+	uint64_t a = args->a[1];
+
+	switch ((int)args->a[0]) {
+	case L_PR_GET_TIMING:
+		return 0; /* PR_TIMING_STATISTICAL */
+	case L_PR_SET_TIMING:
+		return a == 0 ? 0 : -EINVAL;
+	case L_PR_TASK_PERF_EVENTS_DISABLE:
+	case L_PR_TASK_PERF_EVENTS_ENABLE:
+		return 0; /* there are none */
+	case L_PR_GET_TSC:
+		return put_int(t, a, L_PR_TSC_ENABLE);
+	case L_PR_SET_TSC:
+		return a == L_PR_TSC_ENABLE ? 0 : -EINVAL;
+	case L_PR_GET_IO_FLUSHER:
+	case L_PR_SET_IO_FLUSHER:
+		if (!cred_capable(t->cred, L_CAP_SYS_RESOURCE))
+			return -EPERM;
+		return a || args->a[2] || args->a[3] || args->a[4] ? -EINVAL : 0; /* it is none, and cannot become one */
+	case L_PR_SET_MM:
+		return set_mm(t, args);
+	case L_PR_GET_AUXV:
+		return get_auxv(t, args);
 	default:
 		return -EINVAL;
 	}
@@ -360,11 +472,13 @@ long sys_prctl(struct task *t, const struct sys_args *args)
 	case L_PR_GET_KEEPCAPS:
 		return (t->cred->securebits & L_SECBIT_KEEP_CAPS) != 0;
 	case L_PR_SET_KEEPCAPS:
-		return a > 1 ? -EINVAL : change_cred(t, set_keep_caps, a);
+		if (a > 1)
+			return -EINVAL;
+		return t->cred->securebits & L_SECBIT_KEEP_CAPS_LOCKED ? -EPERM : change_cred(t, set_keep_caps, a);
 	case L_PR_GET_SECUREBITS:
 		return t->cred->securebits;
 	case L_PR_SET_SECUREBITS:
-		return cred_capable(t->cred, L_CAP_SETPCAP) ? change_cred(t, set_securebits, a) : -EPERM;
+		return may_set_securebits(t->cred, a) ? change_cred(t, set_securebits, a) : -EPERM;
 	case L_PR_CAPBSET_READ:
 		return a > L_CAP_LAST_CAP ? -EINVAL : (long)(t->cred->cap_bounding >> a & 1);
 	case L_PR_CAPBSET_DROP:
@@ -405,7 +519,7 @@ long sys_prctl(struct task *t, const struct sys_args *args)
 	case L_PR_GET_TID_ADDRESS:
 		return copy_out(t->ctx, a, &t->clear_child_tid, sizeof(t->clear_child_tid));
 	default:
-		return -EINVAL;
+		return prctl_machine(t, args);
 	}
 }
 

@@ -17,6 +17,7 @@
 #include "sentry/entry/entry.h"
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
+#include "sentry/task/exec_cred.h"
 #include "sentry/task/internal.h"
 #include "sentry/time/timers.h"
 
@@ -28,7 +29,6 @@
 #define MIN_GAP (128ull << 20)
 #define STACK_MAX_MAPPED (256ull << 20) /* of an unlimited RLIMIT_STACK; DIVERGES: stacks are mapped whole */
 #define STACK_GUARD (256 * PAGE_SIZE)
-#define ADDR_NO_RANDOMIZE 0x0040000
 
 _Atomic unsigned exec_randomize_va_space = 2;
 
@@ -39,9 +39,8 @@ struct image {
 	char *name; /* what AT_EXECFN and comm are made from */
 	struct mm *mm;
 	struct stack_image stack;
-	const struct cred *cred;
+	struct exec_cred id;
 	uint64_t entry;
-	bool secure;
 	bool randomize;
 };
 
@@ -68,7 +67,7 @@ static void image_free(struct image *img)
 	free(img->name);
 	mm_put(img->mm);
 	stack_image_free(&img->stack);
-	cred_put(img->cred);
+	cred_put(img->id.cred);
 }
 
 /* ---- finding the program ---- */
@@ -83,6 +82,12 @@ static char *exec_name(const struct exec_request *req)
 	if (asprintf(&name, req->path[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d%s", req->dirfd, req->path) < 0)
 		return NULL;
 	return name;
+}
+
+/* An interpreter could not open the script by its name of /dev/fd: that descriptor will be closed. */
+static bool name_is_closed(struct task *t, const struct exec_request *req)
+{
+	return req->path[0] != '/' && req->dirfd != L_AT_FDCWD && fd_get_cloexec(t->files, req->dirfd) == 1;
 }
 
 /* Follows scripts to the program proper. */
@@ -120,6 +125,8 @@ static int find_program(struct task *t, const struct exec_request *req, struct i
 			goto out;
 		}
 		r = script_plan(head, (size_t)n, script);
+		if (r == 0 && depth == 0 && name_is_closed(t, req))
+			r = -ENOENT;
 		if (r == 0)
 			r = script_apply(script, script_name, req->argv, &budget);
 		if (r < 0)
@@ -178,42 +185,6 @@ static int plan_image(struct task *t, struct image *img)
 	if (r < 0)
 		return r;
 	return plan_file(img->interp_file, ELF_INTERPRETER, &img->interp);
-}
-
-/* ---- credentials ---- */
-
-/* What the program's set-id bits and the rules of capabilities(7) make of t's credentials. */
-static int plan_cred(struct task *t, struct image *img)
-{
-	struct cred *c = cred_copy(t->cred, t->cred->group_count);
-	struct l_statx st;
-	bool setid;
-	int r;
-
-	if (!c)
-		return -ENOMEM;
-	img->cred = c;
-	r = vfs_getattr(&img->file->path, &st);
-	if (r < 0)
-		return r;
-	setid = !c->no_new_privs && !vfs_is_nosuid(&img->file->path);
-	if (setid && (st.stx_mode & L_S_ISUID))
-		c->euid = st.stx_uid;
-	if (setid && (st.stx_mode & (L_S_ISGID | L_S_IXGRP)) == (L_S_ISGID | L_S_IXGRP))
-		c->egid = st.stx_gid;
-	img->secure = c->euid != c->uid || c->egid != c->gid;
-	c->suid = c->fsuid = c->euid;
-	c->sgid = c->fsgid = c->egid;
-	if (img->secure)
-		c->cap_ambient = 0;
-	if (c->uid == 0 || c->euid == 0) {
-		c->cap_permitted = c->cap_bounding | c->cap_inheritable;
-		c->cap_effective = c->euid == 0 ? c->cap_permitted : 0;
-	} else {
-		c->cap_permitted = c->cap_ambient;
-		c->cap_effective = c->cap_ambient;
-	}
-	return 0;
 }
 
 /* ---- building the new address space ---- */
@@ -323,8 +294,8 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 			.base = img->interp ? img->interp->bias : 0,
 			.hwcap = cpu_hwcap(), .hwcap2 = getauxval(AT_HWCAP2),
 			.minsigstksz = getauxval(AT_MINSIGSTKSZ),
-			.uid = img->cred->uid, .euid = img->cred->euid, .gid = img->cred->gid,
-			.egid = img->cred->egid, .secure = img->secure},
+			.uid = img->id.cred->uid, .euid = img->id.cred->euid, .gid = img->id.cred->gid,
+			.egid = img->id.cred->egid, .secure = img->id.secure},
 	};
 	ssize_t n;
 	int r;
@@ -512,11 +483,12 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 		file_put(old_exe);
 
 	fdtable_close_on_exec(t->files);
-	task_set_cred(t, img->cred);
-	img->cred = NULL;
-	if (img->secure)
+	task_set_cred(t, img->id.cred);
+	img->id.cred = NULL;
+	if (img->id.secure)
 		p->pdeathsig = 0;
-	p->dumpable = !img->secure;
+	p->dumpable = img->id.dumpable;
+	p->personality &= ~(img->id.clear_personality ? L_READ_IMPLIES_EXEC | L_PER_CLEAR_ON_SETID : L_READ_IMPLIES_EXEC);
 	process_timers_exec(p);
 	t->robust_list = 0;
 	t->rseq = 0;
@@ -529,7 +501,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 
 long task_exec(struct task *t, const struct exec_request *req)
 {
-	struct image img = {.randomize = exec_randomize_va_space && !(t->process->personality & ADDR_NO_RANDOMIZE)};
+	struct image img = {.randomize = exec_randomize_va_space && !(t->process->personality & L_ADDR_NO_RANDOMIZE)};
 	struct pctx *ctx = NULL;
 	int r;
 
@@ -539,7 +511,7 @@ long task_exec(struct task *t, const struct exec_request *req)
 	if (r == 0)
 		r = plan_image(t, &img);
 	if (r == 0)
-		r = plan_cred(t, &img);
+		r = exec_plan_cred(t, img.file, &img.id);
 	if (r == 0 && !img.program->fatal && !(img.interp && img.interp->fatal))
 		r = build_mm(t, req, &img);
 	if (r == 0)

@@ -350,6 +350,11 @@ void task_set_cred(struct task *t, const struct cred *c)
 	old = t->cred;
 	t->cred = c;
 	mutex_unlock(&t->alloc_lock);
+	if (old && (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid || old->fsgid != c->fsgid ||
+		    (c->cap_permitted & ~old->cap_permitted))) {
+		t->process->dumpable = false;
+		t->process->pdeathsig = 0;
+	}
 	cred_put(old);
 }
 

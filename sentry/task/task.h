@@ -330,7 +330,8 @@ int tid_last(void);
 /* kernel.randomize_va_space: 0 nothing, 1 all but the heap, 2 the heap too is put where chance has it by execve. */
 extern _Atomic unsigned exec_randomize_va_space;
 
-/* Replaces t's credentials (consumed). */
+/* Replaces the calling task's credentials (consumed).  When it is another's or more than before, the process is no more to be
+ * looked into, and hears no more of its parent's death: prctl(2), PR_SET_DUMPABLE and PR_SET_PDEATHSIG. */
 void task_set_cred(struct task *t, const struct cred *c);
 
 /* ---- signals (sentry/signal/signal.h has the rest) ---- */

@@ -6,6 +6,8 @@
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
 
+#define FILE_CAPS "security.capability"
+
 int vfs_getattr(const struct path *p, struct l_statx *st)
 {
 	struct inode *i = p->dentry->inode;
@@ -132,6 +134,24 @@ static bool may_chown(const struct inode *i, uint32_t uid, uint32_t gid, const s
 	return gid == (uint32_t)-1 || (owner && (gid == i->gid || cred_in_group(c, gid)));
 }
 
+/* A file that changes is not the one that was given capabilities. */
+static int remove_file_caps(struct inode *i)
+{
+	char value[32];
+	ssize_t n;
+	int r = 0;
+
+	if (LIKELY(i->no_file_caps))
+		return 0;
+	i->no_file_caps = true; /* whoever sets them from now on says so */
+	n = i->ops && i->ops->getxattr ? i->ops->getxattr(i, FILE_CAPS, value, sizeof(value)) : -EOPNOTSUPP;
+	if (n >= 0 || n == -ERANGE)
+		r = i->ops->removexattr ? i->ops->removexattr(i, FILE_CAPS) : -EPERM;
+	if (r < 0)
+		i->no_file_caps = false;
+	return r;
+}
+
 int vfs_chown(const struct path *p, uint32_t uid, uint32_t gid, const struct cred *c)
 {
 	struct inode *i = p->dentry->inode;
@@ -151,6 +171,8 @@ int vfs_chown(const struct path *p, uint32_t uid, uint32_t gid, const struct cre
 	}
 	r = may_chown(i, uid, gid, c) ? setattr_locked(i, &a) : -EPERM;
 	mutex_unlock(&i->lock);
+	if (r == 0 && inode_is(i, L_S_IFREG))
+		r = remove_file_caps(i);
 	return changed(p->dentry, r, event_of(a.valid));
 }
 
@@ -253,8 +275,10 @@ int vfs_remove_privs(struct file *f, const struct cred *c)
 {
 	struct inode *i = f->inode;
 	struct iattr a = {.valid = ATTR_MODE};
-	int r = 0;
+	int r = remove_file_caps(i);
 
+	if (r < 0)
+		return r;
 	if (LIKELY(!(i->mode & (L_S_ISUID | L_S_ISGID))) || cred_capable(c, L_CAP_FSETID))
 		return 0;
 	mutex_lock(&i->lock);
@@ -289,9 +313,7 @@ static int xattr_permission(const struct path *p, const char *name, unsigned mas
 	if (!strcmp(name, "security.") || !strcmp(name, "trusted.") || !strcmp(name, "user."))
 		return -EINVAL;
 	if (has_prefix(name, "security.")) {
-		int cap = !strcmp(name, "security.capability") ? L_CAP_SETFCAP : L_CAP_SYS_ADMIN;
-
-		if ((mask & MAY_WRITE) && !cred_capable(c, cap))
+		if ((mask & MAY_WRITE) && !cred_capable(c, strcmp(name, FILE_CAPS) ? L_CAP_SYS_ADMIN : L_CAP_SETFCAP))
 			return -EPERM;
 		return 0;
 	}
@@ -329,6 +351,8 @@ int vfs_setxattr(const struct path *p, const char *name, const void *value, size
 
 	if (r < 0)
 		return r;
+	if (!strcmp(name, FILE_CAPS))
+		i->no_file_caps = false;
 	r = i->ops && i->ops->setxattr ? i->ops->setxattr(i, name, value, size, flags) : -EOPNOTSUPP;
 	return changed(p->dentry, r, L_IN_ATTRIB);
 }

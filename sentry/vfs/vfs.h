@@ -155,6 +155,7 @@ struct inode {
 	_Atomic int32_t writers;	 /* > 0: open for writing; < 0: being executed.  See inode_deny_write */
 	struct inode_locks *_Atomic locks; /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
 	struct watch *_Atomic watches;	 /* inotify; written under inotify.c's lock; NULL: nobody watches */
+	_Atomic bool no_file_caps;	 /* it is known to have no security.capability: a write need not look */
 	void *fifo;			 /* the pipe behind a FIFO; guarded by lock */
 	void *priv;			 /* the file system's */
 };

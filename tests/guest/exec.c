@@ -422,6 +422,20 @@ TEST(execveat)
 	symlink(h_self, "link");
 	CHECK_ERR(syscall(SYS_execveat, AT_FDCWD, "link", argv, environ, AT_SYMLINK_NOFOLLOW), ELOOP);
 	close(fd);
+
+	/* A script is run by the name of its descriptor, if that will be there. */
+	write_file("script", "#!/bin/sh\nexit 5\n", 17, 0755);
+	fd = open("script", O_RDONLY | O_CLOEXEC);
+	REQUIRE(fd >= 0);
+	CHECK_ERR(syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH), ENOENT);
+	REQUIRE(fcntl(fd, F_SETFD, 0) == 0);
+	pid = h_fork();
+	if (pid == 0) {
+		syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
+		_exit(errno);
+	}
+	CHECK_EQ(h_wait(pid), 5 << 8);
+	close(fd);
 }
 
 TEST(memory_is_new)
