@@ -79,95 +79,59 @@ static const struct field {
 	const char *name;
 	size_t offset, size;
 } fields[] = {
-	EHDR(e_type), EHDR(e_machine), EHDR(e_version), EHDR(e_entry), EHDR(e_phoff), EHDR(e_shoff), EHDR(e_flags),
-	EHDR(e_ehsize), EHDR(e_phentsize), EHDR(e_phnum), EHDR(e_shnum), PHDR(0, p_type), PHDR(0, p_flags),
-	PHDR(0, p_offset), PHDR(0, p_vaddr), PHDR(0, p_paddr), PHDR(0, p_filesz), PHDR(0, p_memsz), PHDR(0, p_align),
-	PHDR(1, p_type), PHDR(1, p_flags), PHDR(1, p_offset), PHDR(1, p_vaddr), PHDR(1, p_paddr), PHDR(1, p_filesz),
-	PHDR(1, p_memsz), PHDR(1, p_align), PHDR(2, p_type), PHDR(2, p_flags), PHDR(2, p_offset), PHDR(2, p_vaddr),
-	PHDR(2, p_filesz), PHDR(2, p_memsz), PHDR(2, p_align),
+	EHDR(e_type), EHDR(e_machine), EHDR(e_entry), EHDR(e_phoff), EHDR(e_phentsize), EHDR(e_phnum), PHDR(0, p_type),
+	PHDR(0, p_flags), PHDR(0, p_offset), PHDR(0, p_vaddr), PHDR(0, p_filesz), PHDR(0, p_memsz), PHDR(0, p_align),
+	PHDR(1, p_type), PHDR(1, p_offset), PHDR(1, p_vaddr), PHDR(1, p_filesz), PHDR(1, p_memsz),
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 
 /* Added to what the field is, and in its place. */
-static const uint64_t steps[] = {1, -1ull, 8, 0x10, 0x1000, -0x1000ull, 0x800, 0x2000, 0x200000};
-static const uint64_t values[] = {0, 1, 2, 3, 6, 7, PT_GNU_STACK, PT_GNU_PROPERTY, 0xffff, UINT32_MAX, INT64_MAX,
-				  0x7ffffffff000, 0x7fffffff0000, 1ull << 63, 1ull << 40, -1ull, -0x1000ull, 0xfff, 0x1000, 0x1001};
+static const uint64_t steps[] = {1, -1ull, 0x10, 0x1000, -0x1000ull, 0x800};
+static const uint64_t values[] = {0, 2, 3, 7, UINT32_MAX, 0x7ffffffff000, 1ull << 63, 1ull << 40, -0x1000ull, 0x1001};
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 #define COUNT (STEPS + sizeof(values) / sizeof(values[0]))
 
 /* What Linux does, a letter for each step and value. */
 static const char *const expected[2][FIELDS] = {
 	{
-		"RNNNNNNNRNNRRNNNNNNNNNNNNNNNN", /* e_type */
-		"NNNNNNNNRNNNNNNNNNNNNNNNNNNNN", /* e_machine */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_version */
-		"OKKKKKKKKKKKKKKKKKKKKKKKKKKKK", /* e_entry */
-		"KKKKKNKKNNKKKKKNNNNNNNNNNNKKK", /* e_phoff */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_shoff */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_flags */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_ehsize */
-		"NNNNNNNNRNNNNNNNNNNNNNNNNNNNN", /* e_phentsize */
-		"RRRRNNNNRNKRRRRNNNNNNNNNNNNNN", /* e_phnum */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_shnum */
-		"KKKKKKKKKKRKNKKKKKKKKKKKKKKKK", /* ph[0].p_type */
-		"KKRRRRRRRKRKRKRRRRRRKKKKRKRKR", /* ph[0].p_flags */
-		"KKKKKKKBBRKKKKKKKKKKBBKBKKKKK", /* ph[0].p_offset */
-		"KKKKKKKKKKKKKKKKKKKKKKKKKKKKK", /* ph[0].p_vaddr */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[0].p_paddr */
-		"KRKKKKKKKKKKKKKKKKKKKKKKKKKKR", /* ph[0].p_filesz */
-		"RKRRRKRRRKKKKKKRRRRKKKKKKKKKK", /* ph[0].p_memsz */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[0].p_align */
-		"KKKKKKKKKKRKFKKKKKKKKKKKKKKKK", /* ph[1].p_type */
-		"RRRRRRRRRKRRRRRRRRRRKKKKRKRKR", /* ph[1].p_flags */
-		"KKKKKOKKKOKKKKKKKKKKKKKKKKKOK", /* ph[1].p_offset */
-		"KKKKKKKKKKKKKKKKKKKKKKKKKKKKK", /* ph[1].p_vaddr */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[1].p_paddr */
-		"RRRRKKRKKORRRRRKKKKKKKKKKKRRK", /* ph[1].p_filesz */
-		"RRRRRKRRRKKKKKKRRRRKKKKKKKKKR", /* ph[1].p_memsz */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[1].p_align */
-		"RRRRRRRRRRRRNRRRRRRRRRRRRRRRR", /* ph[2].p_type */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_flags */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_offset */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_vaddr */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_filesz */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_memsz */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_align */
+		"RNNNNNNRRNNNNNNN", /* e_type */
+		"NNNNNNNNNNNNNNNN", /* e_machine */
+		"OKKKKKKKKKKKKKKK", /* e_entry */
+		"KKKKNKNKKKNNNNNK", /* e_phoff */
+		"NNNNNNNNNNNNNNNN", /* e_phentsize */
+		"RRRNNNNRRRNNNNNN", /* e_phnum */
+		"KKKKKKKKNKKKKKKK", /* ph[0].p_type */
+		"KKRRRRKKRRRKKKKR", /* ph[0].p_flags */
+		"KKKKKKRKKKKBKBKK", /* ph[0].p_offset */
+		"KKKKKKKKKKKKKKKK", /* ph[0].p_vaddr */
+		"KRKKKKKKKKKKKKKR", /* ph[0].p_filesz */
+		"RKRRKRKKKKRKKKKK", /* ph[0].p_memsz */
+		"RRRRRRRRRRRRRRRR", /* ph[0].p_align */
+		"KKKKKKKKFKKKKKKK", /* ph[1].p_type */
+		"KKKKOKOKKKKKKKKK", /* ph[1].p_offset */
+		"KKKKKKKKKKKKKKKK", /* ph[1].p_vaddr */
+		"RRRKKRORRRKKKKKK", /* ph[1].p_filesz */
+		"RRRRKRKKKKRKKKKR", /* ph[1].p_memsz */
 	},
 	{
-		"NRNNNNNNRNNRRNNNNNNNNNNNNNNNN", /* e_type */
-		"NNNNNNNNRNNNNNNNNNNNNNNNNNNNN", /* e_machine */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_version */
-		"OKKKKKKKKKKKKKKKKKKKKKKKKKKKK", /* e_entry */
-		"KKKKKNKKNNKKKKKNNNNNNNNNNNKKK", /* e_phoff */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_shoff */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_flags */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_ehsize */
-		"NNNNNNNNRNNNNNNNNNNNNNNNNNNNN", /* e_phentsize */
-		"RRRRNNNNRNKRRRRNNNNNNNNNNNNNN", /* e_phnum */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* e_shnum */
-		"KKKKKKKKKKRKNKKKKKKKKKKKKKKKK", /* ph[0].p_type */
-		"KKRRRRRRRKRKRKRRRRRRKKKKRKRKR", /* ph[0].p_flags */
-		"KKKKKKKBBRKKKKKKKKKKBBKBKKKKK", /* ph[0].p_offset */
-		"KKKKKKKKKKKKKKKKKKKKKKKKKKKKK", /* ph[0].p_vaddr */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[0].p_paddr */
-		"KRKKKKKKKKKKKKKKKKKKKKKKKKKKR", /* ph[0].p_filesz */
-		"RKRRRKRRRKKKKKKRRRRKKKKKKKKKK", /* ph[0].p_memsz */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[0].p_align */
-		"KKKKKKKKKKRKFKKKKKKKKKKKKKKKK", /* ph[1].p_type */
-		"RRRRRRRRRKRRRRRRRRRRKKKKRKRKR", /* ph[1].p_flags */
-		"KKKKKOKKKOKKKKKKKKKKKKKKKKKOK", /* ph[1].p_offset */
-		"KKKKKKKKKKKKKKKKKKKKKKKKKKKKK", /* ph[1].p_vaddr */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[1].p_paddr */
-		"RRRRKKRKKORRRRRKKKKKKKKKKKRRK", /* ph[1].p_filesz */
-		"RRRRRKRRRKKKKKKRRRRKKKKKKKKKR", /* ph[1].p_memsz */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[1].p_align */
-		"RRRRRRRRRRRRNRRRRRRRRRRRRRRRR", /* ph[2].p_type */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_flags */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_offset */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_vaddr */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_filesz */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_memsz */
-		"RRRRRRRRRRRRRRRRRRRRRRRRRRRRR", /* ph[2].p_align */
+		"NRNNNNNRRNNNNNNN", /* e_type */
+		"NNNNNNNNNNNNNNNN", /* e_machine */
+		"OKKKKKKKKKKKKKKK", /* e_entry */
+		"KKKKNKNKKKNNNNNK", /* e_phoff */
+		"NNNNNNNNNNNNNNNN", /* e_phentsize */
+		"RRRNNNNRRRNNNNNN", /* e_phnum */
+		"KKKKKKKKNKKKKKKK", /* ph[0].p_type */
+		"KKRRRRKKRRRKKKKR", /* ph[0].p_flags */
+		"KKKKKKRKKKKBKBKK", /* ph[0].p_offset */
+		"KKKKKKKKKKKKKKKK", /* ph[0].p_vaddr */
+		"KRKKKKKKKKKKKKKR", /* ph[0].p_filesz */
+		"RKRRKRKKKKRKKKKK", /* ph[0].p_memsz */
+		"RRRRRRRRRRRRRRRR", /* ph[0].p_align */
+		"KKKKKKKKFKKKKKKK", /* ph[1].p_type */
+		"KKKKOKOKKKKKKKKK", /* ph[1].p_offset */
+		"KKKKKKKKKKKKKKKK", /* ph[1].p_vaddr */
+		"RRRKKRORRRKKKKKK", /* ph[1].p_filesz */
+		"RRRRKRKKKKRKKKKR", /* ph[1].p_memsz */
 	},
 };
 
