@@ -2,33 +2,15 @@
 #include "sentry/ipc/futex.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "abi/errno.h"
 #include "abi/futex.h"
-#include "base/list.h"
-#include "base/lock.h"
-#include "sentry/mm/mm.h"
-#include "sentry/task/task.h"
+#include "sentry/ipc/futex_internal.h"
 
 #define BUCKETS 256
 
-struct bucket {
-	struct mutex lock;
-	struct list_head waiters; /* of waiter.node; guarded by lock */
-};
-
-/* Lives on the waiting thread's stack.  Whoever takes it off its list does everything else with it under the bucket's lock, and
- * the waiter takes that lock before it returns. */
-struct waiter {
-	struct list_head node;
-	struct mm_key key;	       /* guarded by the bucket's lock */
-	struct bucket *_Atomic bucket; /* changes under both buckets' locks */
-	uint32_t bitset;
-	struct sleeper *sleeper;
-	_Atomic bool woken;
-};
-
-static struct bucket table[BUCKETS];
+static struct futex_bucket table[BUCKETS];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void table_init(void)
@@ -39,7 +21,7 @@ static void table_init(void)
 	}
 }
 
-static struct bucket *bucket_of(const struct mm_key *k)
+struct futex_bucket *futex_bucket_of(const struct mm_key *k)
 {
 	uint64_t h = (k->object ^ (k->off >> 2) * 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull;
 
@@ -47,23 +29,22 @@ static struct bucket *bucket_of(const struct mm_key *k)
 	return &table[h >> 56];
 }
 
-static bool key_equal(const struct mm_key *a, const struct mm_key *b)
+bool futex_key_equal(const struct mm_key *a, const struct mm_key *b)
 {
 	return a->object == b->object && a->off == b->off;
 }
 
-static int get_key(struct task *t, uint64_t addr, bool process_private, struct mm_key *out)
+int futex_get_key(struct task *t, uint64_t addr, bool process_private, struct mm_key *out)
 {
 	if (addr & 3)
 		return -EINVAL;
 	return mm_futex_key(t->mm, addr, process_private, out);
 }
 
-/* Bucket locks nest by address. */
-static void lock_two(struct bucket *a, struct bucket *b) NO_LOCK_ANALYSIS
+void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b) NO_LOCK_ANALYSIS
 {
 	if (a > b) {
-		struct bucket *swap = a;
+		struct futex_bucket *swap = a;
 
 		a = b;
 		b = swap;
@@ -73,41 +54,44 @@ static void lock_two(struct bucket *a, struct bucket *b) NO_LOCK_ANALYSIS
 		mutex_lock(&b->lock);
 }
 
-static void unlock_two(struct bucket *a, struct bucket *b) NO_LOCK_ANALYSIS
+void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b) NO_LOCK_ANALYSIS
 {
 	mutex_unlock(&a->lock);
 	if (a != b)
 		mutex_unlock(&b->lock);
 }
 
-static void wake_waiter(struct waiter *w)
+void futex_wake_waiter(struct futex_waiter *w)
 {
 	list_del_init(&w->node);
 	w->woken = true;
 	sleeper_wake(w->sleeper);
 }
 
-/* As on Linux at least one is woken, even if n is 0 or less. */
-static int wake_in_bucket(struct bucket *b, const struct mm_key *key, int n, uint32_t bitset)
+/* As on Linux at least one is woken, even if n is 0 or less; -EINVAL if one of them waits for an owner. */
+static int wake_in_bucket(struct futex_bucket *b, const struct mm_key *key, int n, uint32_t bitset)
 {
-	struct waiter *w, *tmp;
+	struct futex_waiter *w, *tmp;
 	int woken = 0;
 
 	list_for_each_entry_safe(w, tmp, &b->waiters, node) {
-		if (!key_equal(&w->key, key) || !(w->bitset & bitset))
+		if (!futex_key_equal(&w->key, key))
 			continue;
-		wake_waiter(w);
+		if (w->kind != FUTEX_PLAIN)
+			return -EINVAL;
+		if (!(w->bitset & bitset))
+			continue;
+		futex_wake_waiter(w);
 		if (++woken >= n)
 			break;
 	}
 	return woken;
 }
 
-/* Takes w off whatever list it is on: true if it was still waiting.  Afterwards nobody else touches it. */
-static bool unqueue(struct waiter *w) NO_LOCK_ANALYSIS
+bool futex_unqueue(struct futex_waiter *w) NO_LOCK_ANALYSIS
 {
 	for (;;) {
-		struct bucket *b = w->bucket;
+		struct futex_bucket *b = w->bucket;
 		bool waiting;
 
 		mutex_lock(&b->lock);
@@ -124,17 +108,17 @@ static bool unqueue(struct waiter *w) NO_LOCK_ANALYSIS
 
 int futex_wait(struct task *t, uint64_t addr, bool process_private, uint32_t val, uint32_t bitset, int64_t deadline_ns)
 {
-	struct waiter w = {.bitset = bitset, .sleeper = &t->sleeper};
-	struct bucket *b;
+	struct futex_waiter w = {.bitset = bitset, .sleeper = &t->sleeper};
+	struct futex_bucket *b;
 	uint32_t now;
 	int r;
 
 	if (!bitset)
 		return -EINVAL;
-	r = get_key(t, addr, process_private, &w.key);
+	r = futex_get_key(t, addr, process_private, &w.key);
 	if (r < 0)
 		return r;
-	b = bucket_of(&w.key);
+	b = futex_bucket_of(&w.key);
 	w.bucket = b;
 	mutex_lock(&b->lock);
 	list_add_tail(&w.node, &b->waiters);
@@ -150,24 +134,92 @@ int futex_wait(struct task *t, uint64_t addr, bool process_private, uint32_t val
 		r = sleeper_sleep(&t->sleeper, deadline_ns);
 	}
 	/* A waker that chose us has counted us: then it is a wake-up, whatever else happened meanwhile. */
-	return unqueue(&w) ? r : 0;
+	return futex_unqueue(&w) ? r : 0;
 }
 
 int futex_wake(struct task *t, uint64_t addr, bool process_private, int n, uint32_t bitset)
 {
 	struct mm_key key;
-	struct bucket *b;
+	struct futex_bucket *b;
 	int r;
 
 	if (!bitset)
 		return -EINVAL;
-	r = get_key(t, addr, process_private, &key);
+	r = futex_get_key(t, addr, process_private, &key);
 	if (r < 0)
 		return r;
-	b = bucket_of(&key);
+	b = futex_bucket_of(&key);
 	mutex_lock(&b->lock);
 	r = wake_in_bucket(b, &key, n, bitset);
 	mutex_unlock(&b->lock);
+	return r;
+}
+
+/* ---- futex_waitv(2) ---- */
+
+/* Queues all n waiters on what words name; which of them came on in *queued. */
+static int waitv_queue(struct task *t, struct futex_waiter *w, const struct futex_word *words, unsigned n, unsigned *queued)
+{
+	for (*queued = 0; *queued < n; ++*queued) {
+		const struct futex_word *word = &words[*queued];
+		struct futex_waiter *one = &w[*queued];
+		struct futex_bucket *b;
+		int r = futex_get_key(t, word->addr, word->process_private, &one->key);
+
+		if (r < 0)
+			return r;
+		b = futex_bucket_of(&one->key);
+		one->bitset = L_FUTEX_BITSET_MATCH_ANY;
+		one->sleeper = &t->sleeper;
+		one->bucket = b;
+		mutex_lock(&b->lock);
+		list_add_tail(&one->node, &b->waiters);
+		mutex_unlock(&b->lock);
+	}
+	return 0;
+}
+
+static int waitv_compare(struct task *t, const struct futex_word *words, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t now;
+		int r = copy_in(t->ctx, &now, words[i].addr, sizeof(now));
+
+		if (r < 0 || now != words[i].val)
+			return r < 0 ? r : -EAGAIN;
+	}
+	return 0;
+}
+
+static bool waitv_woken(const struct futex_waiter *w, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (w[i].woken)
+			return true;
+	return false;
+}
+
+int futex_waitv(struct task *t, const struct futex_word *words, unsigned n, int64_t deadline_ns)
+{
+	struct futex_waiter *w = calloc(n, sizeof(*w));
+	unsigned queued;
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	r = waitv_queue(t, w, words, n, &queued);
+	if (r == 0)
+		r = waitv_compare(t, words, n);
+	while (r == 0) {
+		sleeper_arm(&t->sleeper);
+		if (waitv_woken(w, n))
+			break;
+		r = sleeper_sleep(&t->sleeper, deadline_ns);
+	}
+	for (unsigned i = 0; i < queued; i++)
+		if (!futex_unqueue(&w[i]))
+			r = (int)i; /* as Linux, the last of those woken */
+	free(w);
 	return r;
 }
 
@@ -175,21 +227,21 @@ int futex_requeue(struct task *t, uint64_t addr, uint64_t addr2, bool process_pr
 		  const uint32_t *cmp)
 {
 	struct mm_key from, to;
-	struct bucket *a, *b;
-	struct waiter *w, *tmp;
+	struct futex_bucket *a, *b;
+	struct futex_waiter *w, *tmp;
 	uint32_t now;
 	int r, done = 0, moved = 0;
 
 	if (n < 0 || m < 0)
 		return -EINVAL;
-	r = get_key(t, addr, process_private, &from);
+	r = futex_get_key(t, addr, process_private, &from);
 	if (r == 0)
-		r = get_key(t, addr2, process_private, &to);
+		r = futex_get_key(t, addr2, process_private, &to);
 	if (r < 0)
 		return r;
-	a = bucket_of(&from);
-	b = bucket_of(&to);
-	lock_two(a, b);
+	a = futex_bucket_of(&from);
+	b = futex_bucket_of(&to);
+	futex_lock_two(a, b);
 	if (cmp) { /* under the locks: nobody may queue between this look and the move */
 		r = copy_in(t->ctx, &now, addr, sizeof(now));
 		if (r == 0 && now != *cmp)
@@ -198,10 +250,14 @@ int futex_requeue(struct task *t, uint64_t addr, uint64_t addr2, bool process_pr
 			goto out;
 	}
 	list_for_each_entry_safe(w, tmp, &a->waiters, node) {
-		if (!key_equal(&w->key, &from))
+		if (!futex_key_equal(&w->key, &from))
 			continue;
+		if (w->kind != FUTEX_PLAIN) {
+			r = -EINVAL;
+			goto out;
+		}
 		if (done < n) {
-			wake_waiter(w);
+			futex_wake_waiter(w);
 			done++;
 		} else if (moved < m) {
 			list_del_init(&w->node);
@@ -212,12 +268,12 @@ int futex_requeue(struct task *t, uint64_t addr, uint64_t addr2, bool process_pr
 		} else {
 			break;
 		}
-		if (a == b && moved && key_equal(&from, &to))
+		if (a == b && moved && futex_key_equal(&from, &to))
 			break;
 	}
 	r = done + moved;
 out:
-	unlock_two(a, b);
+	futex_unlock_two(a, b);
 	return r;
 }
 
@@ -285,24 +341,27 @@ static int wake_op_apply(struct task *t, uint64_t addr, uint32_t op, uint32_t *o
 int futex_wake_op(struct task *t, uint64_t addr, uint64_t addr2, bool process_private, int n, int n2, uint32_t op)
 {
 	struct mm_key k1, k2;
-	struct bucket *a, *b;
+	struct futex_bucket *a, *b;
 	uint32_t old;
 	int r;
 
-	r = get_key(t, addr, process_private, &k1);
+	r = futex_get_key(t, addr, process_private, &k1);
 	if (r == 0)
-		r = get_key(t, addr2, process_private, &k2);
+		r = futex_get_key(t, addr2, process_private, &k2);
 	if (r == 0)
 		r = wake_op_apply(t, addr2, op, &old);
 	if (r < 0)
 		return r;
-	a = bucket_of(&k1);
-	b = bucket_of(&k2);
-	lock_two(a, b);
+	a = futex_bucket_of(&k1);
+	b = futex_bucket_of(&k2);
+	futex_lock_two(a, b);
 	r = wake_in_bucket(a, &k1, n, L_FUTEX_BITSET_MATCH_ANY);
-	if (wake_op_compare(op, old))
-		r += wake_in_bucket(b, &k2, n2, L_FUTEX_BITSET_MATCH_ANY);
-	unlock_two(a, b);
+	if (r >= 0 && wake_op_compare(op, old)) {
+		int more = wake_in_bucket(b, &k2, n2, L_FUTEX_BITSET_MATCH_ANY);
+
+		r = more < 0 ? more : r + more;
+	}
+	futex_unlock_two(a, b);
 	return r;
 }
 
@@ -317,16 +376,16 @@ void futex_wake_at(struct task *t, uint64_t addr)
 /* ---- robust lists ---- */
 
 /*
- * The owner of the word at addr dies: mark it and wake one waiter.  pending: the owner was about to take or leave it, and if
- * it had already made it free it cannot wake anybody any more.
+ * The owner of the word at addr dies: mark it and wake one waiter.  A word with an owner (pi) is handed over by futex_exit_pi.
+ * pending: the owner was about to take or leave it, and if it had already made it free it cannot wake anybody any more.
  */
-static void robust_death(struct task *t, uint64_t addr, bool pending)
+static void robust_death(struct task *t, uint64_t addr, bool pi, bool pending)
 {
 	uint32_t word, seen;
 
 	if ((addr & 3) || copy_in(t->ctx, &word, addr, sizeof(word)) < 0)
 		return;
-	if (pending && word == 0)
+	if (pending && !pi && word == 0)
 		futex_wake_at(t, addr);
 	for (;;) {
 		if ((word & L_FUTEX_TID_MASK) != (uint32_t)t->tid)
@@ -337,7 +396,7 @@ static void robust_death(struct task *t, uint64_t addr, bool pending)
 			break;
 		word = seen;
 	}
-	if (word & L_FUTEX_WAITERS)
+	if (!pi && (word & L_FUTEX_WAITERS))
 		futex_wake_at(t, addr);
 }
 
@@ -349,17 +408,18 @@ void futex_exit_robust_list(struct task *t)
 	if (!t->robust_list || copy_in(t->ctx, &head, t->robust_list, sizeof(head)) < 0)
 		return;
 	pending = head.list_op_pending & ~1ull;
-	entry = head.list.next & ~1ull;
-	for (int n = 0; entry != t->robust_list && n < L_ROBUST_LIST_LIMIT; n++) {
-		bool more = copy_in(t->ctx, &next, entry, sizeof(next)) == 0;
+	entry = head.list.next;
+	for (int n = 0; (entry & ~1ull) != t->robust_list && n < L_ROBUST_LIST_LIMIT; n++) {
+		uint64_t at = entry & ~1ull;
+		bool more = copy_in(t->ctx, &next, at, sizeof(next)) == 0; /* before the mark lets others free it */
 
-		if (entry != pending)
-			robust_death(t, entry + (uint64_t)head.futex_offset, false);
+		if (at != pending)
+			robust_death(t, at + (uint64_t)head.futex_offset, entry & 1, false);
 		if (!more)
 			return;
-		entry = next & ~1ull;
+		entry = next;
 	}
 	if (pending)
-		robust_death(t, pending + (uint64_t)head.futex_offset, true);
+		robust_death(t, pending + (uint64_t)head.futex_offset, head.list_op_pending & 1, true);
 	t->robust_list = 0;
 }

@@ -459,6 +459,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 
 	process_book_stub(t);
 	task_release_mm(t);
+	t->futex_dead = false; /* it may own new ones */
 	mutex_lock(&p->sig_lock);
 	old_ctx = t->ctx;
 	t->ctx = ctx;

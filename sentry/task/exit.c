@@ -96,6 +96,7 @@ void task_release_mm(struct task *t)
 {
 	if (t->ctx && t->mm) {
 		futex_exit_robust_list(t);
+		futex_exit_pi(t);
 		if (t->clear_child_tid) {
 			uint32_t zero = 0;
 

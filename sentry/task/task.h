@@ -205,6 +205,7 @@ struct task {
 	struct pf_fault last_fault;  /* what a handler's frame says of the last exception */
 	long result;		     /* of the call in hand, restart codes included */
 	_Atomic char state;	     /* 'R', 'S', 'T', 'Z' as /proc shows */
+	_Atomic bool futex_dead;     /* it owns no futex any more: written under futex_pi.c's pi_lock */
 	int nice;
 	_Atomic uint64_t timer_slack_ns; /* prctl; 0: the default */
 	struct io_count io;
