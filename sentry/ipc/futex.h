@@ -1,8 +1,9 @@
 /*
  * Futexes: all waiters of a word wait here, in the sentry.  See futex(2), set_robust_list(2).
  *
- * futex.c has plain futexes, futex_pi.c those with an owner.  A word is known by its key (mm_futex_key).  A waiter queues first and reads the word afterwards, from guest memory itself,
- * so that a wake-up between the two is not lost.
+ * futex.c has plain futexes, futex_pi.c those with an owner.  A word is known by its key (mm_futex_key).  A waiter of a
+ * plain one queues first and reads the word afterwards, from guest memory itself, so that a wake-up between the two is not
+ * lost.
  */
 #ifndef BAILEY_SENTRY_IPC_FUTEX_H
 #define BAILEY_SENTRY_IPC_FUTEX_H

@@ -129,44 +129,32 @@ static int64_t choose_address(struct mm *mm, uint64_t addr, uint64_t len, int fl
 	return at ? (int64_t)at : -ENOMEM;
 }
 
-int64_t mm_map(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file,
-	       uint64_t off, int kind)
+/* mm_map with len a multiple of pages, not 0, and file checked. */
+static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file,
+			  uint64_t off, int kind) REQUIRES(mm->lock)
 {
 	struct vma v = {.prot = prot & (L_PROT_READ | L_PROT_WRITE | L_PROT_EXEC), .off = off, .kind = kind};
 	struct vma_spare spare;
 	uint64_t host_off = 0;
 	int host_fd = -1, host_flags = flags & HOST_MAP_FLAGS;
-	int64_t at;
+	int64_t at = choose_address(mm, addr, len, flags);
 	int r;
 
-	if (len == 0)
-		return -EINVAL;
-	if (!page_up(len, &len) || len == 0)
-		return -ENOMEM;
-	if (file) {
-		r = check_file(file, prot, flags);
-		if (r < 0)
-			return r;
-	}
-	mutex_lock(&mm->lock);
-	at = choose_address(mm, addr, len, flags);
-	if (at < 0) {
-		r = (int)at;
-		goto out_unlock;
-	}
+	if (at < 0)
+		return at;
 	r = check_limits(t, mm, len, v.prot, flags, kind);
 	if (r < 0)
-		goto out_unlock;
+		return r;
 	if (file) {
 		r = file->ops->mmap(file, off, len, prot, flags, &host_fd, &host_off);
 		if (r < 0)
-			goto out_unlock;
+			return r;
 		if (host_fd < 0)
 			host_flags |= L_MAP_ANONYMOUS;
 	}
 	r = vma_reserve(mm, &spare);
 	if (r < 0)
-		goto out_unlock;
+		return r;
 	r = pas_map(mm->as, via(t, mm), (gva_t)at, len, v.prot, host_flags, host_fd, host_off);
 	if (r < 0)
 		goto out_spare;
@@ -181,13 +169,29 @@ int64_t mm_map(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int p
 	}
 	vma_remove_range(mm, v.start, v.end, &spare);
 	vma_insert(mm, &v, &spare);
-	r = 0;
-
 out_spare:
 	vma_spare_free(&spare);
-out_unlock:
-	mutex_unlock(&mm->lock);
 	return r < 0 ? r : at;
+}
+
+int64_t mm_map(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file,
+	       uint64_t off, int kind)
+{
+	int64_t r;
+
+	if (len == 0)
+		return -EINVAL;
+	if (!page_up(len, &len) || len == 0)
+		return -ENOMEM;
+	if (file) {
+		r = check_file(file, prot, flags);
+		if (r < 0)
+			return r;
+	}
+	mutex_lock(&mm->lock);
+	r = map_locked(t, mm, addr, len, prot, flags, file, off, kind);
+	mutex_unlock(&mm->lock);
+	return r;
 }
 
 /* Cuts [addr, addr+len) down to what a guest can have mapped; false if nothing is left of it. */
@@ -201,9 +205,25 @@ static bool clamp_range(uint64_t *addr, uint64_t *len)
 	return *len > 0;
 }
 
-int mm_unmap(struct task *t, struct mm *mm, uint64_t addr, uint64_t len)
+static int unmap_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t len) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
+	int r;
+
+	if (range_free(mm, addr, len))
+		return 0;
+	r = vma_reserve(mm, &spare);
+	if (r < 0)
+		return r;
+	r = pas_unmap(mm->as, via(t, mm), addr, len);
+	if (r == 0)
+		vma_remove_range(mm, addr, addr + len, &spare);
+	vma_spare_free(&spare);
+	return r;
+}
+
+int mm_unmap(struct task *t, struct mm *mm, uint64_t addr, uint64_t len)
+{
 	uint64_t end;
 	int r;
 
@@ -213,17 +233,7 @@ int mm_unmap(struct task *t, struct mm *mm, uint64_t addr, uint64_t len)
 	if (!clamp_range(&addr, &len))
 		return 0;
 	mutex_lock(&mm->lock);
-	r = 0;
-	if (range_free(mm, addr, len))
-		goto out_unlock;
-	r = vma_reserve(mm, &spare);
-	if (r < 0)
-		goto out_unlock;
-	r = pas_unmap(mm->as, via(t, mm), addr, len);
-	if (r == 0)
-		vma_remove_range(mm, addr, addr + len, &spare);
-	vma_spare_free(&spare);
-out_unlock:
+	r = unmap_locked(t, mm, addr, len);
 	mutex_unlock(&mm->lock);
 	return r;
 }
@@ -471,37 +481,40 @@ int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len,
 
 /* ---- brk ---- */
 
-uint64_t mm_brk(struct task *t, struct mm *mm, uint64_t brk)
+/* Moves the end of the heap.  mm->lock held over it all: two threads' calls do not mix. */
+static int brk_locked(struct task *t, struct mm *mm, uint64_t brk) REQUIRES(mm->lock)
 {
-	uint64_t old_end, new_end, old, limit;
+	uint64_t old_end, new_end;
 	int64_t r = 0;
 
-	mutex_lock(&mm->lock);
-	old = mm->brk;
-	limit = process_rlimit(t->process, L_RLIMIT_DATA);
-	if (brk < mm->brk_start || brk >= GUEST_CEILING || !page_up(old, &old_end) || !page_up(brk, &new_end) ||
-	    brk - mm->brk_start > limit) {
-		mutex_unlock(&mm->lock);
-		return old;
+	if (brk < mm->brk_start || brk >= GUEST_CEILING || !page_up(mm->brk, &old_end) || !page_up(brk, &new_end) ||
+	    brk - mm->brk_start > process_rlimit(t->process, L_RLIMIT_DATA))
+		return -ENOMEM;
+	if (new_end > old_end) {
+		/* A page is left free above, so that the heap does not grow into a neighbour unnoticed. */
+		if (!range_free(mm, old_end, new_end - old_end + PAGE_SIZE))
+			return -ENOMEM;
+		r = map_locked(t, mm, old_end, new_end - old_end, L_PROT_READ | L_PROT_WRITE,
+			       L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_FIXED_NOREPLACE, NULL, 0, VMA_HEAP);
+	} else if (new_end < old_end) {
+		r = unmap_locked(t, mm, new_end, old_end - new_end);
 	}
-	/* A page is left free above, so that the heap does not grow into a neighbour unnoticed. */
-	if (new_end > old_end && !range_free(mm, old_end, new_end - old_end + PAGE_SIZE)) {
-		mutex_unlock(&mm->lock);
-		return old;
-	}
-	mutex_unlock(&mm->lock);
-
-	if (new_end > old_end)
-		r = mm_map(t, mm, old_end, new_end - old_end, L_PROT_READ | L_PROT_WRITE,
-			   L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_FIXED_NOREPLACE, NULL, 0, VMA_HEAP);
-	else if (new_end < old_end)
-		r = mm_unmap(t, mm, new_end, old_end - new_end);
 	if (r < 0)
-		return old;
-	mutex_lock(&mm->lock);
+		return (int)r;
 	mm->brk = brk;
+	return 0;
+}
+
+uint64_t mm_brk(struct task *t, struct mm *mm, uint64_t brk)
+{
+	uint64_t now;
+	int r;
+
+	mutex_lock(&mm->lock);
+	r = brk_locked(t, mm, brk);
+	now = mm->brk; /* after a failure the old one, which is how brk(2) fails */
 	mutex_unlock(&mm->lock);
-	return brk;
+	return r < 0 ? now : brk;
 }
 
 /* ---- madvise, msync, mlock ---- */

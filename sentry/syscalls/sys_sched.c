@@ -9,7 +9,6 @@
 #include "abi/resource.h"
 #include "abi/sched.h"
 #include "base/checked.h"
-#include "host/clock.h"
 #include "host/system.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
@@ -26,10 +25,31 @@ static struct task *task_arg(struct task *t, int pid)
 	return pid == 0 ? task_get(t) : task_find(pid);
 }
 
+static struct sched_params sched_of(struct task *o)
+{
+	struct sched_params s;
+
+	mutex_lock(&o->alloc_lock);
+	s = o->sched;
+	mutex_unlock(&o->alloc_lock);
+	return s;
+}
+
+/* Whether c may change o's scheduling without CAP_SYS_NICE. */
+static bool same_owner(const struct cred *c, struct task *o)
+{
+	const struct cred *oc = task_get_cred(o);
+	bool same = c->euid == oc->euid || c->euid == oc->uid;
+
+	cred_put(oc);
+	return same;
+}
+
 long sys_sched_getaffinity(struct task *t, const struct sys_args *args)
 {
-	uint8_t mask[HOST_CPUS_MAX / 8];
-	size_t size = args->a[1] > sizeof(mask) ? sizeof(mask) : (size_t)args->a[1], have;
+	uint8_t mask[HOST_CPUS_MAX / 8] = {0};
+	size_t size = min_of((uint64_t)(uint32_t)args->a[1], sizeof(mask)), have;
+	struct sched_params s;
 	struct task *o;
 	int r;
 
@@ -38,10 +58,10 @@ long sys_sched_getaffinity(struct task *t, const struct sys_args *args)
 	o = task_arg(t, (int)args->a[0]);
 	if (!o)
 		return -ESRCH;
+	s = sched_of(o);
 	task_put(o);
-	memset(mask, 0, sizeof(mask));
-	have = host_cpu_mask(mask, size);
-	r = copy_out(t->ctx, args->a[2], mask, have);
+	have = min_of(host_cpu_mask(mask, sizeof(mask)), size);
+	r = copy_out(t->ctx, args->a[2], s.has_cpus ? s.cpus : mask, have);
 	return r < 0 ? r : (long)have;
 }
 
@@ -58,11 +78,23 @@ long sys_sched_setaffinity(struct task *t, const struct sys_args *args)
 	o = task_arg(t, (int)args->a[0]);
 	if (!o)
 		return -ESRCH;
+	host_cpu_mask(have, sizeof(have));
+	for (size_t i = 0; i < sizeof(want); i++) {
+		want[i] &= have[i];
+		any |= want[i] != 0;
+	}
+	if (!same_owner(t->cred, o) && !cred_capable(t->cred, L_CAP_SYS_NICE)) {
+		r = -EPERM;
+	} else if (!any) {
+		r = -EINVAL;
+	} else {
+		mutex_lock(&o->alloc_lock);
+		memcpy(o->sched.cpus, want, sizeof(want));
+		o->sched.has_cpus = true;
+		mutex_unlock(&o->alloc_lock);
+	}
 	task_put(o);
-	n = host_cpu_mask(have, sizeof(have));
-	for (size_t i = 0; i < n; i++)
-		any |= (want[i] & have[i]) != 0;
-	return any ? 0 : -EINVAL;
+	return r;
 }
 
 long sys_getcpu(struct task *t, const struct sys_args *args)
@@ -77,68 +109,250 @@ long sys_getcpu(struct task *t, const struct sys_args *args)
 	return r;
 }
 
-static long policy_of(struct task *t, int pid)
-{
-	struct task *o = pid < 0 ? NULL : task_arg(t, pid);
+/* ---- policies ---- */
 
-	if (pid < 0)
+struct sched_change {
+	int policy; /* without the flag; -1: as it is */
+	int priority, nice;
+	bool reset_on_fork, set_nice;
+};
+
+static bool policy_real_time(int policy)
+{
+	return policy == L_SCHED_FIFO || policy == L_SCHED_RR;
+}
+
+/* The lowest nice value that o may be given without a privilege: RLIMIT_NICE, getrlimit(2). */
+static int nice_floor(struct task *o)
+{
+	return 20 - (int)min_of(process_rlimit(o->process, L_RLIMIT_NICE), 40ull);
+}
+
+/* Whether the change takes CAP_SYS_NICE: sched(7), "Privileges and resource limits". */
+static bool needs_privilege(const struct cred *c, struct task *o, const struct sched_params *s, const struct sched_change *want)
+{
+	uint64_t limit = process_rlimit(o->process, L_RLIMIT_RTPRIO);
+
+	if (policy_real_time(want->policy)) {
+		if (want->policy != s->policy && limit == 0)
+			return true;
+		if (want->priority > s->rt_priority && (uint64_t)want->priority > limit)
+			return true;
+	} else if (want->set_nice && want->nice < o->nice && want->nice < nice_floor(o)) {
+		return true;
+	}
+	if (s->policy == L_SCHED_IDLE && want->policy != L_SCHED_IDLE && o->nice < nice_floor(o))
+		return true;
+	return (s->reset_on_fork && !want->reset_on_fork) || !same_owner(c, o);
+}
+
+/* Changes o as sched_setattr(2) says it may be. */
+static long change_policy(struct task *t, struct task *o, struct sched_change *want)
+{
+	struct sched_params s = sched_of(o);
+
+	if (want->policy < 0) {
+		want->policy = s.policy;
+		want->reset_on_fork = s.reset_on_fork;
+	}
+	switch (want->policy) {
+	case L_SCHED_NORMAL:
+	case L_SCHED_BATCH:
+	case L_SCHED_IDLE:
+	case L_SCHED_FIFO:
+	case L_SCHED_RR:
+		break;
+	case L_SCHED_DEADLINE: /* DIVERGES: no bandwidth is ever free for it.  Test: sched.policies */
+		return cred_capable(t->cred, L_CAP_SYS_NICE) ? -EBUSY : -EPERM;
+	default:
 		return -EINVAL;
+	}
+	if (want->priority < 0 || want->priority > 99 || policy_real_time(want->policy) != (want->priority != 0))
+		return -EINVAL;
+	if (needs_privilege(t->cred, o, &s, want) && !cred_capable(t->cred, L_CAP_SYS_NICE))
+		return -EPERM;
+	mutex_lock(&o->alloc_lock);
+	o->sched.policy = want->policy;
+	o->sched.rt_priority = want->priority;
+	o->sched.reset_on_fork = want->reset_on_fork;
+	if (want->set_nice && !policy_real_time(want->policy))
+		o->nice = want->nice;
+	mutex_unlock(&o->alloc_lock);
+	return 0;
+}
+
+static long change_policy_of(struct task *t, int pid, struct sched_change *want)
+{
+	struct task *o = task_arg(t, pid);
+	long r;
+
 	if (!o)
 		return -ESRCH;
+	r = change_policy(t, o, want);
 	task_put(o);
-	return L_SCHED_NORMAL;
+	return r;
 }
 
 long sys_sched_getscheduler(struct task *t, const struct sys_args *args)
 {
-	return policy_of(t, (int)args->a[0]);
+	int pid = (int)args->a[0];
+	struct sched_params s;
+	struct task *o;
+
+	if (pid < 0)
+		return -EINVAL;
+	o = task_arg(t, pid);
+	if (!o)
+		return -ESRCH;
+	s = sched_of(o);
+	task_put(o);
+	return s.policy | (s.reset_on_fork ? L_SCHED_RESET_ON_FORK : 0);
 }
 
-/* Real-time policies are not granted: that takes a privilege the sentry does not have. */
-static long check_policy(int policy, int priority)
+static long set_policy(struct task *t, const struct sys_args *args, uint64_t param, int policy)
 {
-	switch (policy & ~L_SCHED_RESET_ON_FORK) {
-	case L_SCHED_NORMAL:
-	case L_SCHED_BATCH:
-	case L_SCHED_IDLE:
-		return priority == 0 ? 0 : -EINVAL;
-	case L_SCHED_FIFO:
-	case L_SCHED_RR:
-		return priority >= 1 && priority <= 99 ? -EPERM : -EINVAL;
-	default:
+	struct sched_change want = {.policy = policy};
+	struct l_sched_param p;
+	int r;
+
+	if (!param || (int)args->a[0] < 0)
 		return -EINVAL;
+	r = copy_in(t->ctx, &p, param, sizeof(p));
+	if (r < 0)
+		return r;
+	want.priority = p.sched_priority;
+	if (policy >= 0) {
+		want.reset_on_fork = (policy & L_SCHED_RESET_ON_FORK) != 0;
+		want.policy = policy & ~L_SCHED_RESET_ON_FORK;
 	}
+	return change_policy_of(t, (int)args->a[0], &want);
 }
 
 long sys_sched_setscheduler(struct task *t, const struct sys_args *args)
 {
-	struct l_sched_param p;
-	long r;
-
-	if ((int)args->a[1] < 0 || !args->a[2])
-		return -EINVAL;
-	r = copy_in(t->ctx, &p, args->a[2], sizeof(p));
-	if (r == 0)
-		r = policy_of(t, (int)args->a[0]);
-	return r < 0 ? r : check_policy((int)args->a[1], p.sched_priority);
-}
-
-long sys_sched_getparam(struct task *t, const struct sys_args *args)
-{
-	struct l_sched_param p = {0};
-	long r = args->a[1] ? policy_of(t, (int)args->a[0]) : -EINVAL;
-
-	return r < 0 ? r : copy_out(t->ctx, args->a[1], &p, sizeof(p));
+	return (int)args->a[1] < 0 ? -EINVAL : set_policy(t, args, args->a[2], (int)args->a[1]);
 }
 
 long sys_sched_setparam(struct task *t, const struct sys_args *args)
 {
-	struct l_sched_param p;
-	long r = args->a[1] ? copy_in(t->ctx, &p, args->a[1], sizeof(p)) : -EINVAL;
+	return set_policy(t, args, args->a[1], -1);
+}
 
-	if (r == 0)
-		r = policy_of(t, (int)args->a[0]);
-	return r < 0 ? r : check_policy(L_SCHED_NORMAL, p.sched_priority);
+long sys_sched_getparam(struct task *t, const struct sys_args *args)
+{
+	struct l_sched_param p;
+	struct task *o;
+
+	if (!args->a[1] || (int)args->a[0] < 0)
+		return -EINVAL;
+	o = task_arg(t, (int)args->a[0]);
+	if (!o)
+		return -ESRCH;
+	p.sched_priority = sched_of(o).rt_priority;
+	task_put(o);
+	return copy_out(t->ctx, args->a[1], &p, sizeof(p));
+}
+
+/* Reads an attribute structure of any version; on -E2BIG the size that is known goes out. */
+static int copy_in_attr(struct task *t, uint64_t addr, struct l_sched_attr *out)
+{
+	uint32_t size, known = sizeof(*out);
+	uint8_t tail[64];
+	int r = copy_in(t->ctx, &size, addr, sizeof(size));
+
+	if (r < 0)
+		return r;
+	if (!size)
+		size = L_SCHED_ATTR_SIZE_VER0;
+	if (size < L_SCHED_ATTR_SIZE_VER0 || size > PAGE_SIZE)
+		goto too_big;
+	memset(out, 0, sizeof(*out));
+	r = copy_in(t->ctx, out, addr, min_of(size, known));
+	for (uint32_t at = known, n; r == 0 && at < size; at += n) {
+		n = min_of(size - at, (uint32_t)sizeof(tail));
+		r = copy_in(t->ctx, tail, addr + at, n);
+		for (uint32_t i = 0; r == 0 && i < n; i++)
+			if (tail[i])
+				goto too_big;
+	}
+	if (r == 0 && (out->sched_flags & (L_SCHED_FLAG_UTIL_CLAMP_MIN | L_SCHED_FLAG_UTIL_CLAMP_MAX)) &&
+	    size < L_SCHED_ATTR_SIZE_VER1)
+		return -EINVAL;
+	return r;
+
+too_big:
+	r = copy_out(t->ctx, addr, &known, sizeof(known)); /* as Linux: E2BIG, whether that could be written or not */
+	return -E2BIG;
+}
+
+long sys_sched_setattr(struct task *t, const struct sys_args *args)
+{
+	struct l_sched_attr attr;
+	struct sched_change want;
+	int r;
+
+	if (!args->a[1] || (int)args->a[0] < 0 || (uint32_t)args->a[2])
+		return -EINVAL;
+	r = copy_in_attr(t, args->a[1], &attr);
+	if (r < 0)
+		return r;
+	if ((int)attr.sched_policy < 0 || (attr.sched_flags & ~(uint64_t)L_SCHED_FLAG_ALL))
+		return -EINVAL;
+	if (attr.sched_flags & (L_SCHED_FLAG_UTIL_CLAMP_MIN | L_SCHED_FLAG_UTIL_CLAMP_MAX))
+		return -EOPNOTSUPP; /* as a kernel without utilization clamping */
+	want = (struct sched_change){
+		.policy = attr.sched_flags & L_SCHED_FLAG_KEEP_POLICY ? -1 : (int)attr.sched_policy,
+		.priority = (int)min_of(attr.sched_priority, 100u),
+		.nice = max_of(-20, min_of(19, attr.sched_nice)),
+		.reset_on_fork = (attr.sched_flags & L_SCHED_FLAG_RESET_ON_FORK) != 0,
+		.set_nice = !(attr.sched_flags & L_SCHED_FLAG_KEEP_PARAMS),
+	};
+	return change_policy_of(t, (int)args->a[0], &want);
+}
+
+long sys_sched_getattr(struct task *t, const struct sys_args *args)
+{
+	uint32_t size = (uint32_t)args->a[2];
+	struct l_sched_attr attr = {0};
+	struct sched_params s;
+	struct task *o;
+	int r;
+
+	if (!args->a[1] || (int)args->a[0] < 0 || size < L_SCHED_ATTR_SIZE_VER0 || size > PAGE_SIZE || (uint32_t)args->a[3])
+		return -EINVAL;
+	o = task_arg(t, (int)args->a[0]);
+	if (!o)
+		return -ESRCH;
+	s = sched_of(o);
+	attr.size = min_of(size, (uint32_t)sizeof(attr));
+	attr.sched_policy = (uint32_t)s.policy;
+	attr.sched_flags = s.reset_on_fork ? L_SCHED_FLAG_RESET_ON_FORK : 0;
+	attr.sched_priority = (uint32_t)s.rt_priority;
+	attr.sched_nice = policy_real_time(s.policy) ? 0 : o->nice;
+	task_put(o);
+	r = copy_out(t->ctx, args->a[1], &attr, attr.size);
+	if (r == 0 && size > sizeof(attr))
+		r = clear_out(t->ctx, args->a[1] + sizeof(attr), size - sizeof(attr));
+	return r;
+}
+
+/* The slice of SCHED_RR is Linux's default; another's is about what its fair scheduler gives. */
+long sys_sched_rr_get_interval(struct task *t, const struct sys_args *args)
+{
+	struct l_timespec ts = {0, 0};
+	int policy;
+	struct task *o;
+
+	if ((int)args->a[0] < 0)
+		return -EINVAL;
+	o = task_arg(t, (int)args->a[0]);
+	if (!o)
+		return -ESRCH;
+	policy = sched_of(o).policy;
+	task_put(o);
+	if (policy != L_SCHED_FIFO)
+		ts.tv_nsec = policy == L_SCHED_RR ? 100000000 : 4000000;
+	return copy_out(t->ctx, args->a[1], &ts, sizeof(ts));
 }
 
 static long priority_limit(int policy, int real_time)
@@ -201,8 +415,7 @@ static void nice_visit(struct nice_walk *w, struct task *o)
 		w->error = -EPERM;
 		return;
 	}
-	if (w->nice < o->nice && !cred_capable(c, L_CAP_SYS_NICE) &&
-	    20 - w->nice > (int)min_of(process_rlimit(o->process, L_RLIMIT_NICE), 40ull)) {
+	if (w->nice < o->nice && !cred_capable(c, L_CAP_SYS_NICE) && w->nice < nice_floor(o)) {
 		w->error = -EACCES;
 		return;
 	}
@@ -239,4 +452,101 @@ long sys_setpriority(struct task *t, const struct sys_args *args)
 		return -EINVAL;
 	process_for_each(nice_process, &w);
 	return w.best ? w.error : -ESRCH;
+}
+
+/* ---- priorities of input and output ---- */
+
+struct ioprio_walk {
+	struct task *caller;
+	int which, who;
+	bool set;
+	int ioprio; /* to set; else the best found */
+	bool found;
+	int error;
+};
+
+static bool ioprio_selects(const struct ioprio_walk *w, const struct process *p, const struct task *o)
+{
+	switch (w->which) {
+	case L_IOPRIO_WHO_PROCESS:
+		return o->tid == (w->who ? w->who : w->caller->tid);
+	case L_IOPRIO_WHO_PGRP:
+		return p->pgid == (w->who ? w->who : w->caller->process->pgid);
+	default:
+		return o->cred->uid == (w->who ? (uint32_t)w->who : w->caller->cred->uid);
+	}
+}
+
+/* What o has.  Among several a task without one counts with what its nice value gives: ioprio_set(2). */
+static int ioprio_value(const struct ioprio_walk *w, const struct task *o)
+{
+	int v = o->sched.ioprio;
+
+	if (w->which == L_IOPRIO_WHO_PROCESS || v >> L_IOPRIO_CLASS_SHIFT != L_IOPRIO_CLASS_NONE)
+		return v;
+	return L_IOPRIO_CLASS_BE << L_IOPRIO_CLASS_SHIFT | (o->nice + 20) / 5;
+}
+
+static void ioprio_visit(struct ioprio_walk *w, struct task *o)
+{
+	const struct cred *c = w->caller->cred;
+
+	mutex_lock(&o->alloc_lock);
+	if (!w->set)
+		w->ioprio = w->found ? min_of(w->ioprio, ioprio_value(w, o)) : ioprio_value(w, o);
+	else if (o->cred->uid == c->euid || o->cred->uid == c->uid || cred_capable(c, L_CAP_SYS_NICE))
+		o->sched.ioprio = w->ioprio;
+	else
+		w->error = -EPERM;
+	mutex_unlock(&o->alloc_lock);
+	w->found = true;
+}
+
+static int ioprio_process(struct process *p, void *arg)
+{
+	struct ioprio_walk *w = arg;
+	struct task *o;
+
+	list_for_each_entry(o, &p->threads, thread_node)
+		if (w->error == 0 && ioprio_selects(w, p, o))
+			ioprio_visit(w, o);
+	return w->error;
+}
+
+static long check_ioprio(const struct cred *c, int ioprio)
+{
+	switch (ioprio >> L_IOPRIO_CLASS_SHIFT) {
+	case L_IOPRIO_CLASS_NONE:
+		return ioprio & 7 ? -EINVAL : 0;
+	case L_IOPRIO_CLASS_RT:
+		return cred_capable(c, L_CAP_SYS_NICE) || cred_capable(c, L_CAP_SYS_ADMIN) ? 0 : -EPERM;
+	case L_IOPRIO_CLASS_BE:
+	case L_IOPRIO_CLASS_IDLE:
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+long sys_ioprio_set(struct task *t, const struct sys_args *args)
+{
+	struct ioprio_walk w = {t, (int)args->a[0], (int)args->a[1], true, (int)args->a[2], false, 0};
+	long r = check_ioprio(t->cred, w.ioprio);
+
+	if (r < 0)
+		return r;
+	if (w.which < L_IOPRIO_WHO_PROCESS || w.which > L_IOPRIO_WHO_USER)
+		return -EINVAL;
+	process_for_each(ioprio_process, &w);
+	return w.found ? w.error : -ESRCH;
+}
+
+long sys_ioprio_get(struct task *t, const struct sys_args *args)
+{
+	struct ioprio_walk w = {t, (int)args->a[0], (int)args->a[1], false, 0, false, 0};
+
+	if (w.which < L_IOPRIO_WHO_PROCESS || w.which > L_IOPRIO_WHO_USER)
+		return -EINVAL;
+	process_for_each(ioprio_process, &w);
+	return w.found ? w.ioprio : -ESRCH;
 }

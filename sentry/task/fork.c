@@ -105,6 +105,21 @@ static struct process *inherit_process(struct task *t, int exit_signal)
 	return p;
 }
 
+static void inherit_sched(struct task *t, struct task *child)
+{
+	mutex_lock(&t->alloc_lock);
+	child->sched = t->sched;
+	mutex_unlock(&t->alloc_lock);
+	if (!child->sched.reset_on_fork)
+		return;
+	if (child->sched.rt_priority) {
+		child->sched.policy = L_SCHED_NORMAL;
+		child->sched.rt_priority = 0;
+	}
+	child->nice = max_of(child->nice, 0);
+	child->sched.reset_on_fork = false;
+}
+
 /* The parts a child shares or copies.  On failure the child's put frees what it got. */
 static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
 {
@@ -118,6 +133,7 @@ static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
 	child->cred = cred_get(t->cred);
 	child->blocked = t->restore_mask ? t->saved_mask : t->blocked;
 	child->nice = t->nice;
+	inherit_sched(t, child);
 	if (!(flags & L_CLONE_VM) || (flags & L_CLONE_VFORK))
 		child->altstack = t->altstack;
 	task_get_comm(t, child->comm);

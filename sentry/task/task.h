@@ -144,6 +144,18 @@ struct process {
 
 /* ---- task ---- */
 
+#define TASK_CPUS_MAX 1024
+
+/* The host schedules: these are kept, inherited and shown, and have no effect but in what the guest is told. */
+struct sched_params {
+	int policy;		/* L_SCHED_* */
+	int rt_priority;	/* 1 to 99 with L_SCHED_FIFO and _RR, else 0 */
+	bool reset_on_fork;
+	int ioprio;		/* as ioprio_set(2); 0: follows the nice value */
+	bool has_cpus;		/* cpus was set; else all that there are */
+	uint8_t cpus[TASK_CPUS_MAX / 8];
+};
+
 /* A vfork child's promise to its parent: done once it has let go of the shared address space. */
 struct vfork_completion {
 	struct refcount refs;
@@ -205,6 +217,7 @@ struct task {
 	struct pf_fault last_fault;  /* what a handler's frame says of the last exception */
 	long result;		     /* of the call in hand, restart codes included */
 	_Atomic char state;	     /* 'R', 'S', 'T', 'Z' as /proc shows */
+	struct sched_params sched;   /* what the scheduling calls set; guarded by alloc_lock */
 	_Atomic bool futex_dead;     /* it owns no futex any more: written under futex_pi.c's pi_lock */
 	int nice;
 	_Atomic uint64_t timer_slack_ns; /* prctl; 0: the default */

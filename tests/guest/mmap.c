@@ -1,6 +1,7 @@
 /* Memory mappings: placement, sharing, protection, holes, files, brk, and what /proc/self/maps says of them. */
 #include "harness.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -584,4 +585,33 @@ static void stack_page(int n)
 TEST(stack_grows)
 {
 	stack_page(1500); /* six of the usual eight megabytes */
+}
+
+static void *move_brk(void *arg)
+{
+	for (int i = 0; i < 100; i++)
+		if (sbrk(PAGE) == (void *)-1 && errno != ENOMEM)
+			H_FAIL("sbrk: errno %d\n", errno);
+	return NULL;
+}
+
+/* libc's sbrk is not for threads, but the kernel must stay in one piece: what lies below the break is mapped. */
+TEST(brk_of_two_threads)
+{
+	pid_t pid = h_fork();
+	pthread_t t[2];
+	char *start;
+
+	if (pid) {
+		JOIN(pid);
+		return;
+	}
+	start = sbrk(0);
+	for (int i = 0; i < 2; i++)
+		REQUIRE(pthread_create(&t[i], NULL, move_brk, NULL) == 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	for (char *p = start, *end = (char *)syscall(SYS_brk, 0); p < end; p += PAGE)
+		*p = 1;
+	child_exit();
 }
