@@ -187,7 +187,8 @@ TEST(scheduling)
 	CHECK_EQ(sched_get_priority_max(SCHED_OTHER), 0);
 	CHECK_ERR(sched_get_priority_max(77), EINVAL);
 	CHECK_ERR(sched_getscheduler(0x3ffff0), ESRCH);
-	CHECK_EQ(getpriority(PRIO_PROCESS, 0), 0);
+	errno = 0;
+	CHECK(getpriority(PRIO_PROCESS, 0) >= -20 && errno == 0); /* whatever the caller has */
 	pid_t pid = h_fork();
 	if (pid == 0) {
 		OK(setpriority(PRIO_PROCESS, 0, 5));
