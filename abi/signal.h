@@ -320,6 +320,8 @@ struct l_xstate_header {
 };
 L_ASSERT_SIZE(struct l_xstate_header, 64);
 #define L_XSTATE_HEADER_OFF 512
+#define L_XFEATURE_X87 1ull
+#define L_XFEATURE_SSE 2ull
 
 struct l_sigcontext {
 	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;

@@ -183,6 +183,8 @@ int64_t mm_map(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int p
 		return -EINVAL;
 	if (!page_up(len, &len) || len == 0)
 		return -ENOMEM;
+	if (mm->mdwe && (prot & L_PROT_EXEC) && (prot & L_PROT_WRITE))
+		return -EACCES;
 	if (file) {
 		r = check_file(file, prot, flags);
 		if (r < 0)
@@ -252,6 +254,8 @@ static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t 
 	int r;
 
 	if (!prot_allowed(v, prot))
+		return -EACCES;
+	if (mm->mdwe && (prot & L_PROT_EXEC) && ((prot & L_PROT_WRITE) || !(v->prot & L_PROT_EXEC)))
 		return -EACCES;
 	if (v->prot == prot)
 		return 0;

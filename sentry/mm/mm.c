@@ -61,6 +61,7 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 	mm->data_size = old->data_size;
 	mm->stack_size = old->stack_size;
 	mm->membarriers = old->membarriers;
+	mm->mdwe = mm_inherited_mdwe(old);
 	for (size_t i = 0; i < old->vma_count; i++) {
 		const struct vma *from = old->vmas[i];
 		struct vma *v;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "abi/prctl.h"
 #include "base/compiler.h"
 #include "base/lock.h"
 #include "base/refcount.h"
@@ -50,11 +51,20 @@ struct mm {
 	uint64_t auxv[2 * 32]; /* as on the stack, AT_NULL-terminated */
 	bool lock_future; /* mlockall(MCL_FUTURE) */
 
+	_Atomic uint32_t mdwe;	      /* L_PR_MDWE_*: what may not become writable and executable */
 	_Atomic uint32_t membarriers; /* L_MEMBARRIER_CMD_REGISTER_*: what membarrier(2) has registered */
 };
 
 /* Most VMAs an address space may have, as vm.max_map_count. */
 #define MM_MAX_MAP_COUNT 65530
+
+/* What of old's mdwe a copy of it, or a program that takes its place, has. */
+static inline uint32_t mm_inherited_mdwe(const struct mm *old)
+{
+	uint32_t mdwe = old->mdwe;
+
+	return mdwe & L_PR_MDWE_NO_INHERIT ? 0 : mdwe;
+}
 
 struct mm *mm_new(struct pas *as /* consumed */);
 struct mm *mm_get(struct mm *mm);

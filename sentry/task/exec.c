@@ -356,6 +356,7 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 		pas_put(as);
 		return -ENOMEM;
 	}
+	img->mm->mdwe = t->mm ? mm_inherited_mdwe(t->mm) : 0;
 	r = map_stack(t, img);
 	if (r < 0)
 		return r;

@@ -91,6 +91,8 @@ static struct process *inherit_process(struct task *t, int exit_signal)
 	p->exit_signal = exit_signal;
 	p->personality = from->personality;
 	p->dumpable = from->dumpable;
+	p->thp_disable = from->thp_disable;
+	p->memory_merge = from->memory_merge;
 	p->oom_score_adj = from->oom_score_adj;
 	p->coredump_filter = from->coredump_filter;
 	mutex_lock(&from->limits_lock);
@@ -134,6 +136,9 @@ static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
 	child->blocked = t->restore_mask ? t->saved_mask : t->blocked;
 	child->nice = t->nice;
 	inherit_sched(t, child);
+	child->timer_slack_default_ns = task_timer_slack(t);
+	child->mce_policy = t->mce_policy;
+	child->io_flusher = t->io_flusher;
 	if (!(flags & L_CLONE_VM) || (flags & L_CLONE_VFORK))
 		child->altstack = t->altstack;
 	task_get_comm(t, child->comm);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "abi/prctl.h"
 #include "host/clock.h"
 #include "host/process.h"
 #include "sentry/mm/mm.h"
@@ -262,6 +263,8 @@ struct task *task_new(struct process *p)
 	t->altstack.ss_flags = L_SS_DISABLE;
 	t->process = process_get(p);
 	t->state = 'R';
+	t->timer_slack_default_ns = L_TIMER_SLACK_DEFAULT;
+	t->mce_policy = L_PR_MCE_KILL_DEFAULT;
 	return t;
 }
 

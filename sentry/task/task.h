@@ -136,7 +136,8 @@ struct process {
 	void *posix_locks;
 	uint32_t personality;
 	bool dumpable;
-	bool thp_disable;
+	_Atomic uint8_t thp_disable; /* as prctl(2) tells it */
+	_Atomic bool memory_merge;   /* kept and told */
 	_Atomic uint32_t coredump_filter; /* bits of core(5) */
 	struct io_sum dead_io;	     /* of threads that have ended; guarded by tasks_lock */
 	_Atomic int pdeathsig;
@@ -221,6 +222,9 @@ struct task {
 	_Atomic bool futex_dead;     /* it owns no futex any more: written under futex_pi.c's pi_lock */
 	int nice;
 	_Atomic uint64_t timer_slack_ns; /* prctl; 0: the default */
+	uint64_t timer_slack_default_ns; /* what its creator had; immutable once it runs */
+	int mce_policy;		     /* L_PR_MCE_KILL_*; its own thread only, as is the next */
+	bool io_flusher;
 	struct io_count io;
 };
 
@@ -254,6 +258,10 @@ void task_get_comm(struct task *t, char comm[TASK_COMM_LEN]);
 static inline struct lookup task_lookup(struct task *t)
 {
 	return (struct lookup){t->fs, t->files, t->cred};
+}
+static inline uint64_t task_timer_slack(const struct task *t)
+{
+	return t->timer_slack_ns ? t->timer_slack_ns : t->timer_slack_default_ns;
 }
 uint64_t process_rlimit(struct process *p, unsigned resource); /* the soft limit */
 

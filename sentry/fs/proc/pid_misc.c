@@ -120,11 +120,9 @@ int proc_show_timers(const struct proc_ctx *c, FILE *out)
 
 int proc_show_timerslack(const struct proc_ctx *c, FILE *out)
 {
-	uint64_t ns = c->task->timer_slack_ns;
-
 	if (!may_slack(c))
 		return -EPERM;
-	fprintf(out, "%llu\n", ns ? (ull)ns : (ull)L_TIMER_SLACK_DEFAULT);
+	fprintf(out, "%llu\n", (ull)task_timer_slack(c->task));
 	return 0;
 }
 
