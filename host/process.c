@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -39,28 +40,52 @@ void host_set_proc_fd(int fd)
 	proc_fd = fd;
 }
 
-uint64_t host_process_rss(pid_t pid)
+/* Reads a short file of a process into text, NUL-terminated; false if that cannot be. */
+static bool read_proc(pid_t pid, const char *file, char *text, size_t size)
 {
 	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-	char name[32], text[128], *end;
-	uint64_t pages;
+	char name[32];
 	ssize_t n;
 	int fd;
 
 	if (proc_fd < 0)
-		return 0;
-	snprintf(name, sizeof(name), "%d/statm", pid);
+		return false;
+	snprintf(name, sizeof(name), "%d/%s", pid, file);
 	fd = (int)syscall(SYS_openat2, proc_fd, name, &how, sizeof(how));
 	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
+		return false;
+	n = read(fd, text, size - 1);
 	close(fd);
 	if (n <= 0)
-		return 0;
+		return false;
 	text[n] = '\0';
+	return true;
+}
+
+uint64_t host_process_rss(pid_t pid)
+{
+	char text[128], *end;
+
+	if (!read_proc(pid, "statm", text, sizeof(text)))
+		return 0;
 	strtoull(text, &end, 10); /* the first number is the size */
-	pages = strtoull(end, NULL, 10);
-	return pages * PAGE_SIZE;
+	return strtoull(end, NULL, 10) * PAGE_SIZE;
+}
+
+void host_process_memory(pid_t pid, struct host_process_memory *out)
+{
+	unsigned long long minor, major, pages;
+	char text[512], *p;
+
+	*out = (struct host_process_memory){0, 0, 0};
+	if (!read_proc(pid, "stat", text, sizeof(text)))
+		return;
+	p = strrchr(text, ')'); /* the name may hold anything */
+	/* proc_pid_stat(5), from field 3 on: minflt is 10, majflt 12, rss 24. */
+	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %llu %*u %llu %*u %*u %*u %*d %*d %*d %*d %*d %*d %*u %*u %llu",
+			 &minor, &major, &pages) != 3)
+		return;
+	*out = (struct host_process_memory){minor, major, pages * PAGE_SIZE};
 }
 
 static int64_t ns_of(struct timeval tv)

@@ -21,6 +21,12 @@ void host_set_proc_fd(int fd);
 /* Resident bytes of the process, or 0 if that cannot be learnt (no proc, or the process is gone). */
 uint64_t host_process_rss(pid_t pid);
 
+/* Its page faults so far and resident bytes; zeroes if that cannot be learnt. */
+struct host_process_memory {
+	uint64_t minor_faults, major_faults, resident;
+};
+void host_process_memory(pid_t pid, struct host_process_memory *out);
+
 /* CPU time in ns that a process (a stub), or a thread of the sentry's own, has used so far; negative if it is gone. */
 int64_t host_process_cpu_ns(pid_t pid);
 int64_t host_thread_cpu_ns(pid_t tid);

@@ -8,6 +8,7 @@
 
 #include "abi/errno.h"
 #include "abi/wait.h"
+#include "base/checked.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/tree.h"
 
@@ -329,6 +330,12 @@ static int run_handler(struct task *t, struct reg_cache *rc, const struct l_siga
 	return 0;
 }
 
+/* Whether Linux would leave a core file, core(5): the status says so, though none is written here. */
+static bool core_allowed(struct process *p)
+{
+	return p->dumpable && process_rlimit(p, L_RLIMIT_CORE) >= PAGE_SIZE;
+}
+
 static void default_action(struct task *t, int sig)
 {
 	switch (signal_default(sig)) {
@@ -339,7 +346,7 @@ static void default_action(struct task *t, int sig)
 		stop_process(t, sig);
 		return;
 	case SIG_DEFAULT_CORE:
-		process_group_exit(t, sig | (process_rlimit(t->process, L_RLIMIT_CORE) ? L_WCOREFLAG : 0));
+		process_group_exit(t, sig | (core_allowed(t->process) ? L_WCOREFLAG : 0));
 		return;
 	case SIG_DEFAULT_TERM:
 	default:

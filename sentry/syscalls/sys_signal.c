@@ -117,7 +117,7 @@ long sys_tkill(struct task *t, const struct sys_args *args)
 	return send_thread(t, 0, tid, &info);
 }
 
-/* A siginfo from the guest may not claim to come from the kernel or kill(2), unless it goes to the sender itself. */
+/* A siginfo from the guest may not claim to come from the kernel or kill(2), unless it goes to the sending thread itself. */
 static int copy_in_siginfo(struct task *t, struct l_siginfo *info, uint64_t gva, int sig, bool own)
 {
 	int r = copy_in(t->ctx, info, gva, sizeof(*info));
@@ -138,7 +138,7 @@ long sys_rt_sigqueueinfo(struct task *t, const struct sys_args *args)
 
 	if (sig < 0 || sig > L_NSIG)
 		return -EINVAL;
-	r = copy_in_siginfo(t, &info, args->a[2], sig, pid == t->process->pid);
+	r = copy_in_siginfo(t, &info, args->a[2], sig, pid == t->tid);
 	if (r < 0)
 		return r;
 	p = process_find(pid);
@@ -161,7 +161,7 @@ long sys_rt_tgsigqueueinfo(struct task *t, const struct sys_args *args)
 
 	if (tgid <= 0 || tid <= 0 || sig < 0 || sig > L_NSIG)
 		return -EINVAL;
-	r = copy_in_siginfo(t, &info, args->a[3], sig, tgid == t->process->pid);
+	r = copy_in_siginfo(t, &info, args->a[3], sig, tid == t->tid);
 	return r < 0 ? r : send_thread(t, tgid, tid, &info);
 }
 
@@ -348,9 +348,7 @@ long sys_sigaltstack(struct task *t, const struct sys_args *args)
 	if (r < 0)
 		return r;
 	on = signal_on_altstack(t, regs.rsp);
-	if (on)
-		old.ss_flags |= L_SS_ONSTACK;
-	old.pad_ = 0;
+	old.ss_flags = (old.ss_flags & ~L_SS_ONSTACK) | (on ? L_SS_ONSTACK : 0);
 	if (args->a[0]) {
 		int mode;
 
@@ -368,8 +366,8 @@ long sys_sigaltstack(struct task *t, const struct sys_args *args)
 		} else if (next.ss_size < L_MINSIGSTKSZ) {
 			return -ENOMEM;
 		}
-		next.ss_flags = (next.ss_flags & (int)L_SS_AUTODISARM) | (mode == L_SS_DISABLE ? L_SS_DISABLE : 0);
-		t->altstack = next;
+		next.pad_ = 0;
+		t->altstack = next; /* with SS_ONSTACK if it was given: a frame shows that, though it means nothing */
 	}
 	return args->a[1] ? copy_out(t->ctx, args->a[1], &old, sizeof(old)) : 0;
 }

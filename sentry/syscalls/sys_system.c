@@ -222,7 +222,6 @@ long sys_getrusage(struct task *t, const struct sys_args *args)
 {
 	struct rusage_sum sum;
 	struct l_rusage ru;
-	uint64_t size, rss;
 
 	switch ((int)args->a[0]) {
 	case L_RUSAGE_SELF:
@@ -239,14 +238,14 @@ long sys_getrusage(struct task *t, const struct sys_args *args)
 	default:
 		return -EINVAL;
 	}
-	if ((int)args->a[0] != L_RUSAGE_CHILDREN) {
-		mm_usage(t->mm, &size, &rss);
-		sum.maxrss_kb = max_of(sum.maxrss_kb, rss / 1024);
-	}
+	if ((int)args->a[0] != L_RUSAGE_CHILDREN)
+		process_memory_usage(t, &sum);
 	memset(&ru, 0, sizeof(ru));
 	ru.ru_utime = ns_to_timeval(sum.utime_ns);
 	ru.ru_stime = ns_to_timeval(sum.stime_ns);
 	ru.ru_maxrss = (int64_t)sum.maxrss_kb;
+	ru.ru_minflt = (int64_t)sum.minflt;
+	ru.ru_majflt = (int64_t)sum.majflt;
 	return copy_out(t->ctx, args->a[1], &ru, sizeof(ru));
 }
 

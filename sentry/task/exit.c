@@ -327,9 +327,8 @@ struct task *process_unlink(struct process *p)
 	list_del_init(&p->sibling);
 	p->reaped = true;
 	waitqueue_wake(&p->pidfd_wq, L_POLLIN | L_POLLHUP);
-	p->parent->reaped_children.utime_ns += p->self.utime_ns + p->reaped_children.utime_ns;
-	p->parent->reaped_children.stime_ns += p->self.stime_ns + p->reaped_children.stime_ns;
-	p->parent->reaped_children.maxrss_kb = max_of(p->parent->reaped_children.maxrss_kb, p->self.maxrss_kb);
+	rusage_add(&p->parent->reaped_children, &p->self);
+	rusage_add(&p->parent->reaped_children, &p->reaped_children);
 	if (leader)
 		tid_release(leader);
 	return leader;

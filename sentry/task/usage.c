@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/checked.h"
 #include "host/process.h"
 #include "sentry/mm/mm.h"
 #include "sentry/task/internal.h"
@@ -37,6 +38,35 @@ void task_usage(struct task *t, struct rusage_sum *out)
 	threads = t->process->thread_count;
 	mutex_unlock(&tasks_lock);
 	*out = (struct rusage_sum){.utime_ns = stub_cpu_ns(t) / (threads > 1 ? threads : 1), .stime_ns = sentry_cpu_ns(t)};
+}
+
+static void add_memory(struct rusage_sum *sum, struct pas *as)
+{
+	struct host_process_memory m;
+
+	host_process_memory(pas_host_pid(as), &m);
+	sum->minflt += m.minor_faults;
+	sum->majflt += m.major_faults;
+	sum->maxrss_kb = max_of(sum->maxrss_kb, m.resident / 1024);
+}
+
+void process_memory_usage(struct task *t, struct rusage_sum *out)
+{
+	struct mm *mm = task_get_mm(t);
+
+	if (!mm)
+		return;
+	add_memory(out, mm->as);
+	mm_put(mm);
+}
+
+void rusage_add(struct rusage_sum *sum, const struct rusage_sum *more)
+{
+	sum->utime_ns += more->utime_ns;
+	sum->stime_ns += more->stime_ns;
+	sum->minflt += more->minflt;
+	sum->majflt += more->majflt;
+	sum->maxrss_kb = max_of(sum->maxrss_kb, more->maxrss_kb);
 }
 
 void process_usage(struct process *p, struct rusage_sum *out)
@@ -75,11 +105,15 @@ int64_t process_cpu_ns(struct process *p)
 
 void process_book_stub(struct task *t)
 {
-	/* A vfork child's stub is its parent's, and booked there. */
-	int64_t ns = t->mm && !t->vfork ? host_process_cpu_ns(pas_host_pid(t->mm->as)) : 0;
+	struct rusage_sum sum = {0};
 
+	/* A vfork child's stub is its parent's, and booked there. */
+	if (!t->mm || t->vfork)
+		return;
+	sum.utime_ns = max_of(host_process_cpu_ns(pas_host_pid(t->mm->as)), (int64_t)0);
+	add_memory(&sum, t->mm->as);
 	mutex_lock(&tasks_lock);
-	t->process->self.utime_ns += ns > 0 ? ns : 0;
+	rusage_add(&t->process->self, &sum);
 	mutex_unlock(&tasks_lock);
 }
 

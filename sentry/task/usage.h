@@ -19,6 +19,10 @@ int64_t process_cpu_ns(struct process *p);
 /* Of p's live and dead threads. */
 void process_usage(struct process *p, struct rusage_sum *out);
 void task_usage(struct task *t, struct rusage_sum *out);
+/* Adds the faults and resident memory of t's address space, which its process has not been booked for yet. */
+void process_memory_usage(struct task *t, struct rusage_sum *out);
+/* Adds; of peaks the higher. */
+void rusage_add(struct rusage_sum *sum, const struct rusage_sum *more);
 
 struct io_sum;
 struct io_count;

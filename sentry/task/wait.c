@@ -3,6 +3,7 @@
 #include "abi/signal.h"
 #include "abi/wait.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/usage.h"
 
 static bool selected(const struct task *t, const struct process *c, const struct wait_request *req) REQUIRES(tasks_lock)
 {
@@ -31,9 +32,7 @@ static void report(const struct process *c, int status, int code, struct wait_re
 	out->status = status;
 	out->code = code;
 	out->usage = c->self;
-	out->usage.utime_ns += c->reaped_children.utime_ns;
-	out->usage.stime_ns += c->reaped_children.stime_ns;
-	out->usage.maxrss_kb = max_of(out->usage.maxrss_kb, c->reaped_children.maxrss_kb);
+	rusage_add(&out->usage, &c->reaped_children);
 }
 
 static int exit_code_of(int status)

@@ -580,3 +580,14 @@ TEST(group)
 	CHECK_EQ(h_wait(b), SIGTERM);
 	gate_free(&g);
 }
+
+/* Only to itself may a thread send a siginfo that looks like the kernel's. */
+TEST(queueinfo_to_another_thread)
+{
+	siginfo_t si = {.si_signo = SIGUSR1, .si_code = SI_TKILL};
+
+	CHECK_ERR(syscall(SYS_rt_tgsigqueueinfo, getpid(), 999999, SIGUSR1, &si), EPERM);
+	CHECK_ERR(syscall(SYS_rt_sigqueueinfo, 999999, SIGUSR1, &si), EPERM);
+	si.si_code = SI_QUEUE;
+	CHECK_ERR(syscall(SYS_rt_tgsigqueueinfo, getpid(), 999999, SIGUSR1, &si), ESRCH);
+}
