@@ -114,13 +114,12 @@ static void on_expiry(struct ktimer *kt, void *arg)
 {
 	struct posix_timer *pt = arg;
 	int64_t now = pt->on_cpu ? cpu_clock_now(&pt->cpu) : monotonic_now();
-	int64_t again = 0;
 
 	mutex_lock(&tasks_lock);
 	mutex_lock(&pt->process->sig_lock);
 	if (!pt->deleted && pt->expiry_ns && (pt->on_cpu || !pt->queued)) {
 		if (now < pt->expiry_ns)
-			again = pt->expiry_ns;
+			start(pt, now);
 		else if (pt->on_cpu)
 			expire_on_cpu(pt, now);
 		else
@@ -128,11 +127,6 @@ static void on_expiry(struct ktimer *kt, void *arg)
 	}
 	mutex_unlock(&pt->process->sig_lock);
 	mutex_unlock(&tasks_lock);
-	if (!again)
-		return;
-	if (pt->on_cpu)
-		again = monotonic_now() + min_of(cpu_wait_delay(&pt->wait, &pt->cpu, now, again - now), NO_DEADLINE / 2);
-	(void)!ktimer_set(kt, again);
 }
 
 void posix_timer_taken(struct sigqueue *s, struct l_siginfo *info)

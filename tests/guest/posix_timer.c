@@ -458,7 +458,7 @@ TEST(itimer_virtual_and_prof)
 		CHECK_EQ(old.it_interval.tv_usec, 5000);
 		while (handled < 3)
 			;
-		CHECK(h_now_ns(CLOCK_PROCESS_CPUTIME_ID) - before >= 8 * MS); /* Linux counts by ticks */
+		CHECK(h_now_ns(CLOCK_PROCESS_CPUTIME_ID) - before >= MS); /* as cpu_limit says */
 		CHECK_EQ(seen.si_code, SI_KERNEL);
 		CHECK_EQ(seen.si_signo, t[i].sig);
 		OK(setitimer(t[i].which, &off, &old));
@@ -473,35 +473,27 @@ TEST(itimer_virtual_and_prof)
 TEST(cpu_limit)
 {
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-	struct rlimit l = {1, 2};
 	pid_t pid = h_fork();
+	struct rlimit l;
 
 	if (pid == 0) {
 		handled = 0;
 		OK(sigaction(SIGXCPU, &sa, NULL));
+		OK(getrlimit(RLIMIT_CPU, &l));
+		l.rlim_cur = 1;
 		OK(setrlimit(RLIMIT_CPU, &l));
 		while (!handled)
 			;
 		CHECK_EQ(seen.si_code, SI_KERNEL);
-		CHECK(h_now_ns(CLOCK_PROCESS_CPUTIME_ID) >= 500 * MS); /* Linux counts by ticks, on a busy CPU too many */
+		CHECK(h_now_ns(CLOCK_PROCESS_CPUTIME_ID) >= 100 * MS); /* Linux counts whole ticks, whoever had most of them */
 		OK(getrlimit(RLIMIT_CPU, &l));
-		CHECK_EQ(l.rlim_cur, 2);
+		CHECK_EQ(l.rlim_cur, 2); /* for the next signal, a second later */
 		if (h_failures)
 			_exit(1);
-		for (;;)
-			;
-	}
-	CHECK_EQ(h_wait(pid), SIGKILL);
-	l.rlim_cur = 1;
-	l.rlim_max = RLIM_INFINITY;
-	pid = h_fork();
-	if (pid == 0) {
-		struct rlimit core = {0, 0};
-
-		setrlimit(RLIMIT_CORE, &core);
+		l.rlim_cur = l.rlim_max = 1;
 		setrlimit(RLIMIT_CPU, &l);
 		for (;;)
 			;
 	}
-	CHECK_EQ(h_wait(pid), SIGXCPU);
+	CHECK_EQ(h_wait(pid), SIGKILL);
 }
