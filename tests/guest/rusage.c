@@ -6,6 +6,7 @@
 #include <sys/times.h>
 
 #define SIZE (24l << 20)
+#define MOST (SIZE / 1024 * 9 / 10) /* KiB: Linux counts resident pages a CPU at a time, not quite exactly */
 
 /* Touches SIZE bytes, a page at a time. */
 static void touch_memory(void)
@@ -41,7 +42,7 @@ TEST(self)
 		touch_memory();
 		OK(getrusage(RUSAGE_SELF, &b));
 		CHECK(b.ru_minflt - a.ru_minflt >= SIZE / 4096);
-		CHECK(b.ru_maxrss >= SIZE / 1024);
+		CHECK(b.ru_maxrss >= MOST);
 		CHECK_EQ(b.ru_nswap, 0);
 		child_exit();
 	}
@@ -66,11 +67,11 @@ TEST(child)
 	CHECK_EQ(wait4(pid, &status, 0, &of_child), pid);
 	CHECK_EQ(status, 0);
 	CHECK(of_child.ru_minflt >= SIZE / 4096);
-	CHECK(of_child.ru_maxrss >= SIZE / 1024);
+	CHECK(of_child.ru_maxrss >= MOST);
 	CHECK(cpu_ns(&of_child) >= 20000000);
 	OK(getrusage(RUSAGE_CHILDREN, &after));
 	CHECK(after.ru_minflt - before.ru_minflt >= SIZE / 4096);
-	CHECK(after.ru_maxrss >= SIZE / 1024);
+	CHECK(after.ru_maxrss >= MOST);
 	CHECK(cpu_ns(&after) - cpu_ns(&before) >= 20000000);
 }
 
@@ -92,5 +93,5 @@ TEST(grandchild)
 	CHECK_EQ(wait4(pid, &status, 0, &of_child), pid);
 	CHECK_EQ(status, 0);
 	CHECK(of_child.ru_minflt >= SIZE / 4096);
-	CHECK(of_child.ru_maxrss >= SIZE / 1024);
+	CHECK(of_child.ru_maxrss >= MOST);
 }
