@@ -36,6 +36,13 @@
 #define L_SEM_INFO 19
 #define L_SEM_STAT_ANY 20
 #define L_SEM_UNDO 0x1000
+#define L_SHM_RDONLY 010000
+#define L_SHM_RND 020000
+#define L_SHM_REMAP 040000
+#define L_SHM_EXEC 0100000
+#define L_SHM_HUGETLB 04000
+#define L_SHM_NORESERVE 010000
+#define L_IPCMNI 32768 /* ids a kind may have; the low part of an id is below it */
 
 struct l_ipc64_perm {
 	int32_t key;
@@ -57,6 +64,52 @@ struct l_shmid64_ds {
 	uint64_t unused_[2];
 };
 L_ASSERT_SIZE(struct l_shmid64_ds, 112);
+
+struct l_shminfo64 { /* IPC_INFO */
+	uint64_t shmmax, shmmin, shmmni, shmseg, shmall;
+	uint64_t unused_[4];
+};
+L_ASSERT_SIZE(struct l_shminfo64, 72);
+
+struct l_shm_info { /* SHM_INFO; sizes in pages */
+	int32_t used_ids;
+	int32_t pad_;
+	uint64_t shm_tot, shm_rss, shm_swp;
+	uint64_t swap_attempts, swap_successes;
+};
+L_ASSERT_SIZE(struct l_shm_info, 48);
+
+struct l_semid64_ds {
+	struct l_ipc64_perm sem_perm;
+	int64_t sem_otime;
+	uint64_t unused1_;
+	int64_t sem_ctime;
+	uint64_t unused2_;
+	uint64_t sem_nsems;
+	uint64_t unused3_[2];
+};
+L_ASSERT_SIZE(struct l_semid64_ds, 104);
+
+struct l_seminfo {
+	int32_t semmap, semmni, semmns, semmnu, semmsl, semopm, semume, semusz, semvmx, semaem;
+};
+L_ASSERT_SIZE(struct l_seminfo, 40);
+
+struct l_msqid64_ds {
+	struct l_ipc64_perm msg_perm;
+	int64_t msg_stime, msg_rtime, msg_ctime;
+	uint64_t msg_cbytes, msg_qnum, msg_qbytes;
+	int32_t msg_lspid, msg_lrpid;
+	uint64_t unused_[2];
+};
+L_ASSERT_SIZE(struct l_msqid64_ds, 120);
+
+struct l_msginfo {
+	int32_t msgpool, msgmap, msgmax, msgmnb, msgmni, msgssz, msgtql;
+	uint16_t msgseg;
+	uint16_t pad_;
+};
+L_ASSERT_SIZE(struct l_msginfo, 32);
 
 struct l_sembuf {
 	uint16_t sem_num;

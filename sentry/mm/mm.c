@@ -35,8 +35,7 @@ void mm_put(struct mm *mm)
 	if (!mm || !refcount_dec(&mm->refs))
 		return;
 	for (size_t i = 0; i < mm->vma_count; i++) {
-		if (mm->vmas[i]->file)
-			file_put(mm->vmas[i]->file);
+		vma_file_put(mm->vmas[i]);
 		free(mm->vmas[i]);
 	}
 	free(mm->vmas);
@@ -77,8 +76,7 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 			goto out_unlock;
 		*v = *from;
 		v->locked = false; /* memory locks are not inherited: mlock(2) */
-		if (v->file)
-			file_get(v->file);
+		vma_file_get(v);
 		mm->vmas[n++] = v;
 		mm->vma_count = n;
 	}
@@ -130,6 +128,29 @@ bool mm_range_mapped(struct mm *mm, uint64_t addr, uint64_t len)
 	}
 	mutex_unlock(&mm->lock);
 	return whole;
+}
+
+bool mm_next_of_file(struct mm *mm, uint64_t at, uint64_t base, const struct file_ops *ops, struct file **file, uint64_t *start,
+		     uint64_t *end)
+{
+	bool found = false;
+
+	mutex_lock(&mm->lock);
+	for (size_t i = vma_index(mm, at); i < mm->vma_count && !found; i++) {
+		struct vma *v = mm->vmas[i];
+
+		if (v->start < at || !v->file || v->file->ops != ops || v->start - base != v->off)
+			continue;
+		if (*file && (v->file != *file || v->start - base >= v->file->inode->size))
+			continue;
+		if (!*file)
+			*file = file_get(v->file);
+		*start = v->start;
+		*end = v->end;
+		found = true;
+	}
+	mutex_unlock(&mm->lock);
+	return found;
 }
 
 int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_key *out)

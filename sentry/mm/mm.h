@@ -98,6 +98,14 @@ uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceili
 /* The VMA that holds addr, or NULL.  mm->lock held. */
 struct vma *mm_find(struct mm *mm, uint64_t addr) REQUIRES(mm->lock);
 
+/*
+ * The first VMA at or above `at` that maps a file with these operations and stands where a mapping of the whole file at `base`
+ * would put it.  *file NULL: of any such file, which *file then is (counted); else only of that, and not past its size.
+ */
+struct file_ops;
+bool mm_next_of_file(struct mm *mm, uint64_t at, uint64_t base, const struct file_ops *ops, struct file **file, uint64_t *start,
+		     uint64_t *end) MUST_CHECK;
+
 /* What a futex on a shared mapping is known by: the same words have the same key in every address space. */
 struct mm_key {
 	uint64_t object; /* an inode's address, a shared anonymous object's id, or the mm's own address (private) */

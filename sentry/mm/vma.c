@@ -100,10 +100,27 @@ static void array_remove(struct mm *mm, size_t i)
 	memmove(&mm->vmas[i], &mm->vmas[i + 1], (mm->vma_count - i) * sizeof(struct vma *));
 }
 
+void vma_file_get(struct vma *v)
+{
+	if (!v->file)
+		return;
+	file_get(v->file);
+	if (v->file->ops->map_count)
+		v->file->ops->map_count(v->file, 1);
+}
+
+void vma_file_put(struct vma *v)
+{
+	if (!v->file)
+		return;
+	if (v->file->ops->map_count)
+		v->file->ops->map_count(v->file, -1);
+	file_put(v->file);
+}
+
 static void vma_free(struct vma *v)
 {
-	if (v->file)
-		file_put(v->file);
+	vma_file_put(v);
 	free(v);
 }
 
@@ -119,8 +136,7 @@ void vma_split(struct mm *mm, uint64_t addr, struct vma_spare *spare)
 	*high = *low;
 	high->start = addr;
 	high->off += addr - low->start;
-	if (high->file)
-		file_get(high->file);
+	vma_file_get(high);
 	low->end = addr;
 	array_insert(mm, i + 1, high);
 }
@@ -171,8 +187,7 @@ void vma_insert(struct mm *mm, const struct vma *v, struct vma_spare *spare)
 	struct vma *n = spare_take(spare);
 
 	*n = *v;
-	if (n->file)
-		file_get(n->file);
+	vma_file_get(n);
 	array_insert(mm, vma_index(mm, v->start), n);
 	account(mm, n, 1);
 	vma_merge_range(mm, v->start, v->end);

@@ -32,6 +32,10 @@ void vma_insert(struct mm *mm, const struct vma *v, struct vma_spare *spare);
 /* Joins equal neighbours in and around [start, end). */
 void vma_merge_range(struct mm *mm, uint64_t start, uint64_t end);
 
+/* A VMA's reference to its file, counted by files that count their VMAs. */
+void vma_file_get(struct vma *v);
+void vma_file_put(struct vma *v);
+
 static inline uint64_t vma_len(const struct vma *v)
 {
 	return v->end - v->start;

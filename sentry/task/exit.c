@@ -8,6 +8,7 @@
 #include "abi/wait.h"
 #include "host/clock.h"
 #include "sentry/ipc/futex.h"
+#include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
@@ -117,6 +118,7 @@ static void release_parts(struct task *t)
 	struct pctx *ctx;
 
 	task_release_mm(t);
+	sem_undos_leave(t);
 	mutex_lock(&t->process->sig_lock);
 	ctx = t->ctx;
 	t->ctx = NULL;

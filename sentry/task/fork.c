@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "sentry/entry/entry.h"
 #include "sentry/fs/anon/anon.h"
+#include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
@@ -132,6 +133,11 @@ static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
 		return -ENOMEM;
 	if (flags & L_CLONE_CLEAR_SIGHAND)
 		sighand_reset(child->sighand, false);
+	if (flags & L_CLONE_SYSVSEM) {
+		child->sem_undos = sem_undos_share(t);
+		if (!child->sem_undos)
+			return -ENOMEM;
+	}
 	child->cred = cred_get(t->cred);
 	child->blocked = t->restore_mask ? t->saved_mask : t->blocked;
 	child->nice = t->nice;

@@ -8,6 +8,7 @@
 #include "abi/prctl.h"
 #include "host/clock.h"
 #include "host/process.h"
+#include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
@@ -280,6 +281,7 @@ void task_put(struct task *t)
 	if (!t || !refcount_dec(&t->refs))
 		return;
 	sigpending_drop(&t->pending, t->process, ~0ull); /* of a task that never ran: task_exit does it for others */
+	sem_undos_leave(t); /* as above */
 	if (t->files)
 		fdtable_put(t->files);
 	if (t->fs)

@@ -187,6 +187,8 @@ struct file_ops {
 	/* A host descriptor (borrowed: lives as long as f's inode) and offset to map [off, off+len) from.  -ENODEV if NULL.
 	 * *host_fd may be -1: anonymous memory (/dev/zero). */
 	int (*mmap)(struct file *f, uint64_t off, uint64_t len, int prot, int flags, int *host_fd, uint64_t *host_off);
+	/* A VMA of it has come (1) or gone (-1); mm->lock may be held.  NULL: nobody counts. */
+	void (*map_count)(struct file *f, int change);
 	int (*fsync)(struct file *f, bool data_only);	  /* NULL: -EINVAL; file systems in memory return 0 */
 	int (*fallocate)(struct file *f, int mode, uint64_t off, uint64_t len); /* NULL: -EOPNOTSUPP; streams -ESPIPE */
 	int (*flush)(struct file *f);			  /* each close(2); NULL: 0 */

@@ -8,6 +8,7 @@
  *   cpuinfo.c  /proc/cpuinfo                                      pid_misc.c    the rest of what it has
  *   sysctl.c   /proc/sys                                          ns.c          its namespaces
  *   net.c      /proc/net                                          machine.c     devices, interrupts, memory...
+ *   sysvipc.c  /proc/sysvipc
  */
 #ifndef BAILEY_SENTRY_FS_PROC_INTERNAL_H
 #define BAILEY_SENTRY_FS_PROC_INTERNAL_H
@@ -94,6 +95,7 @@ int proc_file_open(struct inode *i, struct file *f) MUST_CHECK;
 extern const struct proc_entry proc_root_entry;	       /* system.c */
 extern const struct proc_entry proc_pid_entry;	       /* pid.c */
 extern const struct proc_dir proc_sys_dir;	       /* sysctl.c */
+extern const struct proc_dir proc_sysvipc_dir;	       /* sysvipc.c */
 int proc_root_next(const struct proc_ctx *c, int from); /* pid.c */
 int proc_root_enter(const struct proc_ctx *c, int number, struct proc_node *child);
 int proc_show_cpuinfo(const struct proc_ctx *c, FILE *out);

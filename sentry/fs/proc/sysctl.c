@@ -17,6 +17,7 @@
 #include "sentry/core/uts.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/tty/pty.h"
+#include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/inotify.h"
 
@@ -133,6 +134,13 @@ static int show_pty_count(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+static int show_sem_limits(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%d\t%d\t%d\t%d\n", SEMMSL, SEMMNS, SEMOPM, SEMMNI);
+	return 0;
+}
+
 #define UTS(name, field) PROC_FILE(name, 0444, show_uts, .value = offsetof(struct l_utsname, field))
 #define NUMBER(name, n) PROC_FILE(name, 0444, proc_show_value, .value = (n))
 #define STRING(name, s) PROC_FILE(name, 0444, proc_show_string, .string = (s))
@@ -165,9 +173,9 @@ TABLE(kernel_dir,
       PROC_FILE("hostname", 0644, show_uts, .store = store_uts, .value = offsetof(struct l_utsname, nodename)),
       NUMBER("io_uring_disabled", 2),
       NUMBER("kptr_restrict", 1),
-      NUMBER("msgmax", 8192),
-      NUMBER("msgmnb", 16384),
-      NUMBER("msgmni", 32000),
+      NUMBER("msgmax", MSGMAX),
+      NUMBER("msgmnb", MSGMNB),
+      NUMBER("msgmni", MSGMNI),
       NUMBER("ngroups_max", L_NGROUPS_MAX),
       PROC_FILE("ns_last_pid", 0444, show_ns_last_pid),
       NUMBER("numa_balancing", 0),
@@ -186,11 +194,11 @@ TABLE(kernel_dir,
       NUMBER("sched_rt_period_us", 1000000),
       NUMBER("sched_rt_runtime_us", 950000),
       PROC_DIR("seccomp", 0555, seccomp_dir),
-      STRING("sem", "32000\t1024000000\t500\t32000"),
+      PROC_FILE("sem", 0444, show_sem_limits),
       NUMBER("shm_rmid_forced", 0),
-      NUMBER("shmall", UINT64_MAX - (1ull << 24)),
-      NUMBER("shmmax", UINT64_MAX - (1ull << 24)),
-      NUMBER("shmmni", 4096),
+      NUMBER("shmall", SHMALL),
+      NUMBER("shmmax", SHMMAX),
+      NUMBER("shmmni", SHMMNI),
       NUMBER("sysctl_writes_strict", 1),
       NUMBER("tainted", 0),
       NUMBER("threads-max", PID_MAX),

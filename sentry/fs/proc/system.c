@@ -190,6 +190,7 @@ static const struct proc_entry root_entries[] = {
 	PROC_FILE("stat", 0444, show_stat),
 	PROC_FILE("swaps", 0444, show_swaps),
 	PROC_DIR("sys", 0555, proc_sys_dir),
+	PROC_DIR("sysvipc", 0555, proc_sysvipc_dir),
 	PROC_LINK("thread-self", text_thread_self),
 	PROC_DIR("tty", 0555, tty_dir),
 	PROC_FILE("uptime", 0444, show_uptime),

@@ -594,18 +594,45 @@ static struct super_block *unnamed_super(void)
 	return found;
 }
 
-int memfd_file_new(const char *name, uint32_t flags, const struct cred *c, struct file **out)
+/* An inode without a name, c's. */
+static int unnamed_inode(uint32_t mode, const struct cred *c, struct inode **out)
 {
 	struct super_block *sb = unnamed_super();
-	char shown[L_NAME_MAX + sizeof("/memfd: (deleted)")];
-	struct inode *i;
-	int r = sb ? new_inode(sb, L_S_IFREG | (flags & L_MFD_NOEXEC_SEAL ? 0666 : 0777), &i) : -ENOMEM;
+	int r = sb ? new_inode(sb, L_S_IFREG | mode, out) : -ENOMEM;
 
 	if (r < 0)
 		return r;
-	i->uid = c->fsuid;
-	i->gid = c->fsgid;
-	i->nlink = 0;
+	(*out)->uid = c->fsuid;
+	(*out)->gid = c->fsgid;
+	(*out)->nlink = 0;
+	return 0;
+}
+
+int tmpfs_unnamed_file(const char *shown, uint64_t size, uint32_t mode, const struct cred *c, struct file **out)
+{
+	struct inode *i;
+	int r = unnamed_inode(mode, c, &i);
+
+	if (r < 0)
+		return r;
+	mutex_lock(&i->lock);
+	r = memfile_truncate(i, &mem(i)->file, size);
+	mutex_unlock(&i->lock);
+	if (r == 0)
+		r = file_anonymous_on(shown, i, &regular_file_ops, NULL, L_O_RDWR | L_O_LARGEFILE,
+				      FILE_READ | FILE_WRITE, c, out);
+	inode_put(i);
+	return r;
+}
+
+int memfd_file_new(const char *name, uint32_t flags, const struct cred *c, struct file **out)
+{
+	char shown[L_NAME_MAX + sizeof("/memfd: (deleted)")];
+	struct inode *i;
+	int r = unnamed_inode(flags & L_MFD_NOEXEC_SEAL ? 0666 : 0777, c, &i);
+
+	if (r < 0)
+		return r;
 	if (flags & (L_MFD_ALLOW_SEALING | L_MFD_NOEXEC_SEAL))
 		mem(i)->file.seals = flags & L_MFD_NOEXEC_SEAL ? L_F_SEAL_EXEC : 0;
 	snprintf(shown, sizeof(shown), "/memfd:%s (deleted)", name);

@@ -14,4 +14,7 @@ int tmpfs_enter(struct inode *dir, const char *name, struct inode *i) MUST_CHECK
 /* memfd_create(2); flags: L_MFD_*, checked by the caller. */
 int memfd_file_new(const char *name, uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;
 
+/* A regular file of size bytes that never had a name, open for reading and writing, shown as `shown`. */
+int tmpfs_unnamed_file(const char *shown, uint64_t size, uint32_t mode, const struct cred *c, struct file **out) MUST_CHECK;
+
 #endif

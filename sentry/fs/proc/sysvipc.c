@@ -1,0 +1,28 @@
+/* /proc/sysvipc: proc_sysvipc(5).  The lines are written by sentry/ipc. */
+#include "sentry/fs/proc/internal.h"
+#include "sentry/ipc/sysv.h"
+
+static int show_msg(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	return msg_show(out);
+}
+
+static int show_sem(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	return sem_show(out);
+}
+
+static int show_shm(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	return shm_show(out);
+}
+
+static const struct proc_entry entries[] = {
+	PROC_FILE("msg", 0444, show_msg),
+	PROC_FILE("sem", 0444, show_sem),
+	PROC_FILE("shm", 0444, show_shm),
+};
+const struct proc_dir proc_sysvipc_dir = {.entries = entries, .count = ARRAY_SIZE(entries)};
