@@ -242,10 +242,10 @@ static long advise_target(struct task *t, const struct pidfd_target *target, con
 		r = -ESRCH;
 	else if (proc_may_access(o, t->cred) < 0)
 		r = -EPERM;
-	else if (mm != t->mm && !cred_capable(t->cred, L_CAP_SYS_NICE))
-		r = -EPERM;
 	else if (mm != t->mm && !advice_for_others(advice))
 		r = -EINVAL;
+	else if (mm != t->mm && !cred_capable(t->cred, L_CAP_SYS_NICE))
+		r = -EPERM;
 	else
 		r = advise_ranges(t, mm, iov, advice);
 	if (mm)

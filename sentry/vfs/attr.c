@@ -100,11 +100,19 @@ static uint32_t mode_without_privs(const struct inode *i, const struct cred *c)
 	return mode;
 }
 
+static int want_change(const struct path *p)
+{
+	const struct inode_ops *ops = p->dentry->inode->ops;
+	int r = path_want_write(p);
+
+	return r == 0 && ops && ops->attr_fixed ? -EOPNOTSUPP : r;
+}
+
 int vfs_chmod(const struct path *p, uint32_t mode, const struct cred *c)
 {
 	struct inode *i = p->dentry->inode;
 	struct iattr a = {.valid = ATTR_MODE};
-	int r = path_want_write(p);
+	int r = want_change(p);
 
 	if (r < 0)
 		return r;
@@ -156,7 +164,7 @@ int vfs_chown(const struct path *p, uint32_t uid, uint32_t gid, const struct cre
 {
 	struct inode *i = p->dentry->inode;
 	struct iattr a = {.uid = uid, .gid = gid};
-	int r = path_want_write(p);
+	int r = want_change(p);
 
 	if (r < 0)
 		return r;
@@ -208,7 +216,7 @@ int vfs_utimes(const struct path *p, const struct l_timespec *times, const struc
 	}
 	if (!atime && !mtime)
 		return 0;
-	r = path_want_write(p);
+	r = want_change(p);
 	if (r < 0)
 		return r;
 	/* Who may write may say "now"; another time is the owner's to say. */

@@ -105,6 +105,7 @@ struct inode_ops {
 	/* Applies the valid members of *a (checked by the VFS); i->lock held; ends with inode_apply.  mode has its type bits.
 	 * NULL: inode_apply alone (truncate refused). */
 	int (*setattr)(struct inode *i, const struct iattr *a);
+	bool attr_fixed; /* no attribute can be changed, by whomever: -EOPNOTSUPP, whoever asks */
 	/* NULL: by mode and credentials. mask: MAY_* */
 	int (*permission)(struct inode *i, unsigned mask, const struct cred *c);
 

@@ -91,7 +91,7 @@ static const uint64_t values[] = {0, 2, 3, 7, UINT32_MAX, 0x7ffffffff000, 1ull <
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 #define COUNT (STEPS + sizeof(values) / sizeof(values[0]))
 
-/* What Linux does, a letter for each step and value. */
+/* What Linux does, a letter for each step and value; "*": R or K, for address 0 is only for CAP_SYS_RAWIO to map. */
 static const char *const expected[2][FIELDS] = {
 	{
 		"RNNNNNNRRNNNNNNN", /* e_type */
@@ -126,7 +126,7 @@ static const char *const expected[2][FIELDS] = {
 		"KKKKKKKKKKKKKKKK", /* ph[0].p_vaddr */
 		"KRKKKKKKKKKKKKKR", /* ph[0].p_filesz */
 		"RKRRKRKKKKRKKKKK", /* ph[0].p_memsz */
-		"RRRRRRRRRRRRRRRR", /* ph[0].p_align */
+		"RRRRRRRRRRRR*RRR", /* ph[0].p_align */
 		"KKKKKKKKFKKKKKKK", /* ph[1].p_type */
 		"KKKKOKOKKKKKKKKK", /* ph[1].p_offset */
 		"KKKKKKKKKKKKKKKK", /* ph[1].p_vaddr */
@@ -134,6 +134,13 @@ static const char *const expected[2][FIELDS] = {
 		"RRRRKRKKKKRKKKKR", /* ph[1].p_memsz */
 	},
 };
+
+static void settle(char *results, const char *wanted)
+{
+	for (size_t i = 0; i < COUNT; i++)
+		if (wanted[i] == '*' && (results[i] == 'R' || results[i] == 'K'))
+			results[i] = '*';
+}
 
 static void mutate(int type, size_t field, char results[COUNT + 1])
 {
@@ -158,6 +165,7 @@ static void check(int type)
 	use_tmpdir();
 	for (size_t i = 0; i < FIELDS; i++) {
 		mutate(type, i, results);
+		settle(results, expected[type - ET_EXEC][i]);
 		if (!CHECK_STR(results, expected[type - ET_EXEC][i]))
 			h_say("  %s\n", fields[i].name);
 	}

@@ -187,11 +187,6 @@ static int pidfd_open_again(struct inode *i, struct file *f)
 	return 0;
 }
 
-static int pidfd_setattr(struct inode *i, const struct iattr *a)
-{
-	return -EOPNOTSUPP;
-}
-
 static void pidfd_release(struct inode *i)
 {
 	struct pidfd *pf = i->priv;
@@ -203,7 +198,7 @@ static void pidfd_release(struct inode *i)
 
 static const struct inode_ops pidfd_inode_ops = {
 	.open = pidfd_open_again,
-	.setattr = pidfd_setattr,
+	.attr_fixed = true,
 	.release = pidfd_release,
 };
 
