@@ -16,6 +16,7 @@
 #include "host/system.h"
 #include "platform/platform.h"
 #include "sentry/core/uts.h"
+#include "sentry/debug/backtrace.h"
 #include "sentry/entry/strace.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
@@ -236,6 +237,8 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	keep_log(o);
 	host_system_init();
 	host_raise_fd_limit();
+	if (o->backtrace && backtrace_enable() < 0)
+		return setup_failed("prepare for backtraces", -ENOMEM);
 	status = start_strace(o);
 	if (status == 0)
 		status = shut_out_host(o, rep, &args.pf);

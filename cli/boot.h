@@ -35,6 +35,7 @@ struct do_options {
 	const char *hostname; /* NULL: the usual one */
 	bool other_user;     /* uid and gid below, without further groups, instead of the caller's */
 	uint32_t uid, gid;
+	bool backtrace;
 	bool strace;
 	const char *strace_calls; /* names, comma-separated; NULL: all */
 	int strace_fd;		  /* -1: standard error */

@@ -246,6 +246,15 @@ static int set_strace(void *ctx, char *value, char *second)
 	return 0;
 }
 
+static int set_backtrace(void *ctx, char *value, char *second)
+{
+	struct parse *p = ctx;
+
+	(void)value, (void)second;
+	p->o->backtrace = true;
+	return 0;
+}
+
 static int set_strace_log(void *ctx, char *value, char *second)
 {
 	struct parse *p = ctx;
@@ -306,6 +315,8 @@ static const struct option options[] = {
 	{"strace", TAKES_AFTER_SIGN, "NAMES",
 	 "write each system call, or those named (with commas; !NAMES: all others), to\nstandard error", set_strace},
 	{"strace-log", TAKES_VALUE, "FILE", "write them to FILE, which is emptied first", set_strace_log},
+	{"backtrace", TAKES_NOTHING, NULL,
+	 "say where a process was when SIGSEGV or its like killed it, from its own unwind\ntables", set_backtrace},
 	{"log", TAKES_VALUE, "FILE", "append Bailey's own messages to FILE (errors go to standard error as well)", set_log},
 	{"log-level", TAKES_VALUE, "L", "error, warn (default), info or debug", set_log_level},
 };

@@ -153,6 +153,41 @@ bool mm_next_of_file(struct mm *mm, uint64_t at, uint64_t base, const struct fil
 	return found;
 }
 
+struct file *mm_file_at(struct mm *mm, uint64_t addr)
+{
+	struct file *f = NULL;
+	struct vma *v;
+
+	mutex_lock(&mm->lock);
+	v = mm_find(mm, addr);
+	if (v && v->file)
+		f = file_get(v->file);
+	mutex_unlock(&mm->lock);
+	return f;
+}
+
+bool mm_file_extent(struct mm *mm, uint64_t addr, uint64_t *start, uint64_t *end)
+{
+	bool found = false;
+	struct vma *v;
+
+	mutex_lock(&mm->lock);
+	v = mm_find(mm, addr);
+	if (v && v->file) {
+		*end = v->end;
+		for (size_t i = vma_index(mm, addr) + 1; i-- > 0 && !found;) {
+			struct vma *w = mm->vmas[i];
+
+			if (w->file && w->file->inode == v->file->inode && w->off == 0) {
+				*start = w->start;
+				found = true;
+			}
+		}
+	}
+	mutex_unlock(&mm->lock);
+	return found;
+}
+
 int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_key *out)
 {
 	struct vma *v;

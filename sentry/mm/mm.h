@@ -106,6 +106,12 @@ struct file_ops;
 bool mm_next_of_file(struct mm *mm, uint64_t at, uint64_t base, const struct file_ops *ops, struct file **file, uint64_t *start,
 		     uint64_t *end) MUST_CHECK;
 
+/* The file that is mapped at addr, counted, or NULL. */
+struct file *mm_file_at(struct mm *mm, uint64_t addr);
+/* From where the beginning of the file that is mapped at addr is mapped to the end of the mapping at addr, as a program's or
+ * library's segments lie; false if no file is, or not its beginning. */
+bool mm_file_extent(struct mm *mm, uint64_t addr, uint64_t *start, uint64_t *end);
+
 /* What a futex on a shared mapping is known by: the same words have the same key in every address space. */
 struct mm_key {
 	uint64_t object; /* an inode's address, a shared anonymous object's id, or the mm's own address (private) */

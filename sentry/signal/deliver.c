@@ -9,6 +9,7 @@
 #include "abi/errno.h"
 #include "abi/wait.h"
 #include "base/checked.h"
+#include "sentry/debug/backtrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/tree.h"
 
@@ -346,6 +347,7 @@ static void default_action(struct task *t, int sig)
 		stop_process(t, sig);
 		return;
 	case SIG_DEFAULT_CORE:
+		backtrace_death(t, sig);
 		process_group_exit(t, sig | (core_allowed(t->process) ? L_WCOREFLAG : 0));
 		return;
 	case SIG_DEFAULT_TERM:
