@@ -23,7 +23,8 @@
 #include "sentry/task/task.h"
 
 #define WHY_SIZE 256
-#define COMMAND_PID 2 /* pid 1 is the sentry's own init */
+
+static int command_pid; /* CMD's: 2, after the sentry's own init, or 1; set before there is a second thread */
 
 /* ---- the platform ---- */
 
@@ -75,7 +76,7 @@ static void send_to_command(struct process *p, int signo)
 	int r;
 
 	signal_fill_kernel(&info, signo);
-	r = signal_send_pgrp(COMMAND_PID, &info);
+	r = signal_send_pgrp(command_pid, &info);
 	if (r < 0) /* it went into another group */
 		r = signal_send_process(p, &info);
 	if (r < 0)
@@ -91,9 +92,9 @@ static void forward(struct process *p, int signo, bool from_terminal)
 	int group = from_terminal ? tty_foreground(p->session) : 0;
 	struct l_siginfo info;
 
-	if (!group || group == COMMAND_PID || signo == L_SIGHUP)
+	if (!group || group == command_pid || signo == L_SIGHUP)
 		send_to_command(p, signo);
-	if (!group || group == COMMAND_PID)
+	if (!group || group == command_pid)
 		return;
 	signal_fill_kernel(&info, signo);
 	if (signal_send_pgrp(group, &info) < 0)
@@ -102,7 +103,7 @@ static void forward(struct process *p, int signo, bool from_terminal)
 
 static void take_signal(int signo, enum host_signal_kind kind)
 {
-	struct process *p = process_find(COMMAND_PID);
+	struct process *p = process_find(command_pid);
 
 	if (!p) { /* not yet, or not any more: there is nobody who could handle it */
 		if (kind != HOST_SIGNAL_CANNOT_STOP && signo != L_SIGCONT && signo != L_SIGWINCH)
@@ -230,10 +231,11 @@ static const struct cred *command_cred(const struct do_options *o, const struct 
 
 static int run_sentry(struct do_options *o, const struct host_caller *caller, struct confine_report *rep)
 {
-	struct boot_args args = {.argv = o->argv, .envp = o->env};
+	struct boot_args args = {.argv = o->argv, .envp = o->env, .without_init = o->without_init};
 	const char *platform;
 	int status, r;
 
+	command_pid = o->without_init ? 1 : 2;
 	keep_log(o);
 	host_system_init();
 	host_raise_fd_limit();

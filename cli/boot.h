@@ -33,6 +33,7 @@ struct do_options {
 	char **env;	     /* the guest's, NULL-terminated */
 	const char *workdir; /* absolute guest path; NULL: the caller's own, or / in a foreign root */
 	const char *hostname; /* NULL: the usual one */
+	bool without_init;   /* CMD is pid 1 */
 	bool other_user;     /* uid and gid below, without further groups, instead of the caller's */
 	uint32_t uid, gid;
 	bool backtrace;

@@ -289,6 +289,17 @@ static int set_log_level(void *ctx, char *value, char *second)
 	return bad("--log-level takes error, warn, info or debug, not %s", quoted(value));
 }
 
+static int set_init(void *ctx, char *value, char *second)
+{
+	struct parse *p = ctx;
+
+	(void)second;
+	if (strcmp(value, "yes") && strcmp(value, "no"))
+		return bad("--init takes yes or no, not %s", quoted(value));
+	p->o->without_init = !strcmp(value, "no");
+	return 0;
+}
+
 /* ---- the table ---- */
 
 static const struct option options[] = {
@@ -310,6 +321,10 @@ static const struct option options[] = {
 	 "has the group from its entry, or that of its own number",
 	 set_user},
 	{"hostname", TAKES_VALUE, "NAME", "the host's name inside", set_hostname},
+	{"init", TAKES_VALUE, "yes|no",
+	 "no: CMD is process 1 inside and has its duties; it reaps orphans, a signal that it\n"
+	 "does not handle does nothing, and all end with it (default: yes: Bailey's own init)",
+	 set_init},
 	{"platform", TAKES_VALUE, "P",
 	 "how system calls are caught: systrap, ptrace, or auto (default: systrap if it\nworks here)", set_platform},
 	{"strace", TAKES_AFTER_SIGN, "NAMES",

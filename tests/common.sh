@@ -40,7 +40,8 @@ as_caller() {
 }
 
 # native SECONDS CMD..., inside SECONDS CMD...: with a bound on the time.  The build directory is bound, for it may lie
-# where the sandbox does not show the host's files (/tmp, a home).
+# where the sandbox does not show the host's files (/tmp, a home).  do_options are words of the runner's.
+do_options=
 native() {
 	bound=$1
 	shift
@@ -50,7 +51,8 @@ native() {
 inside() {
 	bound=$1
 	shift
-	as_caller timeout -k 5 "$bound" "$bailey" do --platform "$platform" --ro-bind "$build" "$build" -- "$@"
+	# shellcheck disable=SC2086
+	as_caller timeout -k 5 "$bound" "$bailey" do --platform "$platform" $do_options --ro-bind "$build" "$build" -- "$@"
 }
 
 # applies WHERE: whether a line of a known-failures file is meant for this run.  WHERE is a platform or *, and with /user

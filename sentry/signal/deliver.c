@@ -378,6 +378,8 @@ bool signal_work(struct task *t)
 		if (act.handler == L_SIG_IGN)
 			continue;
 		if (act.handler == L_SIG_DFL) {
+			if (t->process->unkillable)
+				continue;
 			default_action(t, info.si_signo); /* if it was death, next_signal says leave */
 			continue;
 		}

@@ -184,13 +184,15 @@ static bool wanted(struct process *p, struct task *target, int sig)
 	struct sighand *sh = target ? target->sighand : process_sighand(p);
 	struct task *t = target ? target : list_first_entry(&p->threads, struct task, thread_node);
 
-	return ((t->blocked | t->wait_blocked) & sig_bit(sig)) || !ignores(sh, sig);
+	if ((t->blocked | t->wait_blocked) & sig_bit(sig))
+		return true;
+	return !ignores(sh, sig) && !(p->unkillable && sighand_action(sh, sig).handler == L_SIG_DFL);
 }
 
-/* It is as good as gone; or init, which heeds nothing from inside. */
+/* It is as good as gone; or no guest's. */
 static bool is_deaf(struct process *p)
 {
-	return list_empty(&p->threads) || p->group_exiting || p->pid == 1;
+	return list_empty(&p->threads) || p->group_exiting || p->is_sentry;
 }
 
 /* target NULL: to the process.  tasks_lock and p->sig_lock held. */
@@ -201,7 +203,8 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 	if (is_deaf(p))
 		return 0;
 	if (sig == L_SIGKILL) {
-		kill_now(p);
+		if (!p->unkillable || info->si_code == L_SI_KERNEL) /* the sentry kills pid 1, nobody inside does */
+			kill_now(p);
 		return 0;
 	}
 	prepare_job_control(p, sig);
@@ -221,7 +224,8 @@ bool signal_send_timer(struct process *p, struct task *target, struct sigqueue *
 	if (is_deaf(p) || (target && target->dead))
 		return false;
 	if (sig == L_SIGKILL) {
-		kill_now(p);
+		if (!p->unkillable)
+			kill_now(p);
 		return false;
 	}
 	prepare_job_control(p, sig);
@@ -337,6 +341,8 @@ void signal_force(struct task *t, const struct l_siginfo *info)
 	mutex_lock(&t->sighand->lock);
 	if (was_blocked || a->handler == L_SIG_IGN)
 		a->handler = L_SIG_DFL;
+	if (a->handler == L_SIG_DFL)
+		p->unkillable = false;
 	mutex_unlock(&t->sighand->lock);
 	t->blocked &= ~sig_bit(info->si_signo);
 	sigpending_drop(&t->pending, p, sig_bit(info->si_signo)); /* the exception's own siginfo is the one that counts */

@@ -142,15 +142,20 @@ static void release_parts(struct task *t)
 
 /* ---- the process's end; tasks_lock held in this part ---- */
 
-/* Who takes p's children: the nearest subreaper above, or init. */
-static struct process *find_reaper(const struct process *p)
+static bool is_reaper(const struct process *p) REQUIRES(tasks_lock)
+{
+	return !p->zombie && p->thread_count > 0;
+}
+
+/* Who takes p's children: the nearest subreaper above, or pid 1. */
+static struct process *find_reaper(const struct process *p) REQUIRES(tasks_lock)
 {
 	struct process *a;
 
 	for (a = p->parent; a && a != init_process; a = a->parent)
-		if (a->child_subreaper && !a->zombie && a->thread_count > 0)
+		if (a->child_subreaper && is_reaper(a))
 			return a;
-	return init_process;
+	return command_as_init && is_reaper(command_as_init) ? command_as_init : init_process;
 }
 
 static void tell_parent(struct process *p) REQUIRES(tasks_lock)

@@ -19,7 +19,7 @@
 #define SENTRY_STACK_SIZE (256 * 1024)
 
 /* Which flags need or exclude which: clone(2), ERRORS. */
-static int check_flags(const struct clone_request *req)
+static int check_flags(const struct task *t, const struct clone_request *req)
 {
 	uint64_t f = req->flags;
 
@@ -29,6 +29,8 @@ static int check_flags(const struct clone_request *req)
 		return -EINVAL;
 	if ((f & L_CLONE_FS) && (f & L_CLONE_NEWNS))
 		return -EINVAL;
+	if ((f & L_CLONE_PARENT) && t->process->unkillable)
+		return -EINVAL; /* pid 1 has no siblings */
 	if ((f & L_CLONE_THREAD) && (f & (L_CLONE_NEWPID | L_CLONE_NEWUSER)))
 		return -EINVAL;
 	if (f & (L_CLONE_NEWNS | L_CLONE_NEWPID | L_CLONE_NEWUSER | L_CLONE_NEWNET | L_CLONE_NEWIPC | L_CLONE_NEWUTS |
@@ -311,7 +313,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 	int pidfd = -1, r;
 	long tid;
 
-	r = check_flags(req);
+	r = check_flags(t, req);
 	if (r < 0)
 		return r;
 	if (signal_pending(t))

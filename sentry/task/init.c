@@ -2,6 +2,9 @@
  * The sandbox's first processes.  Pid 1 is the sentry's own init: a process without guest code, whose one task is the thread
  * that called sandbox_run.  It starts CMD as pid 2, reaps whatever is reparented to it, and when CMD has ended kills what is
  * left and goes.
+ *
+ * Without it (boot_args.without_init) CMD is pid 1, the leader of its session and whoever orphans go to; the sentry's init is
+ * still CMD's parent, but outside the table of tasks and of every session, so that the guest sees it as parent 0 alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,11 +64,20 @@ static void initial_limits(struct process *p)
 	}
 }
 
+/* Where nobody finds p, whose only task is t. */
+static void enter_hidden(struct process *p, struct task *t)
+{
+	mutex_lock(&tasks_lock);
+	list_add_tail(&t->thread_node, &p->threads);
+	p->thread_count = p->live_count = 1;
+	mutex_unlock(&tasks_lock);
+}
+
 static int make_init(const struct boot_args *args, struct task **out)
 {
 	struct process *p = process_new();
 	struct task *t = p ? task_new(p) : NULL;
-	int r;
+	int r = 0;
 
 	if (p)
 		process_put(p); /* the task holds it */
@@ -80,7 +92,11 @@ static int make_init(const struct boot_args *args, struct task **out)
 	snprintf(t->comm, sizeof(t->comm), "bailey-init");
 	t->state = 'S';
 	initial_limits(p);
-	r = enter_tree(p, t, NULL);
+	p->is_sentry = true;
+	if (args->without_init)
+		enter_hidden(p, t);
+	else
+		r = enter_tree(p, t, NULL);
 	if (r < 0) {
 		task_put(t);
 		return r;
@@ -262,6 +278,10 @@ static int make_command(struct task *init, const struct boot_args *args, struct 
 	if (!t->sighand || !t->files || !t->fs)
 		goto out_put;
 	inherit_signals(t);
+	if (args->without_init) {
+		p->unkillable = true;
+		command_as_init = process_get(p);
+	}
 	memcpy(p->rlimits, init->process->rlimits, sizeof(p->rlimits));
 	r = install_std_files(t, args);
 	if (r < 0)
@@ -278,7 +298,7 @@ static int make_command(struct task *init, const struct boot_args *args, struct 
 		goto out_put;
 	mutex_lock(&tasks_lock);
 	p->parent = init->process;
-	p->started_by_init = true;
+	p->started_by_init = !args->without_init;
 	list_add_tail(&p->sibling, &init->process->children);
 	mutex_unlock(&tasks_lock);
 	take_terminal(p, args);

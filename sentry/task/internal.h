@@ -4,7 +4,10 @@
 
 #include "sentry/task/task.h"
 
-extern struct process *init_process; /* pid 1; set before the first guest task, immutable afterwards */
+/* The sentry's own init: pid 1, or hidden where CMD is; set before the first guest task, immutable afterwards. */
+extern struct process *init_process;
+/* CMD where it is pid 1, else NULL; set before it runs, immutable afterwards; counted. */
+extern struct process *command_as_init;
 
 /* A process or task of no parent, threads or context yet, count 1; NULL: no memory. */
 struct process *process_new(void);

@@ -16,7 +16,7 @@
 #include "sentry/time/timers.h"
 
 struct mutex tasks_lock = MUTEX_INIT;
-struct process *init_process;
+struct process *init_process, *command_as_init;
 
 /* Indexed by tid; guarded by tasks_lock.  Address space only: pages come with the tids that are used. */
 static struct task *by_tid[PID_MAX];

@@ -84,7 +84,8 @@ struct io_count { /* the same of one task, which counts; others read */
 
 struct process {
 	struct refcount refs;
-	int pid; /* immutable; == the leader's tid */
+	int pid; /* immutable; == the leader's tid; 0: the sentry's own init where CMD is pid 1 */
+	bool is_sentry; /* the sentry's own init: it runs no guest code and heeds no signal; immutable */
 
 	/* Guarded by tasks_lock. */
 	struct process *parent;	     /* borrowed: a parent outlives its children (they are reparented) */
@@ -116,6 +117,7 @@ struct process {
 	_Atomic int job;	     /* enum job_state */
 	bool stop_reported;	     /* every thread has stopped, and the parent was told */
 	uint32_t cont_count;	     /* SIGCONTs so far: a stop signal taken before one of them is void */
+	_Atomic bool unkillable;     /* CMD as pid 1: default actions are not for it; until its own fault kills it */
 	_Atomic bool group_exiting;  /* exit_group or a fatal signal: every thread is to die */
 	int group_exit_status;	     /* wait status; valid once group_exiting */
 	struct task *_Atomic group_exec; /* the thread that is in execve and waits for the others to die */
@@ -268,7 +270,7 @@ uint64_t process_rlimit(struct process *p, unsigned resource); /* the soft limit
 
 /* ---- life ---- */
 
-/* Runs argv in the sandbox as its first processes (init and CMD).  See task/init.c. */
+/* The sandbox's first processes (init and CMD).  See task/init.c. */
 struct boot_args {
 	struct platform *pf;
 	const struct cred *cred;
@@ -276,6 +278,7 @@ struct boot_args {
 	const char *cwd;
 	char **argv, **envp;	  /* argv[0] is looked up in envp's PATH */
 	struct file *std[3];	  /* consumed; may be NULL */
+	bool without_init;	  /* CMD is pid 1, with all that Linux makes of it: pid_namespaces(7) */
 };
 /* Starts it; *status_out gets CMD's wait status when it has ended and the sandbox is empty or told to end.  Returns 0 or
  * -errno of what execve said. */
