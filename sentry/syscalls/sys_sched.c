@@ -281,7 +281,7 @@ static int copy_in_attr(struct task *t, uint64_t addr, struct l_sched_attr *out)
 	return r;
 
 too_big:
-	r = copy_out(t->ctx, addr, &known, sizeof(known)); /* as Linux: E2BIG, whether that could be written or not */
+	(void)!copy_out(t->ctx, addr, &known, sizeof(known)); /* as Linux: E2BIG, whether that could be written or not */
 	return -E2BIG;
 }
 

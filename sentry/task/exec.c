@@ -490,7 +490,9 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	if (img->id.secure)
 		p->pdeathsig = 0;
 	p->dumpable = img->id.dumpable;
-	p->personality &= ~(img->id.clear_personality ? L_READ_IMPLIES_EXEC | L_PER_CLEAR_ON_SETID : L_READ_IMPLIES_EXEC);
+	p->personality &= ~L_READ_IMPLIES_EXEC;
+	if (img->id.clear_personality)
+		p->personality &= ~L_PER_CLEAR_ON_SETID;
 	process_timers_exec(p);
 	t->robust_list = 0;
 	t->rseq = 0;

@@ -358,7 +358,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 	if (req->flags & L_CLONE_PARENT_SETTID) {
 		int32_t tid32 = (int32_t)tid;
 
-		r = copy_out(t->ctx, req->parent_tid, &tid32, sizeof(tid32)); /* Linux ignores a fault here, too */
+		(void)!copy_out(t->ctx, req->parent_tid, &tid32, sizeof(tid32)); /* Linux ignores a fault here, too */
 	}
 	child->vfork = vfork;
 	r = task_start_thread(child);
@@ -405,7 +405,7 @@ static int load_start(struct task *t)
 	if (s->set_child_tid) {
 		int32_t tid = t->tid;
 
-		r = copy_out(t->ctx, s->child_tid, &tid, sizeof(tid)); /* a fault is the guest's own affair */
+		(void)!copy_out(t->ctx, s->child_tid, &tid, sizeof(tid)); /* a fault is the guest's own affair */
 	}
 	t->start = NULL;
 	free(s);

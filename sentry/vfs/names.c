@@ -67,7 +67,7 @@ int path_name_locked(const struct path *p, const struct path *root, char *buf, s
 	if (d->flags & D_ANONYMOUS) {
 		fits = fits && prepend(&r, d->name->s, d->name->len);
 	} else {
-		char *end = r.at;
+		char *end;
 
 		if (d->flags & D_UNLINKED)
 			fits = fits && prepend(&r, DELETED, strlen(DELETED));
