@@ -107,8 +107,8 @@ void placement_init(struct placement *p)
 	atomic_init(&p->state, PLACEMENT_NONE);
 }
 
-/* The CPU with the fewest active pairs; of several, the one the calling thread runs on. */
-static uint32_t least_active_cpu(void)
+/* The CPU of allowed with the fewest active pairs; of several, the one the calling thread runs on. */
+static uint32_t least_active_cpu(const cpu_set_t *allowed)
 {
 	int here = sched_getcpu();
 	uint32_t best = 0;
@@ -117,7 +117,7 @@ static uint32_t least_active_cpu(void)
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		int load = 2 * atomic_load_explicit(&active[i], memory_order_relaxed) - (cpu_of[i] == here);
 
-		if (load < best_load) {
+		if (CPU_ISSET(cpu_of[i], allowed) && load < best_load) {
 			best = i;
 			best_load = load;
 		}
@@ -125,15 +125,30 @@ static uint32_t least_active_cpu(void)
 	return best;
 }
 
-/* Index of the CPU the calling thread runs on; 0 if that is none of ours. */
-static uint32_t present_cpu(void)
+/* Index of the CPU the calling thread runs on; the least active one of allowed if that is none of them. */
+static uint32_t present_cpu(const cpu_set_t *allowed)
 {
 	int here = sched_getcpu();
 
 	for (uint32_t i = 0; i < cpu_count; i++)
-		if (cpu_of[i] == here)
+		if (cpu_of[i] == here && CPU_ISSET(here, allowed))
 			return i;
-	return 0;
+	return least_active_cpu(allowed);
+}
+
+/* Moves p, whose state was seen as `state`, to a CPU.  False if its state has changed meanwhile: it has just blocked. */
+static bool move(struct placement *p, uint32_t state, uint32_t to) REQUIRES(pairs_lock)
+{
+	if (!atomic_compare_exchange_strong(&p->state, &state, to << 1 | (state & ACTIVE)))
+		return false;
+	if (state & ACTIVE) {
+		uncount_active(state >> 1);
+		count_active(to);
+	}
+	/* Either may be dying: then it does not matter where. */
+	if (pin(p->guest_tid, to))
+		pin(p->sentry_tid, to);
+	return true;
 }
 
 /* Looks at one pair.  True if it was moved: one a tick is enough, the counts are then to be looked at afresh. */
@@ -148,18 +163,11 @@ static bool consider(struct placement *p) REQUIRES(pairs_lock)
 	}
 	if (++p->crowded_ticks < TICKS_TO_MOVE)
 		return false;
-	to = least_active_cpu();
+	to = least_active_cpu(&p->allowed);
 	if (atomic_load(&active[to]) > 0)
 		return false;
 	p->crowded_ticks = 0;
-	if (!atomic_compare_exchange_strong(&p->state, &state, to << 1 | ACTIVE))
-		return false; /* it has just blocked */
-	uncount_active(from);
-	count_active(to);
-	/* Either may be dying: then it does not matter where. */
-	if (pin(p->guest_tid, to))
-		pin(p->sentry_tid, to);
-	return true;
+	return move(p, state, to);
 }
 
 static void balance(void)
@@ -238,7 +246,14 @@ void placement_attach(struct placement *p, pid_t guest_tid)
 		return;
 	if (current_pair)
 		set_active(current_pair, false);
-	cpu = present_cpu();
+	/* In execve the new pair may go where the old one might. */
+	p->allowed = all_cpus;
+	if (current_pair) {
+		mutex_lock(&pairs_lock);
+		p->allowed = current_pair->allowed;
+		mutex_unlock(&pairs_lock);
+	}
+	cpu = present_cpu(&p->allowed);
 	p->sentry_tid = gettid();
 	p->guest_tid = guest_tid;
 	p->crowded_ticks = 0;
@@ -292,6 +307,35 @@ void placement_detach(struct placement *p)
 	} else {
 		sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
 	}
+}
+
+void placement_allow(pid_t sentry_tid, const uint8_t *mask, size_t size)
+{
+	struct placement *p;
+	cpu_set_t allowed;
+	uint32_t state, to;
+
+	if (cpu_count < 2)
+		return;
+	CPU_ZERO(&allowed);
+	for (size_t cpu = 0; cpu < CPUS_MAX && cpu / 8 < size; cpu++)
+		if ((mask[cpu / 8] & 1u << cpu % 8) && CPU_ISSET(cpu, &all_cpus))
+			CPU_SET(cpu, &allowed);
+	if (CPU_COUNT(&allowed) == 0)
+		return;
+	mutex_lock(&pairs_lock);
+	list_for_each_entry (p, &pairs, node) {
+		if (p->sentry_tid != sentry_tid)
+			continue;
+		p->allowed = allowed;
+		do {
+			state = atomic_load(&p->state);
+			if (state == PLACEMENT_NONE || CPU_ISSET(cpu_of[state >> 1], &allowed))
+				break;
+			to = least_active_cpu(&allowed);
+		} while (!move(p, state, to));
+	}
+	mutex_unlock(&pairs_lock);
 }
 
 void placement_block(void)

@@ -10,7 +10,9 @@
 #ifndef BAILEY_PLATFORM_PLACEMENT_H
 #define BAILEY_PLATFORM_PLACEMENT_H
 
+#include <sched.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,6 +24,7 @@ struct placement {
 	pid_t sentry_tid, guest_tid; /* immutable while attached */
 	_Atomic uint32_t state;	 /* index of the CPU << 1 | active; PLACEMENT_NONE if not pinned */
 	struct placement *outer; /* the thread's earlier pair (in execve there are two); its thread's */
+	cpu_set_t allowed;	 /* where it may go, never empty; guarded by placement.c's lock */
 	uint32_t crowded_ticks;	 /* ticks in a row at which it was found active on a crowded CPU; the balancer's */
 };
 
@@ -42,6 +45,13 @@ void placement_attach(struct placement *p, pid_t guest_tid);
 /* Ends the pair, from the thread that attached it.  The thread's other pair becomes its own again, or else it may use all
  * CPUs.  The guest thread may be dead. */
 void placement_detach(struct placement *p);
+
+/*
+ * From now on the pairs of the thread sentry_tid go only where mask (size bytes, a bit a CPU, as sched_setaffinity(2) has
+ * it) allows, and are moved there at once.  Of CPUs that are none of ours nothing is known: a mask of such alone changes
+ * nothing.  Any thread.
+ */
+void placement_allow(pid_t sentry_tid, const uint8_t *mask, size_t size);
 
 /* Around a wait of the calling thread that is not for its guest thread.  Cheap (one atomic operation), nothing in a
  * thread without a pair.  They do not nest. */

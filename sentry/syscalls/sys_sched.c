@@ -1,6 +1,6 @@
 /*
  * Scheduling calls.  The host schedules; what a guest asks of priorities is kept and shown again but has no effect
- * (DIVERGES), and its affinity is its own view of the CPUs it was given.
+ * (DIVERGES).  Affinity has: platform/placement.h.
  */
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "abi/sched.h"
 #include "base/checked.h"
 #include "host/system.h"
+#include "platform/placement.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
 
@@ -92,6 +93,9 @@ long sys_sched_setaffinity(struct task *t, const struct sys_args *args)
 		memcpy(o->sched.cpus, want, sizeof(want));
 		o->sched.has_cpus = true;
 		mutex_unlock(&o->alloc_lock);
+		/* One whose thread is only beginning reads the mask itself, after it has made itself known. */
+		if (o->host_tid)
+			placement_allow(o->host_tid, want, sizeof(want));
 	}
 	task_put(o);
 	return r;

@@ -8,6 +8,7 @@
 #include "abi/sched.h"
 #include "abi/wait.h"
 #include "base/checked.h"
+#include "platform/placement.h"
 #include "sentry/entry/entry.h"
 #include "sentry/fs/anon/anon.h"
 #include "sentry/ipc/sysv.h"
@@ -113,6 +114,7 @@ static struct process *inherit_process(struct task *t, int exit_signal)
 static void inherit_sched(struct task *t, struct task *child)
 {
 	mutex_lock(&t->alloc_lock);
+	child->mem_policy = t->mem_policy;
 	child->sched = t->sched;
 	mutex_unlock(&t->alloc_lock);
 	if (!child->sched.reset_on_fork)
@@ -389,6 +391,18 @@ out_child:
 
 /* ---- the new task's own thread ---- */
 
+/* Affinity is inherited, or may have been set from outside before this thread was there: applies it. */
+static void apply_affinity(struct task *t)
+{
+	struct sched_params s;
+
+	mutex_lock(&t->alloc_lock);
+	s = t->sched;
+	mutex_unlock(&t->alloc_lock);
+	if (s.has_cpus)
+		placement_allow(t->host_tid, s.cpus, sizeof(s.cpus));
+}
+
 static int load_start(struct task *t)
 {
 	struct clone_start *s = t->start;
@@ -396,6 +410,7 @@ static int load_start(struct task *t)
 
 	if (r < 0)
 		return r;
+	apply_affinity(t);
 	r = pctx_set_regs(t->ctx, &s->regs);
 	if (r < 0)
 		return r;

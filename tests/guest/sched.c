@@ -74,6 +74,66 @@ TEST(affinity)
 	child_exit();
 }
 
+/* The calling thread runs on cpu and stays there. */
+static bool runs_on(int cpu)
+{
+	for (int i = 0; i < 100; i++)
+		if (sched_getcpu() != cpu)
+			return false;
+	return true;
+}
+
+struct moved {
+	_Atomic pid_t tid;
+	_Atomic int cpu; /* where it was put; -1: not yet */
+};
+
+static void *moved_from_outside(void *arg)
+{
+	struct moved *m = arg;
+
+	m->tid = gettid();
+	while (m->cpu < 0)
+		sched_yield();
+	CHECK(runs_on(m->cpu));
+	return NULL;
+}
+
+TEST(affinity_places)
+{
+	cpu_set_t all, one;
+	int last = -1;
+
+	REQUIRE(sched_getaffinity(0, sizeof(all), &all) == 0);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		struct moved m = {0, -1};
+		pthread_t t;
+		pid_t pid;
+
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		REQUIRE(pthread_create(&t, NULL, moved_from_outside, &m) == 0);
+		while (!m.tid)
+			sched_yield();
+		OK(sched_setaffinity(m.tid, sizeof(one), &one));
+		m.cpu = cpu;
+		REQUIRE(pthread_join(t, NULL) == 0);
+		OK(sched_setaffinity(0, sizeof(one), &one));
+		CHECK(runs_on(cpu));
+		pid = fork();
+		if (pid == 0) {
+			CHECK(runs_on(cpu)); /* inherited */
+			child_exit();
+		}
+		JOIN(pid);
+		OK(sched_setaffinity(0, sizeof(all), &all));
+		last = cpu;
+	}
+	CHECK(last >= 0);
+}
+
 TEST(policies)
 {
 	struct sched_param zero = {0}, ten = {10}, p = {7};
