@@ -59,6 +59,15 @@ static bool range_free(struct mm *mm, uint64_t addr, uint64_t len)
 	return i == mm->vma_count || mm->vmas[i]->start >= addr + len;
 }
 
+/* Whether something in [addr, addr + len) is sealed: mseal(2). */
+static bool any_sealed(struct mm *mm, uint64_t addr, uint64_t len) REQUIRES(mm->lock)
+{
+	for (size_t i = vma_index(mm, addr); i < mm->vma_count && mm->vmas[i]->start < addr + len; i++)
+		if (mm->vmas[i]->sealed)
+			return true;
+	return false;
+}
+
 /* Limits that a growth by len bytes meets. */
 static int check_limits(struct task *t, struct mm *mm, uint64_t len, int prot, int flags, int kind)
 {
@@ -142,6 +151,8 @@ static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t
 
 	if (at < 0)
 		return at;
+	if (any_sealed(mm, (uint64_t)at, len))
+		return -EPERM;
 	r = check_limits(t, mm, len, v.prot, flags, kind);
 	if (r < 0)
 		return r;
@@ -214,6 +225,8 @@ static int unmap_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t l
 
 	if (range_free(mm, addr, len))
 		return 0;
+	if (any_sealed(mm, addr, len))
+		return -EPERM;
 	r = vma_reserve(mm, &spare);
 	if (r < 0)
 		return r;
@@ -253,6 +266,8 @@ static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t 
 	struct vma *v = mm_find(mm, start);
 	int r;
 
+	if (v->sealed)
+		return -EPERM;
 	if (!prot_allowed(v, prot))
 		return -EACCES;
 	if (mm->mdwe && (prot & L_PROT_EXEC) && ((prot & L_PROT_WRITE) || !(v->prot & L_PROT_EXEC)))
@@ -422,6 +437,8 @@ static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQU
 
 	if (!v)
 		return -EFAULT;
+	if (v->sealed || ((m->flags & L_MREMAP_FIXED) && any_sealed(mm, m->new_addr, m->new_len)))
+		return -EPERM;
 	if (m->old_len == 0 && !((v->flags & L_MAP_SHARED) && (m->flags & L_MREMAP_MAYMOVE)))
 		return -EINVAL;
 	if (m->old_len > v->end - m->addr)
@@ -559,11 +576,22 @@ static int check_range(uint64_t addr, uint64_t *len, uint64_t *end)
 	return *end > GUEST_CEILING ? -ENOMEM : 0;
 }
 
+/* Whether advice throws contents away, which a seal forbids of private memory that could not be written over either. */
+static bool breaks_seal(const struct vma *v, int advice)
+{
+	if (!v->sealed || !(v->flags & L_MAP_PRIVATE) || (v->prot & L_PROT_WRITE))
+		return false;
+	return advice == L_MADV_FREE || advice == L_MADV_DONTNEED || advice == L_MADV_DONTNEED_LOCKED ||
+	       advice == L_MADV_REMOVE || advice == L_MADV_DONTFORK || advice == L_MADV_WIPEONFORK;
+}
+
 static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int advice) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
 	int r;
 
+	if (breaks_seal(v, advice))
+		return -EPERM;
 	switch (advice) {
 	case L_MADV_FREE:
 	case L_MADV_WIPEONFORK:
@@ -716,6 +744,78 @@ static int lock_part(struct task *t, struct mm *mm, struct vma *v, uint64_t star
 	mm->locked_size += lock ? vma_len(v) : -vma_len(v);
 	vma_spare_free(&spare);
 	return 0;
+}
+
+static int seal_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int arg) REQUIRES(mm->lock)
+{
+	struct vma_spare spare;
+	int r = v->sealed ? 1 : vma_reserve(mm, &spare);
+
+	if (r)
+		return r < 0 ? r : 0;
+	vma_split(mm, start, &spare);
+	vma_split(mm, stop, &spare);
+	mm_find(mm, start)->sealed = true;
+	vma_spare_free(&spare);
+	return 0;
+}
+
+int mm_seal(struct task *t, struct mm *mm, uint64_t addr, uint64_t len)
+{
+	uint64_t end;
+	int r = check_range(addr, &len, &end);
+
+	if (r < 0 || len == 0)
+		return r;
+	r = mm_check_mapped(mm, addr, len);
+	if (r < 0)
+		return r;
+	mutex_lock(&mm->lock);
+	r = for_each_part(t, mm, addr, end, seal_part, 0);
+	vma_merge_range(mm, addr, end);
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
+/* What remap_file_pages(2) is to map again: the file (counted), the protection and the flags of the mapping at addr. */
+static int remapped_file(struct mm *mm, uint64_t addr, uint64_t len, int *prot, int *flags, struct file **out)
+{
+	struct vma *v;
+	int r = -EINVAL;
+
+	mutex_lock(&mm->lock);
+	v = mm_find(mm, addr);
+	if (v && (v->flags & L_MAP_SHARED) && v->file && addr + len <= v->end) {
+		*prot = v->prot;
+		*flags = L_MAP_SHARED | L_MAP_FIXED | L_MAP_POPULATE | (v->locked ? L_MAP_LOCKED : 0);
+		*out = file_get(v->file);
+		r = 0;
+	}
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
+int mm_remap_file(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, uint64_t page_off, int nonblock)
+{
+	uint64_t end, off;
+	int prot, flags, r;
+	struct file *file;
+	int64_t at;
+
+	addr = page_down(addr);
+	len = page_down(len);
+	if (!checked_add(addr, len, &end) || end <= addr || end > GUEST_CEILING)
+		return -EINVAL;
+	if (page_off > (INT64_MAX >> 12) || !checked_add(page_off * PAGE_SIZE, len, &off) || off > INT64_MAX)
+		return -EINVAL;
+	r = remapped_file(mm, addr, len, &prot, &flags, &file);
+	if (r < 0)
+		return r;
+	if (nonblock)
+		flags |= L_MAP_NONBLOCK;
+	at = mm_map(t, mm, addr, len, prot, flags, file, page_off * PAGE_SIZE, VMA_PLAIN);
+	file_put(file);
+	return at < 0 ? (int)at : 0;
 }
 
 static int check_lock_limit(struct task *t, struct mm *mm, uint64_t more)

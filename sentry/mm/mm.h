@@ -17,6 +17,7 @@
 #include "base/lock.h"
 #include "base/refcount.h"
 #include "platform/platform.h"
+#include "sentry/mm/numa.h"
 
 struct file;
 struct task;
@@ -31,6 +32,8 @@ struct vma {
 	int kind;	     /* VMA_* */
 	bool locked;
 	bool wipe_on_fork, dont_fork, dont_dump;
+	bool sealed;		  /* mseal(2) */
+	struct mem_policy policy; /* mbind(2) */
 };
 enum { VMA_PLAIN, VMA_HEAP, VMA_STACK, VMA_VDSO };
 
@@ -87,6 +90,10 @@ int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int ad
 int mm_sync(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags) MUST_CHECK;
 /* mlock2(2) and munlock(2): lock says which. */
 int mm_lock(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags, bool lock) MUST_CHECK;
+/* mseal(2): from now on the range can be neither unmapped, moved, protected anew nor mapped over.  -ENOMEM for holes. */
+int mm_seal(struct task *t, struct mm *mm, uint64_t addr, uint64_t len) MUST_CHECK;
+/* remap_file_pages(2): maps another part of the shared file that is mapped at addr there. */
+int mm_remap_file(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, uint64_t page_off, int nonblock) MUST_CHECK;
 int mm_lock_all(struct task *t, struct mm *mm, int flags) MUST_CHECK;
 int mm_unlock_all(struct task *t, struct mm *mm) MUST_CHECK;
 /* True if every page of [addr, addr + len) is mapped. */

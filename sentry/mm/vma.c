@@ -160,7 +160,8 @@ static bool mergeable(const struct vma *a, const struct vma *b)
 {
 	if (a->end != b->start || a->prot != b->prot || a->flags != b->flags || a->file != b->file ||
 	    a->kind != b->kind || a->locked != b->locked || a->shared_id != b->shared_id ||
-	    a->wipe_on_fork != b->wipe_on_fork || a->dont_fork != b->dont_fork || a->dont_dump != b->dont_dump)
+	    a->wipe_on_fork != b->wipe_on_fork || a->dont_fork != b->dont_fork || a->dont_dump != b->dont_dump ||
+	    a->sealed != b->sealed || a->policy.mode != b->policy.mode || a->policy.nodes != b->policy.nodes)
 		return false;
 	return (!a->file && !a->shared_id) || a->off + vma_len(a) == b->off;
 }

@@ -9,11 +9,6 @@
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
 
-#define MAP_KNOWN                                                                                                      \
-	(L_MAP_SHARED | L_MAP_PRIVATE | L_MAP_FIXED | L_MAP_ANONYMOUS | L_MAP_32BIT | L_MAP_GROWSDOWN |                \
-	 L_MAP_DENYWRITE | L_MAP_EXECUTABLE | L_MAP_LOCKED | L_MAP_NORESERVE | L_MAP_POPULATE | L_MAP_NONBLOCK |       \
-	 L_MAP_STACK | L_MAP_HUGETLB | L_MAP_FIXED_NOREPLACE)
-
 /* What can be read can be executed, for a task of that personality. */
 static int implied_prot(const struct task *t, int prot)
 {
@@ -37,15 +32,17 @@ long sys_mmap(struct task *t, const struct sys_args *args)
 	case L_MAP_SHARED:
 		break;
 	case L_MAP_SHARED_VALIDATE:
-		if (flags & ~(MAP_KNOWN | L_MAP_TYPE))
+		if (flags & L_MAP_ANONYMOUS)
+			return -EINVAL;
+		if (flags & ~L_LEGACY_MAP_MASK)
 			return -EOPNOTSUPP;
 		flags = (flags & ~L_MAP_TYPE) | L_MAP_SHARED;
 		break;
 	default:
 		return -EINVAL;
 	}
-	if (flags & L_MAP_HUGETLB)
-		return -ENOMEM; /* no huge pages are reserved here */
+	if (flags & L_MAP_HUGETLB) /* no file has huge pages, and none are reserved */
+		return flags & L_MAP_ANONYMOUS ? -ENOMEM : -EINVAL;
 	if (flags & L_MAP_FIXED_NOREPLACE)
 		flags &= ~L_MAP_FIXED;
 	if (!(flags & L_MAP_ANONYMOUS)) {
@@ -69,6 +66,26 @@ long sys_munmap(struct task *t, const struct sys_args *args)
 long sys_mprotect(struct task *t, const struct sys_args *args)
 {
 	return mm_protect(t, t->mm, args->a[0], args->a[1], implied_prot(t, (int)args->a[2]));
+}
+
+/* As a machine without protection keys: -1, no key, is the only one. */
+long sys_pkey_mprotect(struct task *t, const struct sys_args *args)
+{
+	if ((int)args->a[3] != -1)
+		return -EINVAL;
+	return mm_protect(t, t->mm, args->a[0], args->a[1], implied_prot(t, (int)args->a[2]));
+}
+
+long sys_mseal(struct task *t, const struct sys_args *args)
+{
+	return args->a[2] ? -EINVAL : mm_seal(t, t->mm, args->a[0], args->a[1]);
+}
+
+long sys_remap_file_pages(struct task *t, const struct sys_args *args)
+{
+	if (args->a[2])
+		return -EINVAL;
+	return mm_remap_file(t, t->mm, args->a[0], args->a[1], args->a[3], ((int)args->a[4] & L_MAP_NONBLOCK) != 0);
 }
 
 long sys_mremap(struct task *t, const struct sys_args *args)

@@ -26,6 +26,7 @@
 #include "platform/uaccess.h"
 #include "sentry/core/cred.h"
 #include "sentry/core/wait.h"
+#include "sentry/mm/numa.h"
 #include "sentry/vfs/vfs.h"
 
 struct mm;
@@ -212,6 +213,7 @@ struct task {
 	uint64_t robust_list;	     /* gva or 0 */
 	uint64_t rseq;		     /* gva or 0 */
 	uint32_t rseq_size, rseq_sig;
+	struct mem_policy mem_policy; /* set_mempolicy */
 	struct sem_undos *sem_undos; /* counted; SEM_UNDO's notes, or NULL */
 	struct vfork_completion *vfork; /* counted; completed when this task lets go of the shared mm */
 	struct clone_start *start;   /* the state it begins with; until its thread has loaded it */

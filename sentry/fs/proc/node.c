@@ -45,8 +45,8 @@ struct process *proc_process_of(const struct file *f)
 	return n && n->entry == &proc_pid_entry ? n->process : NULL;
 }
 
-/* ptrace(2), PTRACE_MODE_READ_FSCREDS. */
-int proc_may_access(struct task *t, const struct cred *caller)
+/* ptrace(2), "Ptrace access mode checking", for a caller that counts as uid and gid. */
+static int may_access_as(struct task *t, const struct cred *caller, uint32_t uid, uint32_t gid)
 {
 	struct task *self = task_current();
 	const struct cred *c;
@@ -57,12 +57,22 @@ int proc_may_access(struct task *t, const struct cred *caller)
 	if (cred_capable(caller, L_CAP_SYS_PTRACE))
 		return 0;
 	c = task_get_cred(t);
-	same_ids = caller->fsuid == c->uid && caller->fsuid == c->euid && caller->fsuid == c->suid &&
-		   caller->fsgid == c->gid && caller->fsgid == c->egid && caller->fsgid == c->sgid;
+	same_ids = uid == c->uid && uid == c->euid && uid == c->suid && gid == c->gid && gid == c->egid &&
+		   gid == c->sgid;
 	more_caps = (c->cap_permitted & ~caller->cap_permitted) != 0;
 	ok = same_ids && !more_caps && t->process->dumpable;
 	cred_put(c);
 	return ok ? 0 : -EACCES;
+}
+
+int proc_may_access(struct task *t, const struct cred *caller)
+{
+	return may_access_as(t, caller, caller->fsuid, caller->fsgid);
+}
+
+int proc_may_access_real(struct task *t, const struct cred *caller)
+{
+	return may_access_as(t, caller, caller->uid, caller->gid);
 }
 
 /* proc_ctx_begin, and the check that guarded entries want. */

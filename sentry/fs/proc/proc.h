@@ -16,5 +16,7 @@ int procfs_create(struct super_block **out) MUST_CHECK;
 struct process *proc_process_of(const struct file *f);
 /* May the caller look into t, by ptrace(2)'s PTRACE_MODE_READ: 0 or -EACCES. */
 int proc_may_access(struct task *t, const struct cred *caller) MUST_CHECK;
+/* The same by the caller's real ids, as calls that name a process ask (PTRACE_MODE_*_REALCREDS). */
+int proc_may_access_real(struct task *t, const struct cred *caller) MUST_CHECK;
 
 #endif
