@@ -12,6 +12,7 @@
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/sys/sysfs.h"
+#include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/fs/tty/devpts.h"
 #include "sentry/vfs/vfs.h"
 
@@ -115,6 +116,14 @@ static int mount_devpts(struct builder *b)
 	return r < 0 ? r : mount_at(b, sb, "/dev/pts", MNT_NOSUID | MNT_NOEXEC, "devpts");
 }
 
+static int mount_mqueue(struct builder *b)
+{
+	struct super_block *sb;
+	int r = mqueuefs_get(&sb);
+
+	return r < 0 ? r : mount_at(b, sb, "/dev/mqueue", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, "mqueue");
+}
+
 static int mount_system(struct builder *b)
 {
 	struct super_block *sb;
@@ -133,6 +142,9 @@ static int mount_system(struct builder *b)
 	r = mount_devpts(b);
 	if (r < 0)
 		return failed("mount", "/dev/pts", r);
+	r = mount_mqueue(b);
+	if (r < 0)
+		return failed("mount", "/dev/mqueue", r);
 	r = mount_tmpfs(b, "/dev/shm", b->size_limit);
 	if (r < 0)
 		return failed("mount", "/dev/shm", r);

@@ -10,6 +10,7 @@
 #include "abi/capability.h"
 #include "abi/mount.h"
 #include "base/checked.h"
+#include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/tty/devpts.h"
 #include "sentry/syscalls/fs_args.h"
@@ -178,6 +179,8 @@ static int mount_new(struct task *t, const char *source, const struct path *at, 
 		r = procfs_create(&sb);
 	else if (!strcmp(type, "devpts"))
 		r = make_devpts(data, &sb);
+	else if (!strcmp(type, "mqueue"))
+		r = mqueuefs_get(&sb);
 	else
 		return -ENODEV;
 	return r < 0 ? r : vfs_mount(sb, at, mount_flags_of(flags), source, NULL);

@@ -15,6 +15,7 @@
 #include "host/random.h"
 #include "host/system.h"
 #include "sentry/core/uts.h"
+#include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/tty/pty.h"
 #include "sentry/ipc/sysv.h"
@@ -240,11 +241,11 @@ TABLE(inotify_dir,
       NUMBER("max_user_instances", INOTIFY_MAX_INSTANCES),
       NUMBER("max_user_watches", INOTIFY_MAX_WATCHES));
 TABLE(mqueue_dir,
-      NUMBER("msg_default", 10),
-      NUMBER("msg_max", 10),
-      NUMBER("msgsize_default", 8192),
-      NUMBER("msgsize_max", 8192),
-      NUMBER("queues_max", 256));
+      NUMBER("msg_default", MQ_MSG_DEFAULT),
+      NUMBER("msg_max", MQ_MSG_MAX),
+      NUMBER("msgsize_default", MQ_MSGSIZE_DEFAULT),
+      NUMBER("msgsize_max", MQ_MSGSIZE_MAX),
+      NUMBER("queues_max", MQ_QUEUES_MAX));
 
 TABLE(fs_dir,
       NUMBER("aio-max-nr", 65536),

@@ -137,7 +137,7 @@ static int show_stat(const struct proc_ctx *c, FILE *out)
 
 static int show_filesystems(const struct proc_ctx *c, FILE *out)
 {
-	static const char *const types[] = {"sysfs", "tmpfs", "proc", "devtmpfs", "sockfs", "pipefs", "devpts", "overlay"};
+	static const char *const types[] = {"sysfs", "tmpfs", "proc", "devtmpfs", "sockfs", "pipefs", "devpts", "mqueue", "overlay"};
 
 	(void)c;
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
