@@ -86,6 +86,11 @@ class Terminal:
             if not self._read(end - time.monotonic()):
                 raise Failure(f'no {pattern!r} in {self.output[-300:]!r}')
 
+    def before(self, pattern):
+        """Reads on until pattern, and forgets all to its end.  What came before it."""
+        found = self.expect(pattern)
+        return found.string[:found.start()]
+
     def never(self, pattern, seconds=0.5):
         end = time.monotonic() + seconds
         while self._read(end - time.monotonic()):
