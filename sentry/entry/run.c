@@ -15,13 +15,16 @@
 #include "abi/signal.h"
 #include "sentry/entry/entry.h"
 #include "sentry/entry/strace.h"
+#include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 
-/* A guest exception becomes a signal with the hardware's account of it. */
+/* A guest exception becomes a signal with the hardware's account of it, unless all it wanted was more stack. */
 static void on_fault(struct task *t, const struct pf_fault *f)
 {
 	struct l_siginfo info;
 
+	if (f->signo == L_SIGSEGV && f->code == L_SEGV_MAPERR && mm_grow_down(t, t->mm, f->addr) == 0)
+		return;
 	memset(&info, 0, sizeof(info));
 	info.si_signo = f->signo;
 	info.si_code = f->code;

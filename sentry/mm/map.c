@@ -26,6 +26,12 @@ static struct pctx *via(struct task *t, struct mm *mm)
 	return t && t->mm == mm ? t->ctx : NULL;
 }
 
+/* Where what may be mapped below v has to end. */
+static uint64_t top_below(const struct vma *v)
+{
+	return vma_grows(v) && v->start > MM_STACK_GAP ? v->start - MM_STACK_GAP : v->start;
+}
+
 uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceiling)
 {
 	uint64_t top = min_of(mm->mmap_base, ceiling);
@@ -33,8 +39,8 @@ uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceili
 
 	if (align < PAGE_SIZE)
 		align = PAGE_SIZE;
-	if (i < mm->vma_count && mm->vmas[i]->start < top)
-		top = mm->vmas[i]->start;
+	if (i < mm->vma_count)
+		top = min_of(top, top_below(mm->vmas[i]));
 	for (;;) {
 		uint64_t floor = i > 0 ? mm->vmas[i - 1]->end : GUEST_MIN;
 
@@ -48,7 +54,7 @@ uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceili
 		}
 		if (i == 0)
 			return 0;
-		top = mm->vmas[--i]->start;
+		top = top_below(mm->vmas[--i]);
 	}
 }
 

@@ -60,6 +60,8 @@ struct mm {
 
 /* Most VMAs an address space may have, as vm.max_map_count. */
 #define MM_MAX_MAP_COUNT 65530
+/* Kept free below a mapping that grows. */
+#define MM_STACK_GAP (256 * PAGE_SIZE)
 
 /* What of old's mdwe a copy of it, or a program that takes its place, has. */
 static inline uint32_t mm_inherited_mdwe(const struct mm *old)
@@ -82,6 +84,9 @@ int mm_unmap(struct task *t, struct mm *mm, uint64_t addr, uint64_t len) MUST_CH
 int mm_protect(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot) MUST_CHECK;
 int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len, uint64_t new_len, int flags,
 		 uint64_t new_addr) MUST_CHECK;
+/* Extends the mapping above addr, if it is one that grows, down to addr's page.  0; -EFAULT if there is nothing to grow or
+ * addr is mapped; -ENOMEM if a limit or a neighbour forbids it. */
+int mm_grow_down(struct task *t, struct mm *mm, uint64_t addr) MUST_CHECK;
 uint64_t mm_brk(struct task *t, struct mm *mm, uint64_t brk);
 
 /* -ENOMEM if a page of the range is not mapped, -EINVAL if it is no range. */

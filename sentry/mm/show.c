@@ -58,7 +58,7 @@ static void show_vma_details(FILE *f, const struct vma *v)
 	fprintf(f, "Locked:         %8lu kB\n", (unsigned long)(v->locked ? vma_len(v) / 1024 : 0));
 	fprintf(f, "VmFlags:%s%s%s%s mr mw me%s%s%s\n", v->prot & L_PROT_READ ? " rd" : "",
 		v->prot & L_PROT_WRITE ? " wr" : "", v->prot & L_PROT_EXEC ? " ex" : "",
-		v->flags & L_MAP_SHARED ? " sh" : "", v->kind == VMA_STACK ? " gd" : "", v->locked ? " lo" : "",
+		v->flags & L_MAP_SHARED ? " sh" : "", vma_grows(v) ? " gd" : "", v->locked ? " lo" : "",
 		v->dont_fork ? " dc" : "");
 }
 

@@ -71,11 +71,8 @@ size_t vma_index(const struct mm *mm, uint64_t addr)
 	return lo;
 }
 
-/* What a VMA adds to the sums that limits and /proc speak of; sign is 1 or -1. */
-static void account(struct mm *mm, const struct vma *v, int sign)
+void vma_account(struct mm *mm, const struct vma *v, uint64_t len)
 {
-	uint64_t len = sign > 0 ? vma_len(v) : -vma_len(v);
-
 	mm->total_size += len;
 	if (v->kind == VMA_STACK)
 		mm->stack_size += len;
@@ -85,6 +82,12 @@ static void account(struct mm *mm, const struct vma *v, int sign)
 		mm->locked_size += len;
 	if (mm->total_size > mm->peak_size)
 		mm->peak_size = mm->total_size;
+}
+
+/* What a VMA adds to the sums; sign is 1 or -1. */
+static void account(struct mm *mm, const struct vma *v, int sign)
+{
+	vma_account(mm, v, sign > 0 ? vma_len(v) : -vma_len(v));
 }
 
 static void array_insert(struct mm *mm, size_t i, struct vma *v)

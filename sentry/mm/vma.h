@@ -36,6 +36,12 @@ void vma_merge_range(struct mm *mm, uint64_t start, uint64_t end);
 void vma_file_get(struct vma *v);
 void vma_file_put(struct vma *v);
 
+/* v has grown by len bytes, which the sums that limits and /proc speak of are to count. */
+void vma_account(struct mm *mm, const struct vma *v, uint64_t len);
+
+/* Whether faults below v extend it. */
+bool vma_grows(const struct vma *v);
+
 static inline uint64_t vma_len(const struct vma *v)
 {
 	return v->end - v->start;

@@ -8,6 +8,7 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 
 #define RED_ZONE 128
@@ -65,6 +66,16 @@ static uint64_t choose_stack(struct task *t, const struct l_sigaction *act, cons
 	return regs->rsp - RED_ZONE;
 }
 
+/* A part of the frame goes out; a stack that grows is first extended as far as it takes. */
+static int put_on_stack(struct task *t, gva_t at, const void *src, size_t len)
+{
+	int r = copy_out(t->ctx, at, src, len);
+
+	if (r == -EFAULT && mm_grow_down(t, t->mm, at) == 0)
+		r = copy_out(t->ctx, at, src, len);
+	return r;
+}
+
 /* Writes the vector state just below *sp and moves *sp there. */
 static int push_xstate(struct task *t, uint64_t *sp)
 {
@@ -91,7 +102,7 @@ static int push_xstate(struct task *t, uint64_t *sp)
 		n += L_FP_XSTATE_MAGIC2_SIZE;
 	}
 	*sp = (*sp - (uint64_t)n) & ~(uint64_t)(XSTATE_ALIGN - 1);
-	r = copy_out(t->ctx, *sp, buf, (size_t)n);
+	r = put_on_stack(t, *sp, buf, (size_t)n);
 out:
 	free(buf);
 	return r;
@@ -128,7 +139,7 @@ int signal_frame_push(struct task *t, const struct l_sigaction *act, const struc
 	f.uc.uc_sigmask = t->restore_mask ? t->saved_mask : t->blocked;
 	f.uc.uc_mcontext.oldmask = f.uc.uc_sigmask;
 	f.info = *info;
-	r = copy_out(t->ctx, at, &f, sizeof(f));
+	r = put_on_stack(t, at, &f, sizeof(f));
 	if (r < 0)
 		return r;
 	if (t->altstack.ss_flags & (int)L_SS_AUTODISARM)
