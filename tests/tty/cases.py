@@ -230,11 +230,14 @@ def reading_with_a_timeout(run):
 
 @case
 def window_size(run):
-    t = run('bash', '-c', 'trap "stty size" WINCH; stty size; while read x; do echo $x; done', rows=30, columns=90)
+    t = run('bash', '-c', 'trap "stty size" WINCH; stty size; while read x; do echo got-$x; done', rows=30, columns=90)
     t.expect('30 90')
     t.resize(40, 100)
-    t.line('wake')
-    t.expect('40 100')
+
+    def told():  # inside, what is typed may overtake the signal; the trap is run when a line has been read
+        t.line('wake')
+        return '40 100' in t.before('got-wake')
+    eventually('the new size is told', told)
     t.key('D')
     equal('status', t.wait(), 0)
 
