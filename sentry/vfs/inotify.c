@@ -300,15 +300,17 @@ void notify_dentry(struct dentry *d, uint32_t mask)
 	struct list_head gone = LIST_HEAD_INIT(gone);
 	char name[L_NAME_MAX + 1];
 	struct dentry *parent;
+	bool named; /* one who begins to watch the parent meanwhile has come too late for this event */
 
 	if (nobody_watches() || (d->flags & D_ANONYMOUS) || !d->inode)
 		return;
 	mask |= dir_bit(d->inode);
 	parent = dentry_parent(d);
-	if (parent != d && parent->inode->watches)
+	named = parent != d && parent->inode->watches;
+	if (named)
 		dentry_copy_name(d, name, sizeof(name));
 	mutex_lock(&inotify_lock);
-	if (parent != d)
+	if (named)
 		tell(parent->inode, mask, 0, name, d->flags & D_UNLINKED, &gone);
 	tell(d->inode, mask, 0, NULL, false, &gone);
 	mutex_unlock(&inotify_lock);

@@ -1,6 +1,8 @@
 /* inotify(7): which event comes of what, in which order, and the rules of watches and queues. */
 #include "harness.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -484,5 +486,60 @@ TEST(executed)
 	}
 	JOIN(pid);
 	CHECK_STR(events(fd), "1:OPEN;1:ACCESS;1:CLOSE_NOWRITE;");
+	close(fd);
+}
+
+/* One thread opens a file over and over while another begins and ceases to watch its directory: whatever is told names it. */
+static void *opens(void *arg)
+{
+	const atomic_bool *stop = arg;
+
+	while (!atomic_load(stop))
+		close(open("d/the-only-name", O_RDONLY));
+	return NULL;
+}
+
+static long check_names(int fd)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	ssize_t n = read(fd, buf, sizeof(buf));
+	long seen = 0;
+
+	for (ssize_t at = 0; at < n;) {
+		const struct inotify_event *e = (const void *)(buf + at);
+
+		if (!(e->mask & IN_IGNORED))
+			CHECK(e->len > 0 && strcmp(e->name, "the-only-name") == 0);
+		seen++;
+		at += (ssize_t)(sizeof(*e) + e->len);
+	}
+	return seen;
+}
+
+TEST(watched_while_it_happens)
+{
+	int fd = inotify_init1(IN_NONBLOCK), other = inotify_init1(0);
+	pthread_t thread;
+	atomic_bool stop = false;
+	long seen = 0;
+
+	use_tmpdir();
+	REQUIRE(fd >= 0 && other >= 0 && mkdir("d", 0755) == 0);
+	write_file("d/the-only-name", "x", 1, 0644);
+	REQUIRE(inotify_add_watch(other, ".", IN_DELETE_SELF) >= 0); /* somebody watches something all the time */
+	REQUIRE(pthread_create(&thread, NULL, opens, &stop) == 0);
+	for (int i = 0; i < 300 || (seen < 400 && i < 100000); i++) {
+		int wd = inotify_add_watch(fd, "d", IN_OPEN);
+
+		REQUIRE(wd >= 0);
+		seen += check_names(fd);
+		REQUIRE(inotify_rm_watch(fd, wd) == 0);
+		seen += check_names(fd);
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	CHECK(seen >= 300);
+	CHECK_EQ(unlink("d/the-only-name") || rmdir("d"), 0);
+	close(other);
 	close(fd);
 }
