@@ -207,14 +207,21 @@ static int install_pidfd(struct task *t, struct task *child, const struct clone_
 	return r;
 }
 
-/* Enters the child into the tree.  Fails if the parent is on its way out: -ERESTARTNOINTR. */
+/* Whether the parent has something to see to before it may have a child: its end, or a signal.  One to its whole process group would
+ * miss the child that was not in the tree yet.  tasks_lock held. */
+static bool has_news(struct task *t)
+{
+	return task_killed(t) || signal_pending(t) || (signal_pending_set(t) & ~t->blocked);
+}
+
+/* Enters the child into the tree, unless there is news for the parent: -ERESTARTNOINTR. */
 static int link_child(struct task *t, struct task *child, uint64_t flags)
 {
 	struct process *p = child->process, *parent;
 	int r;
 
 	mutex_lock(&tasks_lock);
-	if (task_killed(t)) {
+	if (has_news(t)) {
 		r = -ERESTARTNOINTR;
 		goto out;
 	}
@@ -319,7 +326,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 	if (r < 0)
 		return r;
 	if (signal_pending(t))
-		return -ERESTARTNOINTR; /* what was sent before the fork is the parent's alone */
+		return -ERESTARTNOINTR; /* what was sent before the fork is the parent's alone; link_child looks again */
 	r = check_process_limit(t);
 	if (r < 0)
 		return r;

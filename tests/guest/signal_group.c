@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 
@@ -335,4 +336,33 @@ TEST(huge_interval)
 	it = (struct itimerval){0};
 	OK(setitimer(ITIMER_REAL, &it, NULL));
 	REQUIRE(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
+}
+
+/* A signal to a process group while one of it forks reaches the child too: it is sent before the fork, or the child is there. */
+TEST(a_group_that_grows)
+{
+	REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0); /* the orphans come to this process */
+	for (int round = 0; round < 150; round++) {
+		pid_t pid = fork();
+
+		REQUIRE(pid >= 0);
+		if (pid == 0) {
+			setpgid(0, 0);
+			for (int i = 0; i < 8; i++)
+				if (fork() == 0)
+					break;
+			for (;;)
+				pause();
+		}
+		setpgid(pid, pid);
+		for (int i = 0; i < round % 30; i++)
+			sched_yield();
+		CHECK(kill(-pid, SIGTERM) == 0);
+		alarm(30);
+		while (waitpid(-pid, NULL, 0) > 0)
+			;
+		alarm(0);
+		CHECK_EQ(errno, ECHILD);
+	}
+	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
 }
