@@ -1,5 +1,5 @@
 /* The smaller files of /proc/PID: namespaces, input and output, memory, children, adjustments. */
-#include "harness.h"
+#include "proctext.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -12,28 +12,6 @@
 #define NS_GET_PARENT 0xb702
 #define NS_GET_NSTYPE 0xb703
 #define NS_GET_OWNER_UID 0xb704
-
-static char buf[1 << 16];
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), e;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, strlen(text));
-	e = errno;
-	close(fd);
-	return n < 0 ? -e : n == (ssize_t)strlen(text) ? 0 : 1;
-}
-
-static const char *text_of(const char *path)
-{
-	if (read_file(path, buf, sizeof(buf)) < 0)
-		snprintf(buf, sizeof(buf), "error %d", errno);
-	return buf;
-}
 
 /* The number behind name at a line's beginning, or -1. */
 static long long number(const char *text, const char *name)

@@ -1,29 +1,7 @@
 /* /proc/sys, and what /proc says of the machine. */
-#include "harness.h"
+#include "proctext.h"
 
 #include <sys/utsname.h>
-
-static char buf[1 << 16];
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), e;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, strlen(text));
-	e = errno;
-	close(fd);
-	return n < 0 ? -e : n == (ssize_t)strlen(text) ? 0 : 1;
-}
-
-static const char *text_of(const char *path)
-{
-	if (read_file(path, buf, sizeof(buf)) < 0)
-		snprintf(buf, sizeof(buf), "error %d", errno);
-	return buf;
-}
 
 /* Each is one line of so many numbers, in that order of size. */
 TEST(numbers)
