@@ -8,6 +8,7 @@
 #define BAILEY_BASE_COMPILER_H
 
 #define MUST_CHECK __attribute__((warn_unused_result))
+#define NOINLINE __attribute__((noinline))
 #define PRINTF_LIKE(fmt_index, first_arg) __attribute__((format(printf, fmt_index, first_arg)))
 #define NORETURN __attribute__((noreturn))
 #define PACKED __attribute__((packed))

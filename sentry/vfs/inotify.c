@@ -295,15 +295,14 @@ static bool nobody_watches(void)
 	return LIKELY(!atomic_load_explicit(&watch_count, memory_order_relaxed));
 }
 
-void notify_dentry(struct dentry *d, uint32_t mask)
+/* Apart from notify_dentry, which every read and write comes through, so that they pay for no name. */
+static NOINLINE void tell_of_dentry(struct dentry *d, uint32_t mask)
 {
 	struct list_head gone = LIST_HEAD_INIT(gone);
 	char name[L_NAME_MAX + 1];
 	struct dentry *parent;
 	bool named; /* one who begins to watch the parent meanwhile has come too late for this event */
 
-	if (nobody_watches() || (d->flags & D_ANONYMOUS) || !d->inode)
-		return;
 	mask |= dir_bit(d->inode);
 	parent = dentry_parent(d);
 	named = parent != d && parent->inode->watches;
@@ -316,6 +315,12 @@ void notify_dentry(struct dentry *d, uint32_t mask)
 	mutex_unlock(&inotify_lock);
 	free_watches(&gone);
 	dentry_put(parent);
+}
+
+void notify_dentry(struct dentry *d, uint32_t mask)
+{
+	if (!nobody_watches() && !(d->flags & D_ANONYMOUS) && d->inode)
+		tell_of_dentry(d, mask);
 }
 
 void notify_file(const struct file *f, uint32_t mask)
