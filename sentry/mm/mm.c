@@ -1,4 +1,4 @@
-/* Making, copying and freeing an mm, and questions about what is mapped.  Changes are in map.c. */
+/* Making, copying and freeing an mm, and questions about what is mapped.  What changes it is in map.c and its like: see change.h. */
 #include "sentry/mm/mm.h"
 
 #include <stdlib.h>

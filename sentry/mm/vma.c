@@ -203,3 +203,18 @@ struct vma *mm_find(struct mm *mm, uint64_t addr)
 
 	return i < mm->vma_count && mm->vmas[i]->start <= addr ? mm->vmas[i] : NULL;
 }
+
+bool vma_range_free(const struct mm *mm, uint64_t addr, uint64_t len)
+{
+	size_t i = vma_index(mm, addr);
+
+	return i == mm->vma_count || mm->vmas[i]->start >= addr + len;
+}
+
+bool vma_any_sealed(const struct mm *mm, uint64_t addr, uint64_t len)
+{
+	for (size_t i = vma_index(mm, addr); i < mm->vma_count && mm->vmas[i]->start < addr + len; i++)
+		if (mm->vmas[i]->sealed)
+			return true;
+	return false;
+}

@@ -23,6 +23,10 @@ void vma_spare_free(struct vma_spare *spare);
 /* Index of the first VMA that ends above addr; vma_count if none. */
 size_t vma_index(const struct mm *mm, uint64_t addr);
 
+/* Whether nothing is mapped in [addr, addr + len); whether something there is sealed. */
+bool vma_range_free(const struct mm *mm, uint64_t addr, uint64_t len);
+bool vma_any_sealed(const struct mm *mm, uint64_t addr, uint64_t len);
+
 /* Makes addr a boundary between VMAs if one spans it. */
 void vma_split(struct mm *mm, uint64_t addr, struct vma_spare *spare);
 /* Drops everything in [start, end), splitting at the edges. */

@@ -1,0 +1,132 @@
+/* madvise(2) and msync(2). */
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "base/checked.h"
+#include "sentry/mm/change.h"
+
+/* Whether advice throws contents away, which a seal forbids of private memory that could not be written over either. */
+static bool breaks_seal(const struct vma *v, int advice)
+{
+	if (!v->sealed || !(v->flags & L_MAP_PRIVATE) || (v->prot & L_PROT_WRITE))
+		return false;
+	return advice == L_MADV_FREE || advice == L_MADV_DONTNEED || advice == L_MADV_DONTNEED_LOCKED ||
+	       advice == L_MADV_REMOVE || advice == L_MADV_DONTFORK || advice == L_MADV_WIPEONFORK;
+}
+
+static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int advice) REQUIRES(mm->lock)
+{
+	struct vma_spare spare;
+	int r;
+
+	if (breaks_seal(v, advice))
+		return -EPERM;
+	switch (advice) {
+	case L_MADV_FREE:
+	case L_MADV_WIPEONFORK:
+		if (v->file || !(v->flags & L_MAP_PRIVATE))
+			return -EINVAL;
+		break;
+	case L_MADV_DONTNEED:
+		if (v->locked)
+			return -EINVAL;
+		break;
+	case L_MADV_REMOVE:
+		if (v->locked || !(v->flags & L_MAP_SHARED) || !(v->prot & L_PROT_WRITE))
+			return v->locked || !(v->flags & L_MAP_SHARED) ? -EINVAL : -EACCES;
+		break;
+	default:
+		break;
+	}
+	r = vma_reserve(mm, &spare);
+	if (r < 0)
+		return r;
+	r = pas_advise(mm->as, mm_via(t, mm), PAS_MADVISE, start, stop - start, advice);
+	if (r == 0 && (advice == L_MADV_DONTFORK || advice == L_MADV_DOFORK || advice == L_MADV_WIPEONFORK ||
+		       advice == L_MADV_KEEPONFORK || advice == L_MADV_DONTDUMP || advice == L_MADV_DODUMP)) {
+		vma_split(mm, start, &spare);
+		vma_split(mm, stop, &spare);
+		v = mm_find(mm, start);
+		if (advice == L_MADV_DONTFORK || advice == L_MADV_DOFORK)
+			v->dont_fork = advice == L_MADV_DONTFORK;
+		else if (advice == L_MADV_WIPEONFORK || advice == L_MADV_KEEPONFORK)
+			v->wipe_on_fork = advice == L_MADV_WIPEONFORK;
+		else
+			v->dont_dump = advice == L_MADV_DONTDUMP;
+	}
+	vma_spare_free(&spare);
+	return r;
+}
+
+static bool advice_known(int advice)
+{
+	switch (advice) {
+	case L_MADV_NORMAL:
+	case L_MADV_RANDOM:
+	case L_MADV_SEQUENTIAL:
+	case L_MADV_WILLNEED:
+	case L_MADV_DONTNEED:
+	case L_MADV_FREE:
+	case L_MADV_REMOVE:
+	case L_MADV_DONTFORK:
+	case L_MADV_DOFORK:
+	case L_MADV_MERGEABLE:
+	case L_MADV_UNMERGEABLE:
+	case L_MADV_HUGEPAGE:
+	case L_MADV_NOHUGEPAGE:
+	case L_MADV_DONTDUMP:
+	case L_MADV_DODUMP:
+	case L_MADV_WIPEONFORK:
+	case L_MADV_KEEPONFORK:
+	case L_MADV_COLD:
+	case L_MADV_PAGEOUT:
+	case L_MADV_POPULATE_READ:
+	case L_MADV_POPULATE_WRITE:
+	case L_MADV_DONTNEED_LOCKED:
+	case L_MADV_COLLAPSE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int advice)
+{
+	uint64_t end;
+	int r;
+
+	if (!advice_known(advice))
+		return -EINVAL;
+	r = mm_check_range(addr, &len, &end);
+	if (r < 0 || len == 0)
+		return r;
+	mutex_lock(&mm->lock);
+	r = mm_for_each_part(t, mm, addr, end, advise_part, advice);
+	vma_merge_range(mm, addr, end);
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
+static int sync_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int flags)
+{
+	if ((flags & L_MS_INVALIDATE) && v->locked)
+		return -EBUSY;
+	if (!v->file || !(v->flags & L_MAP_SHARED))
+		return 0;
+	return pas_advise(mm->as, mm_via(t, mm), PAS_MSYNC, start, stop - start, flags);
+}
+
+int mm_sync(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags)
+{
+	uint64_t end;
+	int r;
+
+	if ((flags & ~(L_MS_ASYNC | L_MS_INVALIDATE | L_MS_SYNC)) || ((flags & L_MS_ASYNC) && (flags & L_MS_SYNC)))
+		return -EINVAL;
+	r = mm_check_range(addr, &len, &end);
+	if (r < 0 || len == 0)
+		return r;
+	mutex_lock(&mm->lock);
+	r = mm_for_each_part(t, mm, addr, end, sync_part, flags);
+	mutex_unlock(&mm->lock);
+	return r;
+}

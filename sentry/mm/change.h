@@ -1,0 +1,30 @@
+/* What the files of sentry/mm that change an address space share: map.c, protect.c, remap.c, advise.c and lock.c. */
+#ifndef BAILEY_SENTRY_MM_CHANGE_H
+#define BAILEY_SENTRY_MM_CHANGE_H
+
+#include "sentry/mm/vma.h"
+#include "sentry/task/task.h"
+
+/* The calling context, if it stands in mm's address space: the ptrace platform works through it. */
+static inline struct pctx *mm_via(struct task *t, struct mm *mm)
+{
+	return t && t->mm == mm ? t->ctx : NULL;
+}
+
+/* ---- map.c ---- */
+
+/* Whether limits allow a growth by len bytes of a mapping with prot, flags and kind; -ENOMEM if not.  t may be NULL. */
+int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, int prot, int flags, int kind) MUST_CHECK REQUIRES(mm->lock);
+
+/* ---- range.c ---- */
+
+/* Calls fn for each mapped stretch of [addr, end) up to the first that fails; -ENOMEM at the end if there were holes. */
+int mm_for_each_part(struct task *t, struct mm *mm, uint64_t addr, uint64_t end,
+		     int (*fn)(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int arg), int arg)
+	MUST_CHECK REQUIRES(mm->lock);
+
+/* Rounds *len up to pages and gives the end of [addr, addr + *len): -EINVAL if that is no range, -ENOMEM if it leaves what a
+ * guest can have mapped. */
+int mm_check_range(uint64_t addr, uint64_t *len, uint64_t *end) MUST_CHECK;
+
+#endif

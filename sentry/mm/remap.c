@@ -1,0 +1,207 @@
+/* mremap(2) and remap_file_pages(2). */
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "base/checked.h"
+#include "sentry/mm/change.h"
+#include "sentry/vfs/vfs.h"
+
+struct remap {
+	uint64_t addr, old_len, new_len, new_addr;
+	int flags;
+};
+
+static int remap_check(const struct remap *m)
+{
+	uint64_t end;
+
+	if (m->flags & ~(L_MREMAP_MAYMOVE | L_MREMAP_FIXED | L_MREMAP_DONTUNMAP))
+		return -EINVAL;
+	if ((m->flags & (L_MREMAP_FIXED | L_MREMAP_DONTUNMAP)) && !(m->flags & L_MREMAP_MAYMOVE))
+		return -EINVAL;
+	if ((m->flags & L_MREMAP_DONTUNMAP) && m->old_len != m->new_len)
+		return -EINVAL;
+	if ((m->addr & ~PAGE_MASK) || m->new_len == 0 || m->new_len > GUEST_CEILING)
+		return -EINVAL;
+	if (!checked_add(m->addr, m->old_len, &end) || end > GUEST_CEILING)
+		return -EFAULT;
+	if (m->flags & L_MREMAP_FIXED) {
+		if ((m->new_addr & ~PAGE_MASK) || m->new_addr > GUEST_CEILING - m->new_len)
+			return -EINVAL;
+		if (m->new_addr < GUEST_MIN)
+			return -EPERM;
+		if (m->new_addr < m->addr + m->old_len && m->addr < m->new_addr + m->new_len)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* Moves old to new_addr.  v is the VMA of the old range; mm->lock held. */
+static int64_t remap_move(struct task *t, struct mm *mm, const struct remap *m, const struct vma *v, uint64_t to)
+{
+	struct vma_spare clear_new, clear_old, insert;
+	struct vma moved = *v;
+	int r;
+
+	r = vma_reserve(mm, &clear_new);
+	if (r < 0)
+		return r;
+	r = vma_reserve(mm, &clear_old);
+	if (r < 0)
+		goto out_new;
+	r = vma_reserve_more(mm, 9, &insert);
+	if (r < 0)
+		goto out_old;
+	r = pas_remap(mm->as, mm_via(t, mm), m->addr, m->old_len, m->new_len, to, m->flags & L_MREMAP_DONTUNMAP);
+	if (r < 0)
+		goto out_insert;
+	moved.off += m->addr - v->start;
+	moved.start = to;
+	moved.end = to + m->new_len;
+	if (moved.file)
+		file_get(moved.file); /* the old VMA may be the last holder */
+	vma_remove_range(mm, moved.start, moved.end, &clear_new);
+	if (m->old_len && !(m->flags & L_MREMAP_DONTUNMAP))
+		vma_remove_range(mm, m->addr, m->addr + m->old_len, &clear_old);
+	vma_insert(mm, &moved, &insert);
+	if (moved.file)
+		file_put(moved.file);
+out_insert:
+	vma_spare_free(&insert);
+out_old:
+	vma_spare_free(&clear_old);
+out_new:
+	vma_spare_free(&clear_new);
+	return r < 0 ? r : (int64_t)to;
+}
+
+/* Grows v, which ends where the old range ends, in place.  mm->lock held. */
+static int remap_grow(struct task *t, struct mm *mm, const struct remap *m) REQUIRES(mm->lock)
+{
+	struct vma *v;
+	int r = pas_remap(mm->as, mm_via(t, mm), m->addr, m->old_len, m->new_len, m->addr, 0);
+
+	if (r < 0)
+		return r;
+	v = mm_find(mm, m->addr);
+	v->end = m->addr + m->new_len;
+	mm->total_size += m->new_len - m->old_len;
+	if (v->kind == VMA_STACK)
+		mm->stack_size += m->new_len - m->old_len;
+	else if ((v->flags & L_MAP_PRIVATE) && (v->prot & L_PROT_WRITE))
+		mm->data_size += m->new_len - m->old_len;
+	mm->peak_size = max_of(mm->peak_size, mm->total_size);
+	vma_merge_range(mm, v->start, v->end);
+	return 0;
+}
+
+static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQUIRES(mm->lock)
+{
+	struct vma *v = mm_find(mm, m->addr);
+	uint64_t to;
+	int r;
+
+	if (!v)
+		return -EFAULT;
+	if (v->sealed || ((m->flags & L_MREMAP_FIXED) && vma_any_sealed(mm, m->new_addr, m->new_len)))
+		return -EPERM;
+	if (m->old_len == 0 && !((v->flags & L_MAP_SHARED) && (m->flags & L_MREMAP_MAYMOVE)))
+		return -EINVAL;
+	if (m->old_len > v->end - m->addr)
+		return -EFAULT;
+	if ((m->flags & L_MREMAP_DONTUNMAP) && !(v->flags & L_MAP_PRIVATE))
+		return -EINVAL;
+	if (m->new_len > m->old_len) {
+		r = mm_check_limits(t, mm, m->new_len - m->old_len, v->prot, v->flags, v->kind);
+		if (r < 0)
+			return r;
+	}
+	if (m->flags & L_MREMAP_FIXED)
+		return remap_move(t, mm, m, v, m->new_addr);
+	if (m->flags & L_MREMAP_DONTUNMAP) {
+		to = mm_find_gap(mm, m->new_len, 0, GUEST_CEILING);
+		return to ? remap_move(t, mm, m, v, to) : -ENOMEM;
+	}
+	if (m->old_len && m->old_len == v->end - m->addr && m->addr <= GUEST_CEILING - m->new_len &&
+	    vma_range_free(mm, v->end, m->new_len - m->old_len)) {
+		r = remap_grow(t, mm, m);
+		if (r == 0)
+			return (int64_t)m->addr;
+		if (r != -ENOMEM)
+			return r;
+	}
+	if (!(m->flags & L_MREMAP_MAYMOVE))
+		return -ENOMEM;
+	to = mm_find_gap(mm, m->new_len, 0, GUEST_CEILING);
+	return to ? remap_move(t, mm, m, v, to) : -ENOMEM;
+}
+
+int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len, uint64_t new_len, int flags,
+		 uint64_t new_addr)
+{
+	struct remap m = {addr, 0, 0, new_addr, flags};
+	int64_t r;
+
+	if (!page_up(old_len, &m.old_len) || !page_up(new_len, &m.new_len))
+		return -EINVAL;
+	r = remap_check(&m);
+	if (r < 0)
+		return r;
+	if (m.new_len <= m.old_len && !(flags & (L_MREMAP_FIXED | L_MREMAP_DONTUNMAP))) {
+		if (!mm_range_mapped(mm, addr, m.old_len))
+			return -EFAULT;
+		if (m.new_len < m.old_len)
+			r = mm_unmap(t, mm, addr + m.new_len, m.old_len - m.new_len);
+		return r < 0 ? r : (int64_t)addr;
+	}
+	if ((flags & L_MREMAP_FIXED) && m.new_len < m.old_len) {
+		r = mm_unmap(t, mm, addr + m.new_len, m.old_len - m.new_len);
+		if (r < 0)
+			return r;
+		m.old_len = m.new_len;
+	}
+	mutex_lock(&mm->lock);
+	r = remap_locked(t, mm, &m);
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
+/* What remap_file_pages(2) is to map again: the file (counted), the protection and the flags of the mapping at addr. */
+static int remapped_file(struct mm *mm, uint64_t addr, uint64_t len, int *prot, int *flags, struct file **out)
+{
+	struct vma *v;
+	int r = -EINVAL;
+
+	mutex_lock(&mm->lock);
+	v = mm_find(mm, addr);
+	if (v && (v->flags & L_MAP_SHARED) && v->file && addr + len <= v->end) {
+		*prot = v->prot;
+		*flags = L_MAP_SHARED | L_MAP_FIXED | L_MAP_POPULATE | (v->locked ? L_MAP_LOCKED : 0);
+		*out = file_get(v->file);
+		r = 0;
+	}
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
+int mm_remap_file(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, uint64_t page_off, int nonblock)
+{
+	uint64_t end, off;
+	int prot, flags, r;
+	struct file *file;
+	int64_t at;
+
+	addr = page_down(addr);
+	len = page_down(len);
+	if (!checked_add(addr, len, &end) || end <= addr || end > GUEST_CEILING)
+		return -EINVAL;
+	if (page_off > (INT64_MAX >> 12) || !checked_add(page_off * PAGE_SIZE, len, &off) || off > INT64_MAX)
+		return -EINVAL;
+	r = remapped_file(mm, addr, len, &prot, &flags, &file);
+	if (r < 0)
+		return r;
+	if (nonblock)
+		flags |= L_MAP_NONBLOCK;
+	at = mm_map(t, mm, addr, len, prot, flags, file, page_off * PAGE_SIZE, VMA_PLAIN);
+	file_put(file);
+	return at < 0 ? (int)at : 0;
+}
