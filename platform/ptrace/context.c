@@ -44,7 +44,9 @@ void ctx_set_thread(struct ptrace_ctx *ctx, pid_t tid)
 {
 	struct ptrace_as *as = to_as(ctx->base.as);
 
-	tracee_init(&ctx->tracee, as->base.host_pid, tid, platform_of(as)->shim_base);
+	struct ptrace_platform *pf = platform_of(as);
+
+	tracee_init(&ctx->tracee, as->base.host_pid, tid, pf->shim_base, &pf->dog);
 }
 
 void ctx_publish(struct ptrace_ctx *ctx)
@@ -92,7 +94,9 @@ static int spawn_first(struct ptrace_as *as, struct pctx **out)
 	if (r < 0)
 		return as_lost(as);
 	placement_detach(&ctx->placement);
+	mutex_lock(&as->lock);
 	as->first = NULL;
+	mutex_unlock(&as->lock);
 	as->creator = 0;
 	ctx_publish(ctx);
 	*out = &ctx->base;
@@ -139,6 +143,26 @@ int ptrace_ctx_attach(struct pctx *base)
 	return r;
 }
 
+/* Ends the thread and frees ctx, or leaves both to the watcher if the thread is dying and not yet dead. */
+static void end_thread(struct ptrace_as *as, struct ptrace_ctx *ctx)
+{
+	struct tracee *t = &ctx->tracee;
+	bool ended = tracee_end(t);
+
+	placement_detach(&ctx->placement);
+	if (t->reaped && t->tid == t->pid)
+		atomic_store(&as->leader_reaped, true);
+	if (t->gone)
+		(void)as_lost(as);
+	if (ended) {
+		free(ctx);
+		return;
+	}
+	mutex_lock(&as->lock);
+	list_add_tail(&ctx->node, &as->left);
+	mutex_unlock(&as->lock);
+}
+
 void ptrace_ctx_destroy(struct pctx *base)
 {
 	struct ptrace_ctx *ctx = to_ctx(base);
@@ -153,9 +177,7 @@ void ptrace_ctx_destroy(struct pctx *base)
 	/* Nobody else can end a thread that was never attached; if it cannot be seized its stub is dead, or is to be. */
 	if (!ctx->tracee.traced && !atomic_load(&as->base.dead) && tracee_seize(&ctx->tracee) < 0)
 		(void)as_lost(as);
-	tracee_end(&ctx->tracee);
-	placement_detach(&ctx->placement);
-	free(ctx);
+	end_thread(as, ctx);
 	pas_put(&as->base);
 }
 
@@ -279,8 +301,10 @@ void ptrace_interrupt(struct pctx *base)
 	struct ptrace_ctx *ctx = to_ctx(base);
 
 	atomic_store(&ctx->kicked, true);
-	if (atomic_load(&ctx->running))
+	if (atomic_load(&ctx->running)) {
 		syscall(SYS_tgkill, ctx->tracee.pid, ctx->tracee.tid, KICK_SIGNAL);
+		watchdog_wake(ctx->tracee.dog);
+	}
 }
 
 /* ---- registers ---- */

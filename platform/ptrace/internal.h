@@ -1,7 +1,7 @@
 /*
  * The ptrace platform's private header.  Files: ptrace.c (start, stop, address spaces), stub.c (the birth of the
- * template), context.c (running a guest thread), memory.c (host calls for memory), watcher.c (deaths), tracee.c (ptrace
- * itself).
+ * template), context.c (running a guest thread), memory.c (host calls for memory), watcher.c (deaths), watchdog.c (stubs
+ * that do not answer), tracee.c (ptrace itself).
  *
  * Who traces what.  Tracing is bound to the tracing thread, so there is no leader: each guest thread is traced by the
  * sentry thread that runs it, and host calls are made in a guest thread of the calling sentry thread.  Threads that
@@ -25,14 +25,15 @@
 #include "platform/ptrace/tracee.h"
 
 #define KICK_SIGNAL SIGURG /* ignored by default, so that it does no harm to a thread that is not traced */
+#define FREE_SIGNAL SIGURG /* to a sentry thread: gets it out of a wait that the watchdog has ended */
 
 struct ptrace_platform {
 	struct platform base;
 	pid_t sentry_pid;	 /* immutable */
 	uint64_t shim_base;	 /* immutable */
 	uint64_t xfeatures;	 /* what an xstate of base.xstate_size bytes can hold; 0: legacy; immutable */
-	struct sigaction old_sigchld; /* immutable */
-	sigset_t old_mask;	      /* immutable */
+	struct sigaction old_sigchld, old_free; /* immutable */
+	sigset_t old_mask;			/* immutable */
 
 	struct mutex template_lock; /* held while somebody traces the template */
 	struct tracee template;
@@ -47,6 +48,7 @@ struct ptrace_platform {
 	bool watcher_started;	 /* guarded by spaces_lock */
 	_Atomic bool stopping;
 	pthread_t watcher;
+	struct watchdog dog;
 };
 
 struct ptrace_as {
@@ -54,8 +56,13 @@ struct ptrace_as {
 	struct list_head node; /* guarded by the platform's spaces_lock */
 	struct mutex lock;
 	struct list_head contexts; /* of ptrace_ctx.node; guarded by lock */
+	struct list_head left;	   /* of ptrace_ctx.node: destroyed while their threads were dying; guarded by lock */
+	_Atomic bool leader_reaped; /* by its tracer: host_pid may be another's */
 
-	/* A fresh address space's first thread, traced by its creator until pctx_spawn turns it into a context. */
+	/*
+	 * A fresh address space's first thread, traced by its creator until pctx_spawn turns it into a context.  Written by
+	 * the creator with lock held, read by it without.
+	 */
 	struct ptrace_ctx *first;
 	pid_t creator; /* the thread that may use first; 0 once it is a context */
 };
@@ -109,13 +116,20 @@ int as_lost(struct ptrace_as *as);
 
 /* Makes SIGCHLD wait for the watcher, from the sentry's only thread; its threads inherit that. */
 void watcher_prepare(struct ptrace_platform *pf);
-/* Undoes it. */
+/* Undoes it, after the template was killed.  Stubs that do not die within a moment are left to the host. */
 void watcher_end(struct ptrace_platform *pf);
 /* Starts the watcher if it does not run yet.  Not done at the platform's start, which must leave one thread. */
 int watcher_start(struct ptrace_platform *pf) MUST_CHECK;
 /* Takes a new address space in, or one whose last reference is gone and whose stub was killed. */
 void watcher_add(struct ptrace_as *as);
 void watcher_hand_over(struct ptrace_as *as);
+
+/* ---- watchdog.c ---- */
+
+/* Looks after every wait there is, if it is time.  Only the watcher calls it. */
+void watchdog_look(struct ptrace_platform *pf);
+/* The time it goes by. */
+int64_t watchdog_now_ns(void);
 
 /* ---- context.c ---- */
 

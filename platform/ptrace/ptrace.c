@@ -61,6 +61,7 @@ static int ptrace_start(struct platform **out, char *why, size_t why_size)
 	mutex_init(&pf->spaces_lock);
 	list_init(&pf->spaces);
 	list_init(&pf->dying);
+	pf->dog.look_ns = WATCHDOG_LOOK_NS;
 	watcher_prepare(pf);
 	placement_start();
 	r = stub_make_template(pf, why, why_size);
@@ -76,7 +77,6 @@ static int ptrace_start(struct platform **out, char *why, size_t why_size)
 
 out_template:
 	kill(pf->template.pid, SIGKILL);
-	waitpid(pf->template.pid, NULL, __WALL);
 out_socks:
 	watcher_end(pf);
 	close(pf->sentry_sock);
@@ -90,9 +90,8 @@ static void ptrace_stop(struct platform *base)
 {
 	struct ptrace_platform *pf = to_platform(base);
 
-	watcher_end(pf);
 	kill(pf->template.pid, SIGKILL);
-	waitpid(pf->template.pid, NULL, __WALL);
+	watcher_end(pf);
 	close(pf->sentry_sock);
 	close(pf->stub_sock);
 	free(pf);
@@ -121,6 +120,7 @@ static struct ptrace_as *as_alloc(struct platform *pf)
 	mutex_init(&as->lock);
 	list_init(&as->node);
 	list_init(&as->contexts);
+	list_init(&as->left);
 	return as;
 }
 
@@ -144,15 +144,19 @@ static bool kill_once(struct pas *as)
 	return true;
 }
 
+/* Whoever waits for one of its threads is looked after until that is dead. */
 static void ptrace_as_kill(struct pas *as)
 {
-	kill_once(as);
+	if (kill_once(as))
+		watchdog_wake(&platform_of(to_as(as))->dog);
 }
 
 int as_lost(struct ptrace_as *as)
 {
-	if (kill_once(&as->base))
+	if (kill_once(&as->base)) {
+		watchdog_wake(&platform_of(as)->dog);
 		platform_note_death();
+	}
 	return -ESRCH;
 }
 
@@ -160,11 +164,18 @@ static void ptrace_as_release(struct pas *base)
 {
 	struct ptrace_as *as = to_as(base);
 
-	ptrace_as_kill(base);
+	kill_once(base);
 	if (as->creator) {
+		struct ptrace_ctx *first = as->first;
+
 		/* It never became a context. */
-		placement_detach(&as->first->placement);
-		free(as->first);
+		if (first->tracee.reaped)
+			atomic_store(&as->leader_reaped, true);
+		mutex_lock(&as->lock);
+		as->first = NULL;
+		mutex_unlock(&as->lock);
+		placement_detach(&first->placement);
+		free(first);
 	}
 	watcher_hand_over(as);
 }

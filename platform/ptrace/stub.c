@@ -333,14 +333,12 @@ int stub_make_template(struct ptrace_platform *pf, char *why, size_t why_size)
 	if (r < 0) {
 		snprintf(why, why_size, "ptrace: cannot fork a stub process: %s", strerror(-r));
 	} else {
-		tracee_init(&pf->template, pid, pid, pf->shim_base);
+		tracee_init(&pf->template, pid, pid, pf->shim_base, &pf->dog);
 		r = await_birth(pipe_ends[0], why, why_size);
 		if (r == 0)
 			r = try_tracing(pf, why, why_size);
 		if (r < 0) {
 			kill(pid, SIGKILL);
-			if (!pf->template.reaped)
-				waitpid(pid, NULL, __WALL);
 		}
 	}
 	close(pipe_ends[0]);

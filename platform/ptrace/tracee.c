@@ -4,8 +4,10 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "abi/errno.h"
 #include "base/log.h"
@@ -20,12 +22,13 @@ _Static_assert(offsetof(struct abi_regs, rip) == offsetof(struct user_regs_struc
 #define INT3 0xcc
 #define NOT_IN_SYSCALL UINT64_MAX     /* in orig_rax: the host then never restarts a call */
 
-void tracee_init(struct tracee *t, pid_t pid, pid_t tid, uint64_t shim_base)
+void tracee_init(struct tracee *t, pid_t pid, pid_t tid, uint64_t shim_base, struct watchdog *dog)
 {
 	memset(t, 0, sizeof(*t));
 	t->pid = pid;
 	t->tid = tid;
 	t->shim_base = shim_base;
+	t->dog = dog;
 }
 
 /* A request that can fail only because the thread is dying. */
@@ -129,14 +132,30 @@ static struct stop classify(struct tracee *t, int status)
 	return (struct stop){STOP_SIGNAL, WSTOPSIG(status)};
 }
 
+/* From here to the next call with false the thread owes an answer, and the watchdog sees to it that there is an end. */
+static void set_due(struct tracee *t, bool due)
+{
+	atomic_store(&t->watched.due, due);
+	if (due)
+		watchdog_wake(t->dog);
+}
+
+/* Only the waiting thread changes the number. */
+static void count_wait(struct watched *w)
+{
+	atomic_store_explicit(&w->waits, atomic_load_explicit(&w->waits, memory_order_relaxed) + 1, memory_order_release);
+}
+
 struct stop tracee_wait(struct tracee *t)
 {
 	int status;
 	pid_t r;
 
+	count_wait(&t->watched);
 	do
 		r = waitpid(t->tid, &status, __WALL | __WNOTHREAD);
-	while (r < 0 && errno == EINTR);
+	while (r < 0 && errno == EINTR && !atomic_load(&t->watched.abandoned));
+	count_wait(&t->watched);
 	if (r < 0) {
 		t->gone = true;
 		return (struct stop){STOP_GONE, 0};
@@ -175,6 +194,21 @@ static int next_stop_before_park(struct tracee *t)
  * A thread that is still on its way to the park is led there from call to call.  Not by interrupting it again and again:
  * on a busy CPU it may then be stopped each time before its next instruction, thousands of times over.
  */
+static int lead_to_park(struct tracee *t)
+{
+	int r = request(t, PTRACE_INTERRUPT, NULL, NULL);
+
+	if (r == 0)
+		r = next_stop_before_park(t);
+	while (r == 0 && !in_park(t)) {
+		/* SYSEMU stops it at the park's pause, which is then not made. */
+		r = tracee_resume(t, has_first_steps(t) ? PTRACE_SYSCALL : PTRACE_SYSEMU);
+		if (r == 0)
+			r = next_stop_before_park(t);
+	}
+	return r;
+}
+
 int tracee_seize(struct tracee *t)
 {
 	int r;
@@ -184,15 +218,10 @@ int tracee_seize(struct tracee *t)
 		return -errno;
 	}
 	t->traced = true;
-	r = request(t, PTRACE_INTERRUPT, NULL, NULL);
-	if (r == 0)
-		r = next_stop_before_park(t);
-	while (r == 0 && !in_park(t)) {
-		/* SYSEMU stops it at the park's pause, which is then not made. */
-		r = tracee_resume(t, has_first_steps(t) ? PTRACE_SYSCALL : PTRACE_SYSEMU);
-		if (r == 0)
-			r = next_stop_before_park(t);
-	}
+	atomic_store(&t->watched.waiter, gettid());
+	set_due(t, true);
+	r = lead_to_park(t);
+	set_due(t, false);
 	return r;
 }
 
@@ -219,23 +248,26 @@ int tracee_park(struct tracee *t)
 	return detach_at(t, SHIM_AT(t->shim_base, park));
 }
 
-void tracee_end(struct tracee *t)
+bool tracee_end(struct tracee *t)
 {
-	if (t->reaped)
-		return;
-	if (!t->gone && detach_at(t, SHIM_AT(t->shim_base, exit)) == 0)
-		return;
-	/*
-	 * Dying: a traced thread stays a zombie until its tracer has waited for it, and keeps its stub from being reaped.
-	 * A leader is not waited for here: its end shows only after that of its siblings, whose tracers may be asleep; it
-	 * is reaped with the stub.
-	 */
-	if (t->traced && t->tid != t->pid) {
-		while (tracee_wait(t).kind != STOP_GONE) {
-			if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0 && errno != ESRCH)
-				return;
-		}
-	}
+	if (t->reaped || (!t->gone && detach_at(t, SHIM_AT(t->shim_base, exit)) == 0))
+		return true;
+	/* A leader's end shows only after that of its siblings, whose tracers may be asleep; it is reaped with the stub. */
+	return !t->traced || t->tid == t->pid || tracee_reap(t);
+}
+
+bool tracee_reap(struct tracee *t)
+{
+	int status;
+	pid_t r;
+
+	/* If its tracer has ended the host has reaped it, and the number may be another's. */
+	if (syscall(SYS_tgkill, t->pid, t->tid, 0) < 0 && errno == ESRCH)
+		return true;
+	do
+		r = waitpid(t->tid, &status, __WALL | WNOHANG);
+	while ((r < 0 && errno == EINTR) || (r > 0 && WIFSTOPPED(status)));
+	return r != 0;
 }
 
 /* ---- the shim ---- */
@@ -302,7 +334,12 @@ int tracee_run_shim(struct tracee *t, uint64_t entry, struct abi_regs *io)
 	call.ss = X86_64_USER_DS;
 	t->regs_dirty = true; /* from here on the host has the shim's */
 	r = request(t, PTRACE_SETREGS, NULL, &call);
-	return r < 0 ? r : run_to_end(t, entry, io);
+	if (r < 0)
+		return r;
+	set_due(t, true);
+	r = run_to_end(t, entry, io);
+	set_due(t, false);
+	return r;
 }
 
 int64_t tracee_syscall(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,

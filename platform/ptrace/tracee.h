@@ -15,10 +15,13 @@
 
 #include "abi/regs.h"
 #include "base/compiler.h"
+#include "platform/ptrace/watchdog.h"
 
 struct tracee {
-	pid_t pid, tid;	    /* the stub's, and the thread's own; immutable */
-	uint64_t shim_base; /* immutable */
+	pid_t pid, tid;	      /* the stub's, and the thread's own; immutable */
+	uint64_t shim_base;   /* immutable */
+	struct watchdog *dog; /* immutable */
+	struct watched watched;
 	bool traced;	    /* by the thread in whose hands it is */
 	bool gone;	    /* dead or dying; never unset */
 	bool reaped;	    /* its end was waited for, tid means nothing any more */
@@ -41,17 +44,23 @@ struct stop {
 	int signo;
 };
 
-void tracee_init(struct tracee *t, pid_t pid, pid_t tid, uint64_t shim_base);
+void tracee_init(struct tracee *t, pid_t pid, pid_t tid, uint64_t shim_base, struct watchdog *dog);
 
 /* Starts to trace a parked thread; it is then stopped in the shim, its registers are the shim's. */
 int tracee_seize(struct tracee *t) MUST_CHECK;
-/* Lets go of a stopped thread: it parks again, or it ends without anybody having to wait. */
+/* Lets go of a stopped thread: it parks again. */
 int tracee_park(struct tracee *t) MUST_CHECK;
-void tracee_end(struct tracee *t);
+/*
+ * Ends the thread without waiting for it.  False if it is dying and has to be waited for once it is dead (tracee_reap):
+ * a traced thread stays a zombie until then, and keeps its stub from being reaped.
+ */
+bool tracee_end(struct tracee *t) MUST_CHECK;
+/* Any thread, of a thread that is not the leader, while its stub is not reaped.  True if there is nothing left of it. */
+bool tracee_reap(struct tracee *t) MUST_CHECK;
 
 /* Writes the registers that are due and resumes with a request of ptrace's (SYSEMU, CONT); no signal is passed on. */
 int tracee_resume(struct tracee *t, int request) MUST_CHECK;
-/* The next stop of a resumed thread.  Waits without bound. */
+/* The next stop of a resumed thread.  Waits without bound, but for the watchdog: then it is STOP_GONE. */
 struct stop tracee_wait(struct tracee *t);
 
 int tracee_get_regs(struct tracee *t, struct abi_regs *out) MUST_CHECK;

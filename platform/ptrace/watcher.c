@@ -18,30 +18,93 @@
 #include "abi/errno.h"
 #include "platform/ptrace/internal.h"
 
+/* So long the end of the platform waits for that of its stubs. */
+#define END_NS 2000000000
+
 /* After the end of a stub that we killed ourselves, which is what happens all the time, the search for others whose
  * signal it may have swallowed is put off until there is a pause. */
 #define QUIET_NS 20000000
 
 /* ---- SIGCHLD ---- */
 
+static void on_free(int signo)
+{
+	(void)signo; /* it has ended a wait, which is all */
+}
+
 void watcher_prepare(struct ptrace_platform *pf)
 {
 	/* Stops of tracees raise none: their tracer is in waitpid.  Nor may SIGCHLD be ignored, as a careless parent can
 	 * have left it: the host would then reap stubs behind our back. */
 	struct sigaction action = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
-	sigset_t chld;
+	struct sigaction free_action = {.sa_handler = on_free};
+	sigset_t chld, free_set;
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGCHLD, &action, &pf->old_sigchld);
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &chld, &pf->old_mask);
+	sigemptyset(&free_action.sa_mask);
+	sigaction(FREE_SIGNAL, &free_action, &pf->old_free);
+	sigemptyset(&free_set);
+	sigaddset(&free_set, FREE_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &free_set, NULL);
 }
 
 /* ---- reaping ---- */
 
+static void free_contexts(struct list_head *contexts)
+{
+	struct ptrace_ctx *ctx, *next;
+
+	list_for_each_entry_safe (ctx, next, contexts, node) {
+		list_del_init(&ctx->node);
+		free(ctx);
+	}
+}
+
+static void free_spaces(struct list_head *spaces)
+{
+	struct ptrace_as *as, *next;
+
+	list_for_each_entry_safe (as, next, spaces, node) {
+		list_del_init(&as->node);
+		free_contexts(&as->left);
+		mutex_destroy(&as->lock);
+		free(as);
+	}
+}
+
+/* Its threads whose contexts were destroyed while they were dying, as far as they are dead by now. */
+static void reap_left(struct ptrace_as *as)
+{
+	struct ptrace_ctx *ctx, *next;
+
+	mutex_lock(&as->lock);
+	list_for_each_entry_safe (ctx, next, &as->left, node) {
+		if (!tracee_reap(&ctx->tracee))
+			continue;
+		list_del_init(&ctx->node);
+		free(ctx);
+	}
+	mutex_unlock(&as->lock);
+}
+
+/* True if there is nothing left of a process that was killed and that nobody traces. */
+static bool reap_process(pid_t pid)
+{
+	int status;
+	pid_t r;
+
+	do
+		r = waitpid(pid, &status, __WALL | WNOHANG);
+	while ((r < 0 && errno == EINTR) || (r > 0 && WIFSTOPPED(status)));
+	return r != 0;
+}
+
 /* Reaps what was killed and let go of; true if pid was among it. */
-static bool reap_dying(struct ptrace_platform *pf, pid_t pid, bool wait)
+static bool reap_dying(struct ptrace_platform *pf, pid_t pid)
 {
 	struct ptrace_as *as, *next;
 	struct list_head done;
@@ -50,22 +113,17 @@ static bool reap_dying(struct ptrace_platform *pf, pid_t pid, bool wait)
 	list_init(&done);
 	mutex_lock(&pf->spaces_lock);
 	list_for_each_entry_safe (as, next, &pf->dying, node) {
-		pid_t r;
-
-		do
-			r = waitpid(as->base.host_pid, NULL, __WALL | (wait ? 0 : WNOHANG));
-		while (r < 0 && errno == EINTR);
-		if (r == 0 && !wait)
-			continue;
+		if (!atomic_load(&as->leader_reaped)) {
+			reap_left(as);
+			if (!reap_process(as->base.host_pid))
+				continue;
+		}
 		found |= as->base.host_pid == pid;
 		list_del_init(&as->node);
 		list_add_tail(&as->node, &done);
 	}
 	mutex_unlock(&pf->spaces_lock);
-	list_for_each_entry_safe (as, next, &done, node) {
-		mutex_destroy(&as->lock);
-		free(as);
-	}
+	free_spaces(&done);
 	return found;
 }
 
@@ -87,7 +145,7 @@ void watcher_hand_over(struct ptrace_as *as)
 	list_add_tail(&as->node, &pf->dying);
 	mutex_unlock(&pf->spaces_lock);
 	/* Its SIGCHLD may have come before it was on the list. */
-	reap_dying(pf, 0, false);
+	reap_dying(pf, 0);
 }
 
 /* ---- deaths that we did not cause ---- */
@@ -138,34 +196,44 @@ static void look_for_deaths(struct ptrace_platform *pf)
 	list_for_each_entry (as, &pf->spaces, node) {
 		if (has_died(as))
 			(void)as_lost(as);
-		if (atomic_load(&as->base.dead))
+		if (atomic_load(&as->base.dead)) {
 			reap_threads(as);
+			reap_left(as);
+		}
 	}
 	mutex_unlock(&pf->spaces_lock);
 }
 
 /* ---- the thread ---- */
 
-static void *watch(void *arg)
+/* Sleeps until there is a SIGCHLD, which is returned, or something else to do: 0. */
+static pid_t next_death(struct ptrace_platform *pf, bool look_later)
 {
-	const struct timespec quiet = {.tv_nsec = QUIET_NS};
-	struct ptrace_platform *pf = arg;
-	bool look_later = false;
+	const struct timespec quiet = {.tv_nsec = QUIET_NS}, look = {.tv_nsec = pf->dog.look_ns};
 	siginfo_t info;
 	sigset_t chld;
 
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
+	if (sigtimedwait(&chld, &info, look_later ? &quiet : atomic_load(&pf->dog.on) ? &look : NULL) < 0)
+		return 0;
+	return info.si_pid;
+}
+
+static void *watch(void *arg)
+{
+	struct ptrace_platform *pf = arg;
+	bool look_later = false;
+
+	atomic_store(&pf->dog.tid, gettid());
 	while (!atomic_load(&pf->stopping)) {
-		if (sigtimedwait(&chld, &info, look_later ? &quiet : NULL) < 0) {
-			if (errno != EAGAIN)
-				continue;
-			look_later = false;
-		} else if (reap_dying(pf, info.si_pid, false)) {
-			look_later = true;
-			continue;
-		}
-		look_for_deaths(pf);
+		pid_t pid = next_death(pf, look_later);
+		bool ours = pid != 0 && reap_dying(pf, pid);
+
+		if (!ours && (pid != 0 || look_later))
+			look_for_deaths(pf);
+		look_later = ours;
+		watchdog_look(pf);
 	}
 	return NULL;
 }
@@ -187,6 +255,29 @@ int watcher_start(struct ptrace_platform *pf)
 	return r;
 }
 
+/* Waits for the ends of those that were killed, but not for ever: one may be frozen. */
+static void await_ends(struct ptrace_platform *pf)
+{
+	bool template_reaped = pf->template.pid == 0 || pf->template.reaped;
+	int64_t deadline = watchdog_now_ns() + END_NS, left = END_NS;
+	sigset_t chld;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	while (left > 0) {
+		struct timespec ts = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+
+		template_reaped = template_reaped || reap_process(pf->template.pid);
+		reap_dying(pf, 0);
+		if (template_reaped && list_empty(&pf->dying))
+			return;
+		sigtimedwait(&chld, NULL, &ts);
+		left = deadline - watchdog_now_ns();
+	}
+	log_warn("ptrace: some stubs that were killed do not end: left to the host");
+	free_spaces(&pf->dying);
+}
+
 void watcher_end(struct ptrace_platform *pf)
 {
 	sigset_t chld;
@@ -196,11 +287,17 @@ void watcher_end(struct ptrace_platform *pf)
 		pthread_kill(pf->watcher, SIGCHLD);
 		pthread_join(pf->watcher, NULL);
 	}
-	reap_dying(pf, 0, true);
+	await_ends(pf);
+	sigaction(FREE_SIGNAL, &pf->old_free, NULL);
 	sigaction(SIGCHLD, &pf->old_sigchld, NULL);
 	if (!sigismember(&pf->old_mask, SIGCHLD)) {
 		sigemptyset(&chld);
 		sigaddset(&chld, SIGCHLD);
 		pthread_sigmask(SIG_UNBLOCK, &chld, NULL);
+	}
+	if (sigismember(&pf->old_mask, FREE_SIGNAL)) {
+		sigemptyset(&chld);
+		sigaddset(&chld, FREE_SIGNAL);
+		pthread_sigmask(SIG_BLOCK, &chld, NULL);
 	}
 }
