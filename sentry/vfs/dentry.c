@@ -305,7 +305,7 @@ struct dentry *dentry_cached(struct dentry *parent, const char *name, size_t nam
 	struct dentry *d = find(parent, name, name_len);
 
 	/* Uncached file systems keep nothing but mount points; those stay whatever the file system says. */
-	if (!d || !sb->ops || !sb->ops->revalidate || (d->flags & D_MOUNTED) || sb->ops->revalidate(d))
+	if (!d || !sb->ops || !sb->ops->revalidate || d->mounts || sb->ops->revalidate(d))
 		return d;
 	dentry_drop(d);
 	dentry_put(d);

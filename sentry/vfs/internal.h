@@ -22,6 +22,7 @@ struct dname { /* shared by the dentries that a rename left with the same name *
 struct dentry {
 	struct refcount refs;	       /* one is the cache's while D_HASHED */
 	_Atomic uint32_t flags;	       /* D_* */
+	_Atomic uint32_t mounts;       /* how many hang on it, in whatever tree; changed with mount_lock held */
 	struct dentry *parent;	       /* counted; NULL: a root.  See above */
 	struct dname *name;	       /* counted; see above */
 	uint32_t hash;		       /* of parent and name; guarded by dcache_lock */
@@ -33,7 +34,6 @@ struct dentry {
 #define D_HASHED 1u	/* in the cache; changed under dcache_lock */
 #define D_REFERENCED 2u /* found since the LRU's hand last passed */
 #define D_UNLINKED 4u	/* its name is gone for good */
-#define D_MOUNTED 8u	/* something is mounted on it, somewhere */
 #define D_LINKABLE 16u	/* made by O_TMPFILE without O_EXCL */
 #define D_ANONYMOUS 32u /* of a pipe, socket...: its name is all of its path */
 

@@ -98,7 +98,7 @@ static struct mount *child_at(const struct mount *parent, const struct dentry *d
 
 void path_follow_mounts(struct path *p)
 {
-	while (p->dentry->flags & D_MOUNTED) {
+	while (p->dentry->mounts) {
 		struct mount *m;
 
 		read_lock(&mount_lock);
@@ -141,7 +141,7 @@ int path_want_write(const struct path *p)
 
 bool dentry_is_mountpoint(const struct dentry *d)
 {
-	return (d->flags & D_MOUNTED) || !d->parent;
+	return d->mounts || !d->parent;
 }
 
 /* ---- the tree ---- */
@@ -151,13 +151,12 @@ static void attach(struct mount *m, const struct path *at)
 {
 	m->parent = mount_get(at->mnt);
 	m->mountpoint = dentry_get(at->dentry);
-	m->mountpoint->flags |= D_MOUNTED;
+	m->mountpoint->mounts++;
 	list_add_tail(&m->sibling, &at->mnt->children);
 	rename_count++;
 }
 
-/* Takes m and all below it out of the tree, onto gone by sibling, for release without the lock.  D_MOUNTED stays: it is a
- * hint, and another mount of the same file system may need it. */
+/* Takes m and all below it out of the tree, onto gone by sibling, for release without the lock. */
 static void detach(struct mount *m, struct list_head *gone)
 {
 	while (!list_empty(&m->children))
@@ -166,6 +165,7 @@ static void detach(struct mount *m, struct list_head *gone)
 		return;
 	list_del_init(&m->sibling);
 	list_add_tail(&m->sibling, gone);
+	m->mountpoint->mounts--;
 	rename_count++;
 }
 
@@ -376,6 +376,7 @@ int vfs_move_mount(const struct path *from, const struct path *at)
 		r = -ELOOP;
 	if (r == 0) {
 		list_del_init(&m->sibling);
+		old_point->mounts--;
 		attach(m, &where);
 	}
 	rw_unlock(&mount_lock);

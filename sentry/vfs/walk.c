@@ -164,7 +164,7 @@ static int look_up(struct walk *w, const char *name, size_t len, struct path *ou
 			return r;
 	}
 	*out = (struct path){mount_get(w->at.mnt), d};
-	if (d->flags & D_MOUNTED) {
+	if (d->mounts) {
 		path_follow_mounts(out);
 		if (out->mnt != w->at.mnt && (w->resolve & L_RESOLVE_NO_XDEV)) {
 			path_put(out);
