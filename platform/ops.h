@@ -59,6 +59,9 @@ struct platform_ops {
 	void (*set_result)(struct pctx *ctx, long result);
 	ssize_t (*get_xstate)(struct pctx *ctx, void *buf, size_t cap);
 	int (*set_xstate)(struct pctx *ctx, const void *buf, size_t size);
+	int (*rseq_register)(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer);
+	bool (*rseq_registered)(const struct pctx *ctx);
+	int (*rseq_unregister)(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig);
 	int (*cmpxchg32)(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);
 };
 

@@ -272,6 +272,33 @@ int pctx_set_xstate(struct pctx *ctx, const void *buf, size_t size)
 	return ctx->as->pf->ops->set_xstate(ctx, buf, size);
 }
 
+/* The length says which fields there are.  What a stub's filter lets through is bounded; more than this no host knows of. */
+#define RSEQ_SIZE_MAX 256u
+
+static bool rseq_area_ok(gva_t area, uint32_t size)
+{
+	return area < GUEST_CEILING && min_of(size, RSEQ_SIZE_MAX) <= GUEST_CEILING - area;
+}
+
+int pctx_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer)
+{
+	if (!rseq_area_ok(area, size))
+		return -EFAULT;
+	return ctx->as->pf->ops->rseq_register(ctx, area, min_of(size, RSEQ_SIZE_MAX), sig, answer);
+}
+
+bool pctx_rseq_registered(const struct pctx *ctx)
+{
+	return ctx->as->pf->ops->rseq_registered(ctx);
+}
+
+int pctx_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig)
+{
+	if (!rseq_area_ok(area, size))
+		return -EFAULT;
+	return ctx->as->pf->ops->rseq_unregister(ctx, area, min_of(size, RSEQ_SIZE_MAX), sig);
+}
+
 int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen)
 {
 	if (addr % sizeof(uint32_t))

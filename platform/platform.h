@@ -172,6 +172,22 @@ void pctx_set_result(struct pctx *ctx, long result);
 ssize_t pctx_get_xstate(struct pctx *ctx, void *buf, size_t cap) MUST_CHECK;
 int pctx_set_xstate(struct pctx *ctx, const void *buf, size_t size) MUST_CHECK;
 
+/*
+ * rseq(2).  Restartable sequences are the host's business: the guest's thread registers its area with the host, which then
+ * sees to cpu_id and to sections that are preempted.  That an event takes a thread out of one is a preemption: the section
+ * is aborted, and the registers are those of its abort handler, by the time the sentry sees them.
+ *
+ * register: takes effect by the next switch.  With `answer` the call in hand is the guest's own rseq(2): 0 then may mean that
+ * the host's result is known only there, and is put into rax in the place of what the caller sets.  -ENOSYS if the host has
+ * none.  The caller has checked what Linux checks; size is what the guest said, area lies below GUEST_CEILING.
+ * registered: whether the host took the last one, once that has taken effect.
+ * unregister: done on return; -EFAULT if the area cannot be written, which leaves it registered.
+ * A fork's child inherits nothing here: its thread is to register again.
+ */
+int pctx_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer) MUST_CHECK;
+bool pctx_rseq_registered(const struct pctx *ctx);
+int pctx_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig) MUST_CHECK;
+
 /* Atomic compare and exchange on an aligned word of guest memory, done inside the stub.  *seen gets what was there (it
  * is `expected` exactly if the exchange was done).  -EFAULT if the word is not writable. */
 int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen) MUST_CHECK;

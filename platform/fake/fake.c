@@ -331,6 +331,28 @@ static int fake_set_xstate(struct pctx *base, const void *buf, size_t size)
 	return xstate_from_frame(ctx->xstate, sizeof(ctx->xstate), buf, size);
 }
 
+/* Nothing preempts a script. */
+static int fake_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer)
+{
+	(void)ctx;
+	(void)area;
+	(void)size;
+	(void)sig;
+	(void)answer;
+	return -ENOSYS;
+}
+
+static bool fake_rseq_registered(const struct pctx *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
+static int fake_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig)
+{
+	return fake_rseq_register(ctx, area, size, sig, false);
+}
+
 const struct platform_ops fake_platform = {
 	.name = "fake",
 	.probe = fake_probe,
@@ -357,5 +379,8 @@ const struct platform_ops fake_platform = {
 	.set_result = fake_set_result,
 	.get_xstate = fake_get_xstate,
 	.set_xstate = fake_set_xstate,
+	.rseq_register = fake_rseq_register,
+	.rseq_registered = fake_rseq_registered,
+	.rseq_unregister = fake_rseq_unregister,
 	.cmpxchg32 = fake_cmpxchg32,
 };

@@ -235,6 +235,7 @@ static bool signal_event(struct ptrace_ctx *ctx, int signo, struct pf_event *ev)
 	} else if (tracee_siginfo(&ctx->tracee, &info) < 0 || !fault_is_exception(&info)) {
 		return false; /* somebody on the host sent it: guests take signals from guests only */
 	}
+	ctx_abort_rseq(ctx);
 	if (tracee_get_regs(&ctx->tracee, &regs) < 0)
 		return false;
 	ev->ip = regs.rip;
@@ -312,8 +313,10 @@ void ptrace_interrupt(struct pctx *base)
 int ptrace_get_regs(struct pctx *base, struct abi_regs *out)
 {
 	struct ptrace_ctx *ctx = to_ctx(base);
-	int r = tracee_get_regs(&ctx->tracee, out);
+	int r;
 
+	ctx_abort_rseq(ctx);
+	r = tracee_get_regs(&ctx->tracee, out);
 	/* After a kick the host may still show the number of a call that was answered long ago. */
 	if (r == 0 && !ctx->at_syscall)
 		out->orig_rax = UINT64_MAX;

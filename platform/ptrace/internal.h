@@ -1,7 +1,7 @@
 /*
  * The ptrace platform's private header.  Files: ptrace.c (start, stop, address spaces), stub.c (the birth of the
  * template), context.c (running a guest thread), memory.c (host calls for memory), watcher.c (deaths), watchdog.c (stubs
- * that do not answer), tracee.c (ptrace itself).
+ * that do not answer), tracee.c (ptrace itself), rseq.c (restartable sequences).
  *
  * Who traces what.  Tracing is bound to the tracing thread, so there is no leader: each guest thread is traced by the
  * sentry thread that runs it, and host calls are made in a guest thread of the calling sentry thread.  Threads that
@@ -72,6 +72,8 @@ struct ptrace_ctx {
 	struct list_head node;
 	struct tracee tracee;
 	struct placement placement;
+	uint64_t rseq;	      /* the area that the thread has registered with the host, or 0 */
+	uint32_t rseq_sig;
 	bool at_syscall;      /* the last switch returned PF_SYSCALL */
 	_Atomic bool kicked;  /* a switch is to return PF_INTERRUPTED */
 	_Atomic bool running; /* in a switch: a kick has to be sent */
@@ -156,6 +158,14 @@ int ptrace_set_regs(struct pctx *ctx, const struct abi_regs *regs);
 void ptrace_set_result(struct pctx *ctx, long result);
 ssize_t ptrace_get_xstate(struct pctx *ctx, void *buf, size_t cap);
 int ptrace_set_xstate(struct pctx *ctx, const void *buf, size_t size);
+
+/* ---- rseq.c ---- */
+
+/* Aborts the restartable sequence that a stopped thread is in: see rseq.c for when. */
+void ctx_abort_rseq(struct ptrace_ctx *ctx);
+int ptrace_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer);
+bool ptrace_rseq_registered(const struct pctx *ctx);
+int ptrace_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig);
 
 /* ---- memory.c ---- */
 

@@ -270,6 +270,9 @@ static int ptrace_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_
 	}
 	as->base.host_pid = (pid_t)pid;
 	ctx_set_thread(ctx, (pid_t)pid);
+	/* The host's fork of a thread has what the thread registered. */
+	ctx->rseq = to_ctx(via)->rseq;
+	ctx->rseq_sig = to_ctx(via)->rseq_sig;
 	ctx_publish(ctx);
 	watcher_add(as);
 	*out = &as->base;
@@ -303,5 +306,8 @@ const struct platform_ops ptrace_platform = {
 	.set_result = ptrace_set_result,
 	.get_xstate = ptrace_get_xstate,
 	.set_xstate = ptrace_set_xstate,
+	.rseq_register = ptrace_rseq_register,
+	.rseq_registered = ptrace_rseq_registered,
+	.rseq_unregister = ptrace_rseq_unregister,
 	.cmpxchg32 = ptrace_cmpxchg32,
 };

@@ -70,6 +70,7 @@ static const struct call_rule shim_calls[] = {
 	{__NR_close, 0, {1, 1}},
 	{__NR_close_range, 0, {1, 1}},
 	{__NR_prctl, 0, {PR_SET_PDEATHSIG, PR_SET_PDEATHSIG}},
+	{__NR_rseq, 2, {0, RSEQ_FLAG_UNREGISTER}},
 };
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))

@@ -19,6 +19,7 @@
 
 #include "abi/audit.h"
 #include "abi/errno.h"
+#include "abi/types.h"
 #include "platform/arch/x86_64/fault.h"
 #include "platform/systrap/systrap.h"
 
@@ -295,6 +296,14 @@ static bool wait_for_guest(struct context *c, uint32_t said)
 	}
 }
 
+/* Has the thread do what op says and waits until it hands over.  False if it is dead. */
+static bool give_turn(struct context *c, uint32_t op)
+{
+	atomic_store(channel_word(c), op);
+	futex_wake_shared(channel_word(c));
+	return wait_for_guest(c, op);
+}
+
 /* Lets the guest run until it hands over.  False if it is dead. */
 static bool hand_over(struct context *c)
 {
@@ -303,10 +312,81 @@ static bool hand_over(struct context *c)
 	if (c->bases_dirty)
 		op = systrap_of(c->ctx.as)->fsgsbase ? WORD_RUN_INSN : WORD_RUN_CALL;
 	frame_store(c);
-	atomic_store(channel_word(c), op);
-	futex_wake_shared(channel_word(c));
-	return wait_for_guest(c, op);
+	if (c->rseq_due) {
+		memcpy(c->ch + CH_RSEQ_THEN, &op, sizeof(op));
+		c->rseq_due = false;
+		op = WORD_RSEQ;
+	}
+	return give_turn(c, op);
 }
+
+/* ---- restartable sequences ---- */
+
+/* Writes down what the shim is to ask of the host; the result is to be at `answer` as well. */
+static void put_rseq(struct context *c, gva_t area, uint32_t size, uint32_t flags, uint32_t sig, uint64_t answer)
+{
+	memcpy(c->ch + CH_RSEQ_AREA, &area, sizeof(area));
+	memcpy(c->ch + CH_RSEQ_SIG, &sig, sizeof(sig));
+	memcpy(c->ch + CH_RSEQ_SIZE, &size, sizeof(size));
+	memcpy(c->ch + CH_RSEQ_FLAGS, &flags, sizeof(flags));
+	memcpy(c->ch + CH_RSEQ_ANSWER, &answer, sizeof(answer));
+}
+
+static void redirect_rseq_answer(struct context *c)
+{
+	const uint64_t answer = channel_addr(c->channel) + CH_RSEQ_RESULT;
+
+	if (c->rseq_due)
+		memcpy(c->ch + CH_RSEQ_ANSWER, &answer, sizeof(answer));
+}
+
+/* What the host said, as far as the channel can be believed: a lie harms the liar, whose thread may lose its registration. */
+static int64_t rseq_result(const struct context *c)
+{
+	int64_t r;
+
+	memcpy(&r, c->ch + CH_RSEQ_RESULT, sizeof(r));
+	return r < 0 && r >= -4095 ? r : 0;
+}
+
+/* Done on the thread's way to the guest, for a hand-over of its own would make the start of every thread longer. */
+int systrap_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer)
+{
+	struct context *c = context_of(ctx);
+
+	if (c->gone)
+		return -ESRCH;
+	put_rseq(c, area, size, 0, sig, answer ? frame_rax_addr(c) : channel_addr(c->channel) + CH_RSEQ_RESULT);
+	c->rseq_due = true;
+	return 0;
+}
+
+bool systrap_rseq_registered(const struct pctx *ctx)
+{
+	return rseq_result(context_of(ctx)) == 0;
+}
+
+int systrap_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig)
+{
+	struct context *c = context_of(ctx);
+	const uint32_t then = WORD_SENTRY;
+
+	if (c->rseq_due) {
+		c->rseq_due = false; /* it never came to it */
+		return 0;
+	}
+	if (c->gone || atomic_load(&ctx->as->dead))
+		return -ESRCH;
+	put_rseq(c, area, size, L_RSEQ_FLAG_UNREGISTER, sig, channel_addr(c->channel) + CH_RSEQ_RESULT);
+	memcpy(c->ch + CH_RSEQ_THEN, &then, sizeof(then));
+	if (!give_turn(c, WORD_RSEQ)) {
+		c->gone = true;
+		return -ESRCH;
+	}
+	return (int)rseq_result(c);
+}
+
+/* ---- the switch, again ---- */
 
 static void decode(struct context *c, struct pf_event *ev)
 {
@@ -393,6 +473,7 @@ int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t 
 
 	if (c->gone)
 		return -ESRCH;
+	redirect_rseq_answer(c);
 	c->regs.rip = text_addr(base, systrap_shim_cmpxchg);
 	c->regs.rdi = addr;
 	c->regs.rax = expected;

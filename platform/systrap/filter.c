@@ -5,7 +5,8 @@
  *     not x86-64 (int 0x80, sysenter)   trap: without this test first, int 0x80 would be judged by 64-bit numbers
  *     from the leader's page            notify the sentry, which lets a leader do what it asked for, and nobody else
  *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
- *                                       address, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE
+ *                                       address, rseq on guest memory with a bounded length and no flag but that to
+ *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE
  *     all else                          trap: SIGSYS, the guest's system call
  *
  * Two numbers no filter sees: Linux 6.14 takes uretprobe (335), and since 6.18 uprobe (336), past all filters.  Made by
@@ -22,6 +23,9 @@
 #define FUTEX_WAKE_OP_NR 1
 #define ARCH_SET_GS_NR 0x1001
 #define ARCH_SET_FS_NR 0x1002
+#define RSEQ_FLAG_UNREGISTER_NR 1
+#define RSEQ_SIZE_MAX 256 /* as platform.c's */
+#define RSEQ_INSNS 12
 
 #define OFF_NR offsetof(struct seccomp_data, nr)
 #define OFF_ARCH offsetof(struct seccomp_data, arch)
@@ -74,6 +78,7 @@ static void on_equal(struct program *p, uint64_t k, uint32_t action)
 static void judge_shim_call(struct program *p, bool fsgsbase)
 {
 	const uint64_t channels_end = SYSTRAP_CHANNELS + (uint64_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE;
+	unsigned at;
 
 	on_equal(p, SYS_rt_sigreturn, SECCOMP_RET_ALLOW);
 	on_equal(p, SYS_exit, SECCOMP_RET_ALLOW);
@@ -85,6 +90,18 @@ static void judge_shim_call(struct program *p, bool fsgsbase)
 		on_equal(p, ARCH_SET_GS_NR, SECCOMP_RET_ALLOW);
 		ret(p, SECCOMP_RET_TRAP);
 	}
+	/* rseq: RSEQ_INSNS instructions, skipped for any other number. */
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_rseq, 0, RSEQ_INSNS);
+	at = p->n;
+	load(p, HIGH(OFF_ARG(0)));
+	require_less(p, GUEST_CEILING >> 32);
+	load(p, OFF_ARG(1)); /* the kernel takes a u32, and an int for the flags */
+	require_less(p, RSEQ_SIZE_MAX + 1);
+	load(p, OFF_ARG(2));
+	on_equal(p, 0, SECCOMP_RET_ALLOW);
+	on_equal(p, RSEQ_FLAG_UNREGISTER_NR, SECCOMP_RET_ALLOW);
+	ret(p, SECCOMP_RET_TRAP);
+	ASSERT(p->n - at == RSEQ_INSNS);
 	require(p, BPF_JEQ, SYS_futex);
 	load(p, HIGH(OFF_ARG(0)));
 	require(p, BPF_JEQ, (uint64_t)SYSTRAP_CHANNELS >> 32);

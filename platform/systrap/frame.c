@@ -34,6 +34,12 @@ uint64_t frame_addr(const struct context *c)
 	return channel_addr(c->channel) + systrap_of(c->ctx.as)->frame.uc_off - sizeof(uint64_t);
 }
 
+uint64_t frame_rax_addr(const struct context *c)
+{
+	return channel_addr(c->channel) + systrap_of(c->ctx.as)->frame.uc_off + UC_OFF_MCONTEXT +
+	       offsetof(struct l_sigcontext, rax);
+}
+
 /* Every signal but those that the shim handles stays blocked in a guest thread. */
 uint64_t guest_signal_mask(void)
 {

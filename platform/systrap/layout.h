@@ -48,6 +48,13 @@
 #define CH_WORD 0
 #define CH_FS_BASE 8
 #define CH_GS_BASE 16
+#define CH_RSEQ_AREA 24	 /* WORD_RSEQ: the call's arguments, */
+#define CH_RSEQ_SIG 32
+#define CH_RSEQ_SIZE 36
+#define CH_RSEQ_FLAGS 40
+#define CH_RSEQ_THEN 44	  /* what is to be done next, a hand-over word, */
+#define CH_RSEQ_RESULT 48 /* and the result */
+#define CH_RSEQ_ANSWER 56 /* the address where the result is to be as well: the frame's rax, or CH_RSEQ_RESULT again */
 #define CH_HEADER_SIZE 64
 
 /* The hand-over word.  The kernel stores 0 when the thread ends (CLONE_CHILD_CLEARTID). */
@@ -57,6 +64,7 @@
 #define WORD_RUN_INSN 3	 /* load fs_base and gs_base from the channel with wrfsbase and wrgsbase, then resume */
 #define WORD_RUN_CALL 4	 /* the same with arch_prctl, where the kernel has no FSGSBASE */
 #define WORD_EXIT 5	 /* end the thread */
+#define WORD_RSEQ 6	 /* call rseq with what the channel says, then do what CH_RSEQ_THEN says */
 
 /* The host signal that takes a guest thread out of guest code: SIGURG, because a standard signal is never queued twice
  * nor refused for want of queue space, and by default does nothing. */

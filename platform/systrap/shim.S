@@ -12,6 +12,7 @@
 #define NR_exit 60
 #define NR_arch_prctl 158
 #define NR_futex 202
+#define NR_rseq 334
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 #define ARCH_SET_GS 0x1001
@@ -80,6 +81,8 @@ systrap_shim_thread:
 	je	.Lrun_call
 	cmp	$WORD_EXIT, %eax
 	je	.Lexit
+	cmp	$WORD_RSEQ, %eax
+	je	.Lrseq
 	hlt			/* a scribbled word: this stub is done for */
 
 .Lrun_insn:
@@ -105,6 +108,22 @@ systrap_shim_restorer:
 	mov	$NR_rt_sigreturn, %eax
 	syscall
 	hlt
+
+/* The guest thread's own rseq(2), or its undoing: cpu_id and preempted sections are then the host's business. */
+.Lrseq:
+	mov	CH_RSEQ_AREA(%rbx), %rdi
+	mov	CH_RSEQ_SIZE(%rbx), %esi
+	mov	CH_RSEQ_FLAGS(%rbx), %edx
+	mov	CH_RSEQ_SIG(%rbx), %r10d
+	mov	$NR_rseq, %eax
+	syscall
+	mov	%rax, CH_RSEQ_RESULT(%rbx)
+	mov	CH_RSEQ_ANSWER(%rbx), %rcx
+	mov	%rax, (%rcx)
+	mov	CH_RSEQ_THEN(%rbx), %eax
+	cmp	$WORD_SENTRY, %eax
+	je	.Lhand_over
+	jmp	.Lgo
 
 .Lexit:
 	xor	%edi, %edi

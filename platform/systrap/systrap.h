@@ -176,6 +176,7 @@ struct context {
 	/* What follows is the attached thread's. */
 	bool attached, gone;
 	bool regs_dirty, bases_dirty, result_dirty;
+	bool rseq_due; /* the next hand-over begins with what the channel's CH_RSEQ_ fields ask for */
 	struct abi_regs regs; /* the sentry's copy; the truth between two switches */
 };
 
@@ -320,6 +321,8 @@ ssize_t systrap_write(struct pas *as, gva_t addr, const void *buf, size_t len);
 
 /* ---- frame.c ---- */
 
+/* Where the frame keeps rax, in the stub. */
+uint64_t frame_rax_addr(const struct context *c);
 /* Where the frame begins in the stub. */
 uint64_t frame_addr(const struct context *c);
 /* What a guest thread blocks, as a kernel sigset. */
@@ -344,6 +347,10 @@ int systrap_get_regs(struct pctx *ctx, struct abi_regs *out);
 int systrap_set_regs(struct pctx *ctx, const struct abi_regs *regs);
 void systrap_set_result(struct pctx *ctx, long result);
 int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);
+
+int systrap_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer);
+bool systrap_rseq_registered(const struct pctx *ctx);
+int systrap_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig);
 
 /* ---- probe.c ---- */
 

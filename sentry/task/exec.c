@@ -19,6 +19,7 @@
 #include "sentry/signal/signal.h"
 #include "sentry/task/exec_cred.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/rseq.h"
 #include "sentry/time/timers.h"
 
 #define MAX_INTERPRETERS 5 /* scripts that name scripts: execve(2) gives ELOOP beyond */
@@ -294,6 +295,7 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 			.base = img->interp ? img->interp->bias : 0,
 			.hwcap = cpu_hwcap(), .hwcap2 = getauxval(AT_HWCAP2),
 			.minsigstksz = getauxval(AT_MINSIGSTKSZ),
+			.rseq_feature_size = getauxval(AUX_RSEQ_FEATURE_SIZE), .rseq_align = getauxval(AUX_RSEQ_ALIGN),
 			.uid = img->id.cred->uid, .euid = img->id.cred->euid, .gid = img->id.cred->gid,
 			.egid = img->id.cred->egid, .secure = img->id.secure},
 	};
@@ -460,6 +462,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 
 	process_book_stub(t);
 	task_release_mm(t);
+	t->rseq = 0;
 	t->futex_dead = false; /* it may own new ones */
 	mutex_lock(&p->sig_lock);
 	old_ctx = t->ctx;
@@ -495,7 +498,6 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 		p->personality &= ~L_PER_CLEAR_ON_SETID;
 	process_timers_exec(p);
 	t->robust_list = 0;
-	t->rseq = 0;
 	t->restart.fn = NULL;
 	t->in_syscall = false; /* the registers are the new program's */
 	mutex_lock(&tasks_lock);

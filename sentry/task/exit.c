@@ -13,6 +13,7 @@
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/rseq.h"
 #include "sentry/task/usage.h"
 #include "sentry/time/timers.h"
 
@@ -95,6 +96,7 @@ int task_become_only_thread(struct task *t)
 
 void task_release_mm(struct task *t)
 {
+	rseq_release(t);
 	if (t->ctx && t->mm) {
 		futex_exit_robust_list(t);
 		futex_exit_pi(t);

@@ -15,6 +15,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/rseq.h"
 #include "sentry/time/timers.h"
 
 #define SENTRY_STACK_SIZE (256 * 1024)
@@ -152,11 +153,8 @@ static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
 	if (!(flags & L_CLONE_VM) || (flags & L_CLONE_VFORK))
 		child->altstack = t->altstack;
 	task_get_comm(t, child->comm);
-	if (!(flags & L_CLONE_VM)) {
-		child->rseq = t->rseq;
-		child->rseq_size = t->rseq_size;
-		child->rseq_sig = t->rseq_sig;
-	}
+	if (!(flags & L_CLONE_VM))
+		rseq_inherit(t, child);
 	return 0;
 }
 
@@ -424,6 +422,7 @@ static int load_start(struct task *t)
 	r = pctx_set_xstate(t->ctx, s->xstate, s->xstate_size);
 	if (r < 0)
 		return r;
+	rseq_start(t);
 	if (s->set_child_tid) {
 		int32_t tid = t->tid;
 
