@@ -131,7 +131,7 @@ L_ASSERT_OFFSET(struct l_flock, l_pid, 24);
 #define L_LOCK_EX 2
 #define L_LOCK_NB 4
 #define L_LOCK_UN 8
-#define L_LOCK_MAND 32
+#define L_LOCK_MAND 32 /* no more; ignored */
 
 #define L_F_SEAL_SEAL 0x01
 #define L_F_SEAL_SHRINK 0x02

@@ -4,8 +4,6 @@
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/fs_args.h"
 
-#define END_OF_FILE (UINT64_MAX >> 1)
-
 static long dup_from(struct task *t, struct file *f, uint64_t min, bool cloexec)
 {
 	int limit = task_fd_limit(t), fd;
@@ -48,7 +46,7 @@ static int range_of(struct file *f, const struct l_flock *fl, struct lock_range 
 	if (start < 0)
 		return -EINVAL;
 	out->start = (uint64_t)start;
-	out->end = END_OF_FILE;
+	out->end = LOCK_TO_THE_END;
 	if (fl->l_len > 0) {
 		if (fl->l_len - 1 > INT64_MAX - start)
 			return -EOVERFLOW;
@@ -59,6 +57,8 @@ static int range_of(struct file *f, const struct l_flock *fl, struct lock_range 
 		out->end = (uint64_t)start - 1;
 		out->start = (uint64_t)(start + fl->l_len);
 	}
+	if (fl->l_type != L_F_RDLCK && fl->l_type != L_F_WRLCK && fl->l_type != L_F_UNLCK)
+		return -EINVAL;
 	out->type = fl->l_type;
 	return 0;
 }
@@ -71,11 +71,9 @@ static long get_lock(struct task *t, struct file *f, uint64_t arg, bool ofd)
 
 	if (r < 0)
 		return r;
-	if (fl.l_type != L_F_RDLCK && fl.l_type != L_F_WRLCK && !(ofd && fl.l_type == L_F_UNLCK))
+	if (!ofd && fl.l_type == L_F_UNLCK)
 		return -EINVAL;
-	if (ofd && fl.l_pid != 0)
-		return -EINVAL;
-	r = range_of(f, &fl, &range);
+	r = ofd && fl.l_pid != 0 ? -EINVAL : range_of(f, &fl, &range);
 	if (r < 0)
 		return r;
 	vfs_lock_test(f, ofd ? (const void *)f : t->files, &range);
@@ -83,7 +81,7 @@ static long get_lock(struct task *t, struct file *f, uint64_t arg, bool ofd)
 	if (range.type != L_F_UNLCK) {
 		fl.l_whence = L_SEEK_SET;
 		fl.l_start = (int64_t)range.start;
-		fl.l_len = range.end == END_OF_FILE ? 0 : (int64_t)(range.end - range.start + 1);
+		fl.l_len = range.end == LOCK_TO_THE_END ? 0 : (int64_t)(range.end - range.start + 1);
 		fl.l_pid = range.pid;
 	}
 	return copy_out(t->ctx, arg, &fl, sizeof(fl));
@@ -101,22 +99,10 @@ static long set_lock(struct task *t, struct file *f, int fd, uint64_t arg, bool 
 		r = range_of(f, &fl, &range);
 	if (r < 0)
 		return r;
+	if ((range.type == L_F_RDLCK && !(f->mode & FILE_READ)) || (range.type == L_F_WRLCK && !(f->mode & FILE_WRITE)))
+		return -EBADF;
 	if (ofd && fl.l_pid != 0)
 		return -EINVAL;
-	switch (fl.l_type) {
-	case L_F_RDLCK:
-		if (!(f->mode & FILE_READ))
-			return -EBADF;
-		break;
-	case L_F_WRLCK:
-		if (!(f->mode & FILE_WRITE))
-			return -EBADF;
-		break;
-	case L_F_UNLCK:
-		break;
-	default:
-		return -EINVAL;
-	}
 	r = vfs_lock(f, owner, &range, wait);
 	if (r < 0 || ofd || range.type == L_F_UNLCK)
 		return r;
@@ -133,12 +119,18 @@ static long set_lock(struct task *t, struct file *f, int fd, uint64_t arg, bool 
 
 long sys_flock(struct task *t, const struct sys_args *args)
 {
+	unsigned op = (unsigned)args->a[1], kind = op & ~(unsigned)L_LOCK_NB;
 	struct file *f;
-	int r = arg_file(t, args->a[0], &f);
+	int r;
 
+	if (op & L_LOCK_MAND) /* as Linux, which once had such locks */
+		return 0;
+	if (kind != L_LOCK_SH && kind != L_LOCK_EX && kind != L_LOCK_UN) /* before a bad descriptor */
+		return -EINVAL;
+	r = arg_file(t, args->a[0], &f);
 	if (r < 0)
 		return r;
-	r = vfs_flock(f, (unsigned)args->a[1]);
+	r = vfs_flock(f, op, t->process->pid);
 	file_put(f);
 	return r == -EAGAIN ? -EWOULDBLOCK : r;
 }

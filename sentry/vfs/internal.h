@@ -141,6 +141,12 @@ bool inode_owner_or_capable(const struct inode *i, const struct cred *c);
 int may_create(const struct path *dir, const struct cred *c) MUST_CHECK;
 /* victim's removal from dir; is_dir: by rmdir, or rename of a directory over it. */
 int may_delete(const struct path *dir, const struct dentry *victim, bool is_dir, const struct cred *c) MUST_CHECK;
+/* fs.protected_symlinks: may the last component of a path, link in dir, be followed?  -EACCES, whatever one's capabilities. */
+int may_follow_link(const struct inode *dir, const struct inode *link, const struct cred *c) MUST_CHECK;
+/* fs.protected_hardlinks: may a further name be given to target?  -EPERM. */
+int may_link(struct inode *target, const struct cred *c) MUST_CHECK;
+/* fs.protected_fifos and _regular: may O_CREAT open what was found in dir?  -EACCES, whatever one's capabilities. */
+int may_create_in_sticky(const struct inode *dir, const struct inode *found, const struct cred *c) MUST_CHECK;
 /* The mode of something new in dir: umask, and set-group-ID for those who may not give it. */
 uint32_t mode_for_new(const struct lookup *l, const struct inode *dir, uint32_t mode);
 

@@ -9,36 +9,16 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
-#include "sentry/vfs/internal.h"
+#include "sentry/vfs/locks.h"
 
 #define DEADLOCK_STEPS 10 /* how far a chain of waiters is followed, as Linux does */
+/* DIVERGES: -ENOLCK past so many.  Linux has no limit but the memory of who locks; here it is the sentry's. */
+#define LOCKS_MAX (1u << 17)
 
-struct range_lock {
-	struct list_head node;
-	const void *owner;
-	struct lock_range r;
-};
-
-struct whole_lock {
-	struct list_head node;
-	const struct file *owner;
-	bool exclusive;
-};
-
-struct inode_locks {
-	struct list_head ranges; /* of one owner: in order, disjoint, neighbours of one type joined */
-	struct list_head wholes;
-	struct waitqueue wq;
-};
-
-struct waiter { /* of POSIX locks, for finding deadlocks */
-	struct list_head node;
-	const void *owner, *blocker;
-};
-
-/* Guards every inode's locks and the waiters. */
-static struct mutex locks_lock = MUTEX_INIT;
-static struct list_head waiters = LIST_HEAD_INIT(waiters);
+struct mutex locks_lock = MUTEX_INIT;
+struct list_head locks_all = LIST_HEAD_INIT(locks_all);
+struct list_head lock_waiters = LIST_HEAD_INIT(lock_waiters);
+static _Atomic unsigned lock_count; /* of struct range_lock and whole_lock */
 
 static struct inode_locks *locks_of(struct inode *i) REQUIRES(locks_lock)
 {
@@ -52,6 +32,8 @@ static struct inode_locks *locks_of(struct inode *i) REQUIRES(locks_lock)
 	list_init(&l->ranges);
 	list_init(&l->wholes);
 	waitqueue_init(&l->wq);
+	l->inode = i;
+	list_add_tail(&l->all_node, &locks_all);
 	i->locks = l;
 	return l;
 }
@@ -62,8 +44,33 @@ void locks_free(struct inode *i)
 	if (!i->locks)
 		return;
 	ASSERT(list_empty(&i->locks->ranges) && list_empty(&i->locks->wholes));
+	mutex_lock(&locks_lock);
+	list_del_init(&i->locks->all_node);
+	mutex_unlock(&locks_lock);
 	waitqueue_destroy(&i->locks->wq);
 	free(i->locks);
+}
+
+/* A lock's memory, counted; 0, -ENOMEM or -ENOLCK.  NULL may be freed. */
+static int lock_alloc(size_t size, void *out)
+{
+	void *k;
+
+	if (lock_count >= LOCKS_MAX)
+		return -ENOLCK;
+	k = calloc(1, size);
+	if (!k)
+		return -ENOMEM;
+	lock_count++;
+	*(void **)out = k;
+	return 0;
+}
+
+static void lock_free(void *k)
+{
+	if (k)
+		lock_count--;
+	free(k);
 }
 
 /* ---- flock ---- */
@@ -98,6 +105,24 @@ static bool whole_is_free(struct inode_locks *l, const struct file *f, bool excl
 	return r;
 }
 
+/* Sleeps until the file looks free, and is shown in /proc/locks meanwhile. */
+static int whole_wait(struct inode_locks *l, const struct file *f, bool exclusive, int pid)
+{
+	struct lock_waiter me = {.l = l, .whole = true, .owner = f};
+	int r;
+
+	me.r.type = exclusive ? L_F_WRLCK : L_F_RDLCK;
+	me.r.pid = pid;
+	mutex_lock(&locks_lock);
+	list_add_tail(&me.node, &lock_waiters);
+	mutex_unlock(&locks_lock);
+	r = wait_event(&l->wq, whole_is_free(l, f, exclusive));
+	mutex_lock(&locks_lock);
+	list_del_init(&me.node);
+	mutex_unlock(&locks_lock);
+	return r;
+}
+
 /* One attempt: 0, -EAGAIN.  fresh is used up on success.  An own lock of the other kind is let go first, and stays so. */
 static int whole_try(struct inode_locks *l, struct file *f, bool exclusive, struct whole_lock **fresh, bool *let_go)
 	REQUIRES(locks_lock)
@@ -108,7 +133,7 @@ static int whole_try(struct inode_locks *l, struct file *f, bool exclusive, stru
 		return 0;
 	if (own) {
 		list_del_init(&own->node);
-		free(own);
+		lock_free(own);
 		*let_go = true;
 	}
 	if (whole_conflicts(l, f, exclusive))
@@ -134,11 +159,11 @@ static int whole_unlock(struct inode *i, struct file *f)
 	mutex_unlock(&locks_lock);
 	if (own)
 		waitqueue_wake(&l->wq, 0);
-	free(own);
+	lock_free(own);
 	return 0;
 }
 
-int vfs_flock(struct file *f, unsigned op)
+int vfs_flock(struct file *f, unsigned op, int pid)
 {
 	bool exclusive = (op & ~(unsigned)L_LOCK_NB) == L_LOCK_EX;
 	struct whole_lock *fresh;
@@ -154,9 +179,12 @@ int vfs_flock(struct file *f, unsigned op)
 	default:
 		return -EINVAL;
 	}
-	fresh = calloc(1, sizeof(*fresh));
-	if (!fresh)
-		return -ENOMEM;
+	if (!(f->mode & (FILE_READ | FILE_WRITE)))
+		return -EBADF;
+	r = lock_alloc(sizeof(*fresh), &fresh);
+	if (r < 0)
+		return r;
+	fresh->pid = pid;
 	do {
 		bool let_go = false;
 
@@ -168,9 +196,9 @@ int vfs_flock(struct file *f, unsigned op)
 			waitqueue_wake(&l->wq, 0);
 		if (r != -EAGAIN || (op & L_LOCK_NB))
 			break;
-		r = wait_event(&l->wq, whole_is_free(l, f, exclusive));
+		r = whole_wait(l, f, exclusive, pid);
 	} while (r == 0);
-	free(fresh);
+	lock_free(fresh);
 	return r;
 }
 
@@ -206,6 +234,7 @@ static void cut(struct inode_locks *l, const void *owner, const struct lock_rang
 
 			*spare = NULL;
 			tail->owner = owner;
+			tail->file = k->file;
 			tail->r = k->r;
 			tail->r.start = r->end + 1;
 			k->r.end = r->start - 1;
@@ -225,7 +254,7 @@ static void cut(struct inode_locks *l, const void *owner, const struct lock_rang
 static void insert(struct inode_locks *l, struct range_lock *fresh, struct list_head *gone)
 {
 	struct range_lock *k, *tmp;
-	struct list_head *before = &l->ranges;
+	struct list_head *before = &l->ranges, *after = NULL;
 
 	list_for_each_entry_safe(k, tmp, &l->ranges, node) {
 		if (k->owner != fresh->owner)
@@ -236,11 +265,29 @@ static void insert(struct inode_locks *l, struct range_lock *fresh, struct list_
 			fresh->r.end = max_of(fresh->r.end, k->r.end);
 			list_del_init(&k->node);
 			list_add(&k->node, gone);
-		} else if (k->r.start > fresh->r.end && before == &l->ranges) {
+		} else if (k->r.start < fresh->r.start) {
+			after = &k->node;
+		} else if (before == &l->ranges) {
 			before = &k->node;
 		}
 	}
-	list_add_tail(&fresh->node, before);
+	if (after)
+		list_add(&fresh->node, after);
+	else
+		list_add_tail(&fresh->node, before);
+}
+
+/* The file that a lock of f's will be known by: that of an earlier lock which it only makes longer. */
+static const struct file *known_by(struct inode_locks *l, const void *owner, const struct lock_range *want,
+				   const struct file *f)
+{
+	struct range_lock *k;
+
+	list_for_each_entry(k, &l->ranges, node)
+		if (k->owner == owner && k->r.type == want->type && k->r.start <= want->end + 1 &&
+		    want->start <= k->r.end + 1)
+			return k->file;
+	return f;
 }
 
 static void free_ranges(struct list_head *gone)
@@ -249,18 +296,18 @@ static void free_ranges(struct list_head *gone)
 		struct range_lock *k = list_first_entry(gone, struct range_lock, node);
 
 		list_del_init(&k->node);
-		free(k);
+		lock_free(k);
 	}
 }
 
-/* True if owner, waiting for blocker, would wait for itself. */
+/* True if owner, waiting for blocker, would wait for itself.  Who waits for an OFD lock waits for nobody in particular. */
 static bool would_deadlock(const void *owner, const void *blocker) REQUIRES(locks_lock)
 {
 	for (int n = 0; n < DEADLOCK_STEPS; n++) {
-		const struct waiter *w, *found = NULL;
+		const struct lock_waiter *w, *found = NULL;
 
-		list_for_each_entry(w, &waiters, node)
-			if (w->owner == blocker)
+		list_for_each_entry(w, &lock_waiters, node)
+			if (w->owner == blocker && w->blocker)
 				found = w;
 		if (!found)
 			return false;
@@ -271,78 +318,107 @@ static bool would_deadlock(const void *owner, const void *blocker) REQUIRES(lock
 	return false;
 }
 
-static bool range_is_free(struct inode_locks *l, const void *owner, const struct lock_range *want)
+/* The range looks free, or somebody else than blocker holds it. */
+static bool range_changed(struct inode_locks *l, const void *owner, const struct lock_range *want, const void *blocker)
 {
+	const struct range_lock *k;
 	bool r;
 
 	mutex_lock(&locks_lock);
-	r = !range_blocker(l, owner, want);
+	k = range_blocker(l, owner, want);
+	r = !k || k->owner != blocker;
 	mutex_unlock(&locks_lock);
 	return r;
 }
 
-/* Sleeps until the range looks free. */
+/* Sleeps until the range looks free, or another holds it: whether that one waits for us is to be asked anew. */
 static int range_wait(struct inode_locks *l, const void *owner, const struct lock_range *want)
 {
-	struct waiter me = {.owner = owner};
-	struct range_lock *blocker;
+	struct lock_waiter me = {.l = l, .owner = owner, .r = *want};
+	const struct range_lock *k;
+	const void *blocker = NULL;
 	int r = 0;
 
 	mutex_lock(&locks_lock);
-	blocker = range_blocker(l, owner, want);
-	if (blocker && want->pid >= 0 && would_deadlock(owner, blocker->owner))
-		r = -EDEADLK;
-	list_init(&me.node);
-	if (blocker && r == 0) {
-		me.blocker = blocker->owner;
-		list_add(&me.node, &waiters);
+	k = range_blocker(l, owner, want);
+	if (k) {
+		blocker = k->owner;
+		if (want->pid >= 0 && would_deadlock(owner, blocker))
+			r = -EDEADLK;
+		if (k->r.pid >= 0)
+			me.blocker = blocker;
 	}
+	if (k && r == 0)
+		list_add_tail(&me.node, &lock_waiters);
 	mutex_unlock(&locks_lock);
-	if (!blocker || r < 0)
+	if (!k || r < 0)
 		return r;
-	r = wait_event(&l->wq, range_is_free(l, owner, want));
+	r = wait_event(&l->wq, range_changed(l, owner, want, blocker));
 	mutex_lock(&locks_lock);
 	list_del_init(&me.node);
 	mutex_unlock(&locks_lock);
 	return r;
 }
 
+/* One attempt: 0, -EAGAIN, -ENOMEM.  *fresh and *spare are used up as needed. */
+static int range_try(struct file *f, const void *owner, const struct lock_range *want, struct range_lock **fresh,
+		     struct range_lock **spare, struct list_head *gone) REQUIRES(locks_lock)
+{
+	struct inode_locks *l = locks_of(f->inode);
+
+	if (!l)
+		return -ENOMEM;
+	if (want->type != L_F_UNLCK && range_blocker(l, owner, want))
+		return -EAGAIN;
+	if (want->type != L_F_UNLCK) {
+		(*fresh)->owner = owner;
+		(*fresh)->file = known_by(l, owner, want, f);
+		(*fresh)->r = *want;
+	}
+	cut(l, owner, want, spare, gone);
+	if (want->type != L_F_UNLCK) {
+		insert(l, *fresh, gone);
+		*fresh = NULL;
+	}
+	return 0;
+}
+
 int vfs_lock(struct file *f, const void *owner, const struct lock_range *want, bool wait)
 {
-	struct range_lock *fresh = calloc(1, sizeof(*fresh)), *spare = calloc(1, sizeof(*spare));
+	struct range_lock *fresh = NULL, *spare = NULL;
 	struct list_head gone = LIST_HEAD_INIT(gone);
-	struct inode_locks *l = NULL;
-	int r = fresh && spare ? 0 : -ENOMEM;
+	int r = want->type == L_F_UNLCK ? 0 : lock_alloc(sizeof(*fresh), &fresh);
 
+	if (r == 0)
+		r = lock_alloc(sizeof(*spare), &spare);
+	/* All of a file can always be let go. */
+	if (r == -ENOLCK && want->type == L_F_UNLCK && want->start == 0 && want->end == LOCK_TO_THE_END)
+		r = 0;
 	while (r == 0) {
 		mutex_lock(&locks_lock);
-		l = locks_of(f->inode);
-		if (!l) {
-			r = -ENOMEM;
-		} else if (want->type != L_F_UNLCK && range_blocker(l, owner, want)) {
-			r = -EAGAIN;
-		} else {
-			cut(l, owner, want, &spare, &gone);
-			if (want->type != L_F_UNLCK) {
-				fresh->owner = owner;
-				fresh->r = *want;
-				insert(l, fresh, &gone);
-				fresh = NULL;
-			}
-		}
+		r = range_try(f, owner, want, &fresh, &spare, &gone);
 		mutex_unlock(&locks_lock);
-		if (r != -EAGAIN) {
-			if (r == 0) /* less may be held than before: by unlocking, or from writing to reading */
-				waitqueue_wake(&l->wq, 0);
+		if (r == 0) /* less may be held than before: by unlocking, or from writing to reading */
+			waitqueue_wake(&f->inode->locks->wq, 0);
+		if (r != -EAGAIN || !wait)
 			break;
-		}
-		if (wait)
-			r = range_wait(l, owner, want);
+		r = range_wait(f->inode->locks, owner, want);
 	}
 	free_ranges(&gone);
-	free(fresh);
-	free(spare);
+	lock_free(fresh);
+	lock_free(spare);
 	return r;
+}
+
+/* An own lock in the range, whatever its type. */
+static struct range_lock *own_range(struct inode_locks *l, const void *owner, const struct lock_range *r)
+{
+	struct range_lock *k;
+
+	list_for_each_entry(k, &l->ranges, node)
+		if (k->owner == owner && overlap(&k->r, r))
+			return k;
+	return NULL;
 }
 
 void vfs_lock_test(struct file *f, const void *owner, struct lock_range *range)
@@ -351,7 +427,8 @@ void vfs_lock_test(struct file *f, const void *owner, struct lock_range *range)
 
 	mutex_lock(&locks_lock);
 	if (f->inode->locks)
-		k = range_blocker(f->inode->locks, owner, range);
+		k = range->type == L_F_UNLCK ? own_range(f->inode->locks, owner, range)
+					     : range_blocker(f->inode->locks, owner, range);
 	if (k)
 		*range = k->r;
 	else
@@ -383,5 +460,5 @@ void vfs_locks_release(struct inode *i, const void *owner)
 	if (l && (w || !list_empty(&gone)))
 		waitqueue_wake(&l->wq, 0);
 	free_ranges(&gone);
-	free(w);
+	lock_free(w);
 }

@@ -222,7 +222,11 @@ static int open_create(const struct lookup *l, struct walk *w, uint32_t flags, u
 		if (r < 0)
 			return r;
 	}
-	r = open_path(l, &p, flags, created, out);
+	/* A directory is its own reason to refuse (check_type). */
+	r = created || w->kind != LAST_NAME || inode_is(p.dentry->inode, L_S_IFDIR)
+		    ? 0 : may_create_in_sticky(w->at.dentry->inode, p.dentry->inode, l->cred);
+	if (r == 0)
+		r = open_path(l, &p, flags, created, out);
 	path_put(&p);
 	return r;
 }

@@ -158,6 +158,8 @@ static int link_at(struct walk *w, const struct path *from)
 		return r;
 	if (from->mnt != w->at.mnt)
 		r = -EXDEV;
+	else if (may_link(target, w->l->cred) < 0)
+		r = -EPERM;
 	else if (inode_is(target, L_S_IFDIR) || !dir->ops->link)
 		r = -EPERM;
 	else if (target->nlink == 0 && !(from->dentry->flags & D_LINKABLE))

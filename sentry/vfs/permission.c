@@ -90,6 +90,52 @@ int may_delete(const struct path *dir, const struct dentry *victim, bool is_dir,
 	return 0;
 }
 
+/* ---- fs.protected_* ---- */
+
+_Atomic unsigned vfs_protected[VFS_PROTECTED_KINDS] = {
+	[VFS_PROTECTED_SYMLINKS] = 1,
+	[VFS_PROTECTED_HARDLINKS] = 1,
+	[VFS_PROTECTED_FIFOS] = 1,
+	[VFS_PROTECTED_REGULAR] = 2,
+};
+
+int may_follow_link(const struct inode *dir, const struct inode *link, const struct cred *c)
+{
+	if (!vfs_protected[VFS_PROTECTED_SYMLINKS] || link->uid == c->fsuid || link->uid == dir->uid)
+		return 0;
+	return (dir->mode & (L_S_ISVTX | L_S_IWOTH)) == (L_S_ISVTX | L_S_IWOTH) ? -EACCES : 0;
+}
+
+/* What everybody may link to: it runs with no rights of its own, and the linker could copy and change it. */
+static bool harmless_to_link(struct inode *i, const struct cred *c)
+{
+	if (!L_S_ISREG(i->mode) || (i->mode & L_S_ISUID) || (i->mode & (L_S_ISGID | L_S_IXGRP)) == (L_S_ISGID | L_S_IXGRP))
+		return false;
+	return inode_permission(i, MAY_READ | MAY_WRITE, c) == 0;
+}
+
+int may_link(struct inode *target, const struct cred *c)
+{
+	if (!vfs_protected[VFS_PROTECTED_HARDLINKS] || inode_owner_or_capable(target, c) || harmless_to_link(target, c))
+		return 0;
+	return -EPERM;
+}
+
+int may_create_in_sticky(const struct inode *dir, const struct inode *found, const struct cred *c)
+{
+	unsigned level = 1; /* of other types: as if it were set */
+
+	if (!(dir->mode & L_S_ISVTX) || found->uid == dir->uid || found->uid == c->fsuid)
+		return 0;
+	if (L_S_ISREG(found->mode))
+		level = vfs_protected[VFS_PROTECTED_REGULAR];
+	else if (L_S_ISFIFO(found->mode))
+		level = vfs_protected[VFS_PROTECTED_FIFOS];
+	if (level >= 1 && (dir->mode & L_S_IWOTH))
+		return -EACCES;
+	return level >= 2 && (dir->mode & L_S_IWGRP) ? -EACCES : 0;
+}
+
 uint32_t mode_for_new(const struct lookup *l, const struct inode *dir, uint32_t mode)
 {
 	uint32_t mask;

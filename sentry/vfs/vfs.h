@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "abi/fcntl.h"
@@ -403,6 +404,16 @@ ssize_t vfs_read_kernel(struct file *f, void *buf, size_t len, int64_t pos) MUST
  * appended for an unlinked name. */
 int vfs_path_name(const struct path *p, const struct path *root, char *buf, size_t size) MUST_CHECK;
 
+/* The sysctls fs.protected_*, which proc(5) describes; any thread may change them at any time. */
+enum vfs_protected_kind {
+	VFS_PROTECTED_SYMLINKS,
+	VFS_PROTECTED_HARDLINKS,
+	VFS_PROTECTED_FIFOS,
+	VFS_PROTECTED_REGULAR,
+	VFS_PROTECTED_KINDS
+};
+extern _Atomic unsigned vfs_protected[VFS_PROTECTED_KINDS];
+
 /* ---- changing the tree; errors as the system call of the name ---- */
 
 int vfs_mkdir(const struct lookup *l, int dirfd, const char *path, uint32_t mode) MUST_CHECK;
@@ -433,18 +444,23 @@ int vfs_removexattr(const struct path *p, const char *name, const struct cred *c
 
 /* ---- locks (flock(2), fcntl_locking(2)) ---- */
 
-/* op: L_LOCK_SH, _EX or _UN, perhaps with L_LOCK_NB. */
-int vfs_flock(struct file *f, unsigned op) MUST_CHECK;
+/* op: L_LOCK_SH, _EX or _UN, perhaps with L_LOCK_NB; pid: the caller's, for /proc/locks. */
+int vfs_flock(struct file *f, unsigned op, int pid) MUST_CHECK;
+#define LOCK_TO_THE_END (UINT64_MAX >> 1)
 struct lock_range {
 	int type; /* L_F_RDLCK, L_F_WRLCK, L_F_UNLCK */
-	uint64_t start, end; /* bytes, end included; UINT64_MAX >> 1: to the end of the file */
+	uint64_t start, end; /* bytes, end included; LOCK_TO_THE_END: to the end of the file, wherever that will be */
 	int pid;  /* of the owner; -1 for OFD locks */
 };
-/* owner is the descriptor table (POSIX) or the file (OFD).  wait: sleep for it (-EDEADLK, -ERESTARTSYS), else -EAGAIN. */
+/* owner is the descriptor table (POSIX) or the file (OFD).  wait: sleep for it (-EDEADLK, -ERESTARTSYS), else -EAGAIN.  -ENOLCK:
+ * the sandbox holds too many. */
 int vfs_lock(struct file *f, const void *owner, const struct lock_range *want, bool wait) MUST_CHECK;
-/* Turns *range into the first lock that is in its way, or its type into L_F_UNLCK. */
+/* Turns *range into the first lock that is in its way (of type L_F_UNLCK: of owner's own there), or its type into L_F_UNLCK. */
 void vfs_lock_test(struct file *f, const void *owner, struct lock_range *range);
 void vfs_locks_release(struct inode *i, const void *owner); /* all of owner's; at close */
+void vfs_show_locks(FILE *out);				     /* the lines of /proc/locks */
+/* The "lock:" lines of f's fdinfo, in the descriptor table `table`. */
+void vfs_show_file_locks(FILE *out, const struct file *f, const void *table);
 
 /* ---- mounts ---- */
 

@@ -307,8 +307,10 @@ int walk_lookup_last(struct walk *w, struct path *out)
 
 int walk_follow(struct walk *w, const struct path *link)
 {
-	int r;
+	int r = may_follow_link(w->at.dentry->inode, link->dentry->inode, w->l->cred);
 
+	if (r < 0)
+		return r;
 	/* The text that named the link has nothing left but slashes, which must_be_dir remembers. */
 	pop(w);
 	r = enter_link(w, link);

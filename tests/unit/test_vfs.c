@@ -807,16 +807,16 @@ START_TEST(whole_locks)
 {
 	struct file *a = must_open(&as_root, "/f", L_O_CREAT | L_O_RDWR, 0600), *b = must_open(&as_root, "/f", 0, 0);
 
-	ck_assert_int_eq(vfs_flock(a, L_LOCK_SH), 0);
-	ck_assert_int_eq(vfs_flock(b, L_LOCK_SH), 0);
-	ck_assert_int_eq(vfs_flock(a, L_LOCK_EX | L_LOCK_NB), -EAGAIN);
+	ck_assert_int_eq(vfs_flock(a, L_LOCK_SH, 1), 0);
+	ck_assert_int_eq(vfs_flock(b, L_LOCK_SH, 1), 0);
+	ck_assert_int_eq(vfs_flock(a, L_LOCK_EX | L_LOCK_NB, 1), -EAGAIN);
 	/* The failed conversion has cost a its lock. */
-	ck_assert_int_eq(vfs_flock(b, L_LOCK_EX | L_LOCK_NB), 0);
-	ck_assert_int_eq(vfs_flock(a, L_LOCK_SH | L_LOCK_NB), -EAGAIN);
+	ck_assert_int_eq(vfs_flock(b, L_LOCK_EX | L_LOCK_NB, 1), 0);
+	ck_assert_int_eq(vfs_flock(a, L_LOCK_SH | L_LOCK_NB, 1), -EAGAIN);
 	file_put(b);
-	ck_assert_int_eq(vfs_flock(a, L_LOCK_EX | L_LOCK_NB), 0);
-	ck_assert_int_eq(vfs_flock(a, L_LOCK_UN), 0);
-	ck_assert_int_eq(vfs_flock(a, 77), -EINVAL);
+	ck_assert_int_eq(vfs_flock(a, L_LOCK_EX | L_LOCK_NB, 1), 0);
+	ck_assert_int_eq(vfs_flock(a, L_LOCK_UN, 1), 0);
+	ck_assert_int_eq(vfs_flock(a, 77, 1), -EINVAL);
 	file_put(a);
 }
 END_TEST

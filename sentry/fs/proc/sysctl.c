@@ -103,6 +103,25 @@ static int store_randomize(const struct proc_ctx *c, const char *text, size_t le
 	return r;
 }
 
+/* value is the enum vfs_protected_kind. */
+static int show_protected(const struct proc_ctx *c, FILE *out)
+{
+	fprintf(out, "%u\n", vfs_protected[c->node->entry->value]);
+	return 0;
+}
+
+static int store_protected(const struct proc_ctx *c, const char *text, size_t len)
+{
+	uint64_t kind = c->node->entry->value;
+	int64_t v;
+	int r = proc_parse_number(text, 10, 0, kind == VFS_PROTECTED_FIFOS || kind == VFS_PROTECTED_REGULAR ? 2 : 1, &v);
+
+	(void)len;
+	if (r == 0)
+		vfs_protected[kind] = (unsigned)v;
+	return r;
+}
+
 static int show_ns_last_pid(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
@@ -143,6 +162,7 @@ static int show_sem_limits(const struct proc_ctx *c, FILE *out)
 }
 
 #define UTS(name, field) PROC_FILE(name, 0444, show_uts, .value = offsetof(struct l_utsname, field))
+#define PROTECTED(name, kind) PROC_FILE("protected_" name, 0644, show_protected, .store = store_protected, .value = (kind))
 #define NUMBER(name, n) PROC_FILE(name, 0444, proc_show_value, .value = (n))
 #define STRING(name, s) PROC_FILE(name, 0444, proc_show_string, .string = (s))
 #define TABLE(dir, ...)                                                                                                \
@@ -267,10 +287,10 @@ TABLE(fs_dir,
       NUMBER("pipe-max-size", 1048576),
       NUMBER("pipe-user-pages-hard", 0),
       NUMBER("pipe-user-pages-soft", 16384),
-      NUMBER("protected_fifos", 0),
-      NUMBER("protected_hardlinks", 0),
-      NUMBER("protected_regular", 0),
-      NUMBER("protected_symlinks", 0),
+      PROTECTED("fifos", VFS_PROTECTED_FIFOS),
+      PROTECTED("hardlinks", VFS_PROTECTED_HARDLINKS),
+      PROTECTED("regular", VFS_PROTECTED_REGULAR),
+      PROTECTED("symlinks", VFS_PROTECTED_SYMLINKS),
       NUMBER("suid_dumpable", 0));
 
 TABLE(tty_dir, NUMBER("ldisc_autoload", 0), NUMBER("legacy_tiocsti", 0));

@@ -152,6 +152,13 @@ static int show_swaps(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+static int show_locks(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	vfs_show_locks(out);
+	return 0;
+}
+
 #define TEXT(name, s) PROC_FILE(name, 0444, proc_show_text, .string = (s))
 
 static const struct proc_entry tty_entries[] = {
@@ -180,6 +187,7 @@ static const struct proc_entry root_entries[] = {
 	TEXT("keys", ""),
 	PROC_FILE("loadavg", 0444, show_loadavg),
 	PROC_FILE("meminfo", 0444, proc_show_meminfo),
+	PROC_FILE("locks", 0444, show_locks),
 	TEXT("misc", ""),
 	TEXT("modules", ""),
 	PROC_LINK("mounts", proc_text_string, .string = "self/mounts"),

@@ -1,0 +1,107 @@
+/* Locks as text: /proc/locks and the "lock:" lines of /proc/PID/fdinfo/N, as proc(5) shows them. */
+#include <stdio.h>
+
+#include "abi/types.h"
+#include "sentry/vfs/locks.h"
+
+static void put_lock(FILE *out, const struct inode *i, bool whole, const struct lock_range *r)
+{
+	fputs(whole ? "FLOCK  ADVISORY  " : r->pid < 0 ? "OFDLCK ADVISORY  " : "POSIX  ADVISORY  ", out);
+	fprintf(out, "%s %d %02x:%02x:%llu ", r->type == L_F_WRLCK ? "WRITE" : "READ", r->pid, l_major(i->sb->dev),
+		l_minor(i->sb->dev), (unsigned long long)i->ino);
+	if (whole)
+		fputs("0 EOF\n", out);
+	else if (r->end == LOCK_TO_THE_END)
+		fprintf(out, "%llu EOF\n", (unsigned long long)r->start);
+	else
+		fprintf(out, "%llu %llu\n", (unsigned long long)r->start, (unsigned long long)r->end);
+}
+
+static struct lock_range range_of_whole(const struct whole_lock *w)
+{
+	return (struct lock_range){w->exclusive ? L_F_WRLCK : L_F_RDLCK, 0, LOCK_TO_THE_END, w->pid};
+}
+
+/* The first lock in the way of w, as range_blocker and whole_conflicts find it. */
+static bool blocks(const void *owner, const struct lock_range *held, const struct lock_waiter *w)
+{
+	if (owner == w->owner || (held->type != L_F_WRLCK && w->r.type != L_F_WRLCK))
+		return false;
+	return w->whole || (held->start <= w->r.end && w->r.start <= held->end);
+}
+
+/* Those who wait for the lock just shown, each below the first lock that is in its way: later ones do not see it again. */
+static void put_waiters(FILE *out, const struct inode_locks *l, unsigned long id, bool whole, const void *owner,
+			const struct lock_range *held) REQUIRES(locks_lock)
+{
+	struct lock_waiter *w;
+
+	list_for_each_entry(w, &lock_waiters, node) {
+		if (w->l != l || w->whole != whole || w->shown || !blocks(owner, held, w))
+			continue;
+		w->shown = true;
+		fprintf(out, "%lu: -> ", id);
+		put_lock(out, l->inode, whole, &w->r);
+	}
+}
+
+static void put_inode(FILE *out, const struct inode_locks *l, unsigned long *id) REQUIRES(locks_lock)
+{
+	const struct range_lock *k;
+	const struct whole_lock *w;
+
+	list_for_each_entry(w, &l->wholes, node) {
+		struct lock_range r = range_of_whole(w);
+
+		fprintf(out, "%lu: ", ++*id);
+		put_lock(out, l->inode, true, &r);
+		put_waiters(out, l, *id, true, w->owner, &r);
+	}
+	list_for_each_entry(k, &l->ranges, node) {
+		fprintf(out, "%lu: ", ++*id);
+		put_lock(out, l->inode, false, &k->r);
+		put_waiters(out, l, *id, false, k->owner, &k->r);
+	}
+}
+
+void vfs_show_locks(FILE *out)
+{
+	const struct inode_locks *l;
+	struct lock_waiter *w;
+	unsigned long id = 0;
+
+	mutex_lock(&locks_lock);
+	list_for_each_entry(w, &lock_waiters, node)
+		w->shown = false;
+	list_for_each_entry(l, &locks_all, all_node)
+		put_inode(out, l, &id);
+	mutex_unlock(&locks_lock);
+}
+
+void vfs_show_file_locks(FILE *out, const struct file *f, const void *table)
+{
+	const struct inode_locks *l;
+	const struct range_lock *k;
+	const struct whole_lock *w;
+	unsigned long id = 0;
+
+	mutex_lock(&locks_lock);
+	l = f->inode->locks;
+	if (l) {
+		list_for_each_entry(w, &l->wholes, node) {
+			struct lock_range r = range_of_whole(w);
+
+			if (w->owner != f)
+				continue;
+			fprintf(out, "lock:\t%lu: ", ++id);
+			put_lock(out, l->inode, true, &r);
+		}
+		list_for_each_entry(k, &l->ranges, node) {
+			if (k->file != f || (k->owner != table && k->owner != f))
+				continue;
+			fprintf(out, "lock:\t%lu: ", ++id);
+			put_lock(out, l->inode, false, &k->r);
+		}
+	}
+	mutex_unlock(&locks_lock);
+}
