@@ -130,8 +130,6 @@ void watcher_hand_over(struct ptrace_as *as);
 
 /* Looks after every wait there is, if it is time.  Only the watcher calls it. */
 void watchdog_look(struct ptrace_platform *pf);
-/* The time it goes by. */
-int64_t watchdog_now_ns(void);
 
 /* ---- context.c ---- */
 

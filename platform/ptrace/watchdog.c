@@ -7,37 +7,21 @@
  * and with it one guest process.  A stub that was killed and does not die (a frozen one may not) is abandoned: its tracers
  * are told that it is dead, and it is reaped when it comes to its end.
  */
-#include <time.h>
-
 #include "abi/errno.h"
 #include "platform/ptrace/internal.h"
+#include "platform/stub_clock.h"
 
 /* Many, because the machine may be busy, and a host call may wait for a slow disk. */
 #define LOOKS_TO_ANSWER 40
 /* From SIGKILL to the end. */
 #define LOOKS_TO_DIE 4
 
-static int64_t now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts) < 0)
-		return 0;
-	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
-
-/* The processor time of the whole stub: clock_getcpuclockid(3), without its check that costs a call. */
-static int64_t cpu_time(pid_t pid)
-{
-	return now_ns((clockid_t)((~(unsigned)pid << 3) | 2));
-}
-
 /* True if it goes on being the same wait in which nothing happens. */
 static bool no_progress(struct tracee *t)
 {
 	struct watched *w = &t->watched;
 	uint32_t waits = atomic_load(&w->waits);
-	int64_t cpu = cpu_time(t->pid);
+	int64_t cpu = stub_cpu_ns(t->pid);
 	bool same = waits % 2 && waits == w->seen_waits && cpu == w->cpu_ns;
 
 	w->seen_waits = waits;
@@ -129,11 +113,6 @@ static bool look_at_all(struct ptrace_platform *pf)
 	return more;
 }
 
-int64_t watchdog_now_ns(void)
-{
-	return now_ns(CLOCK_MONOTONIC);
-}
-
 void watchdog_look(struct ptrace_platform *pf)
 {
 	struct watchdog *dog = &pf->dog;
@@ -141,7 +120,7 @@ void watchdog_look(struct ptrace_platform *pf)
 
 	if (!atomic_load(&dog->on))
 		return;
-	now = watchdog_now_ns();
+	now = monotonic_ns();
 	if (now - dog->last_ns < dog->look_ns)
 		return;
 	dog->last_ns = now;

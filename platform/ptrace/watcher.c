@@ -17,6 +17,7 @@
 
 #include "abi/errno.h"
 #include "platform/ptrace/internal.h"
+#include "platform/stub_clock.h"
 
 /* So long the end of the platform waits for that of its stubs. */
 #define END_NS 2000000000
@@ -259,7 +260,7 @@ int watcher_start(struct ptrace_platform *pf)
 static void await_ends(struct ptrace_platform *pf)
 {
 	bool template_reaped = pf->template.pid == 0 || pf->template.reaped;
-	int64_t deadline = watchdog_now_ns() + END_NS, left = END_NS;
+	int64_t deadline = monotonic_ns() + END_NS, left = END_NS;
 	sigset_t chld;
 
 	sigemptyset(&chld);
@@ -272,7 +273,7 @@ static void await_ends(struct ptrace_platform *pf)
 		if (template_reaped && list_empty(&pf->dying))
 			return;
 		sigtimedwait(&chld, NULL, &ts);
-		left = deadline - watchdog_now_ns();
+		left = deadline - monotonic_ns();
 	}
 	log_warn("ptrace: some stubs that were killed do not end: left to the host");
 	free_spaces(&pf->dying);

@@ -21,6 +21,7 @@
 #include "abi/errno.h"
 #include "abi/types.h"
 #include "platform/arch/x86_64/fault.h"
+#include "platform/stub_clock.h"
 #include "platform/systrap/systrap.h"
 
 /*
@@ -33,14 +34,6 @@
 #define LOOKS_TO_REACT 8
 /* And to end when told to. */
 #define EXIT_NS 2000000000
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
 
 /* ---- birth ---- */
 
@@ -185,7 +178,7 @@ int systrap_ctx_attach(struct pctx *ctx)
 static bool thread_ended(struct stub *s, pid_t tid)
 {
 	const struct timespec moment = {.tv_nsec = 50000};
-	int64_t deadline = now_ns() + EXIT_NS;
+	int64_t deadline = monotonic_ns() + EXIT_NS;
 
 	for (;;) {
 		bool there;
@@ -196,7 +189,7 @@ static bool thread_ended(struct stub *s, pid_t tid)
 		stub_pid_drop(s);
 		if (!there)
 			return true;
-		if (now_ns() > deadline)
+		if (monotonic_ns() > deadline)
 			return false;
 		nanosleep(&moment, NULL);
 	}
@@ -290,6 +283,7 @@ static bool wait_for_guest(struct context *c, uint32_t said)
 		if (futex_wait_shared(word, said, LOOK_NS) != -ETIMEDOUT)
 			continue;
 		listener_look(systrap_of(&s->as));
+		stub_check_death(s);
 		looks = atomic_load(&c->kick) ? looks + 1 : 0;
 		if (looks == LOOKS_TO_REACT)
 			stub_kill(s, "a thread does not react to interrupts");

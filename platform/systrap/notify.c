@@ -18,10 +18,16 @@
 #include <unistd.h>
 
 #include "abi/errno.h"
+#include "platform/stub_clock.h"
 #include "platform/systrap/systrap.h"
 
 /* While there is no reaper yet (the boot) the receiver looks after the template itself, so often. */
 #define BOOT_POLL_MS 50
+
+/* So often, else, whoever waits for a leader looks whether its stub does anything; and so often it may find that it does not,
+ * before the stub is killed.  Many, because the machine may be busy, and a call may wait for a slow disk. */
+#define LOOK_MS 1000
+#define LOOKS_TO_ANSWER 10
 
 struct stray {
 	struct list_head node;
@@ -200,7 +206,7 @@ static void receive_one(struct systrap *st, struct stub *s) REQUIRES(st->lock)
 
 	st->receiving = true;
 	mutex_unlock(&st->lock);
-	r = poll(p, 2, boot ? BOOT_POLL_MS : -1);
+	r = poll(p, 2, boot ? BOOT_POLL_MS : LOOK_MS);
 	if (r > 0 && (p[1].revents & POLLIN) && read(st->wake_fd, &count, sizeof(count)) < 0)
 		log_debug("systrap: eventfd: %s", strerror(errno));
 	if (r > 0 && (p[0].revents & POLLIN))
@@ -234,24 +240,63 @@ void listener_look(struct systrap *st)
 	mutex_unlock(&st->lock);
 }
 
+/* Sleeps until the receiver has something for s, or it is time to look whether there will ever be. */
+static void wait_for_receiver(struct systrap *st, struct stub *s) REQUIRES(st->lock)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += LOOK_MS / 1000;
+	list_add_tail(&s->wait_node, &st->waiters);
+	pthread_cond_clockwait(&s->note_cond, &st->lock.m, CLOCK_MONOTONIC, &until);
+	list_del_init(&s->wait_node);
+}
+
+/* How long a leader has been waited for. */
+struct patience {
+	int64_t look_ns, cpu_ns; /* at the last look */
+	unsigned looks;		 /* in a row at which nothing had happened */
+};
+
+/* Once in LOOK_MS: a stub that does not answer and does not work either is killed, and taken for dead if it does not die. */
+static void lose_patience(struct systrap *st, struct stub *s, struct patience *p) REQUIRES(st->lock)
+{
+	int64_t now = monotonic_ns(), cpu;
+
+	if (stub_overdue(s))
+		stub_mark_dead_locked(st, s);
+	if (p->look_ns == 0)
+		p->look_ns = now;
+	if (now - p->look_ns < LOOK_MS * 1000000ll)
+		return;
+	p->look_ns = now;
+	cpu = stub_cpu_ns(s->as.host_pid);
+	p->looks = cpu == p->cpu_ns ? p->looks + 1 : 0;
+	p->cpu_ns = cpu;
+	if (p->looks == LOOKS_TO_ANSWER)
+		stub_kill(s, "its leader does not answer");
+}
+
 int leader_wait(struct stub *s, struct note *out)
 {
 	struct systrap *st = systrap_of(&s->as);
+	struct patience p = {0};
+	bool first = true;
 	int r = 0;
 
 	mutex_lock(&st->lock);
 	while (!s->note_ready) {
+		if (!first)
+			lose_patience(st, s, &p);
+		first = false;
 		if (atomic_load(&s->as.dead)) {
 			r = -ESRCH;
 			break;
 		}
-		if (!st->receiving) {
+		if (!st->receiving)
 			receive_one(st, s);
-		} else {
-			list_add_tail(&s->wait_node, &st->waiters);
-			pthread_cond_wait(&s->note_cond, &st->lock.m);
-			list_del_init(&s->wait_node);
-		}
+		else
+			wait_for_receiver(st, s);
 	}
 	if (s->note_ready) {
 		*out = s->note;
@@ -344,11 +389,10 @@ void register_context(struct systrap *st, struct context *c)
 	mutex_unlock(&st->lock);
 }
 
-void stub_mark_dead(struct systrap *st, struct stub *s)
+void stub_mark_dead_locked(struct systrap *st, struct stub *s)
 {
 	struct context *c;
 
-	mutex_lock(&st->lock);
 	atomic_store(&s->as.dead, true);
 	if (!s->released)
 		platform_note_death();
@@ -363,5 +407,11 @@ void stub_mark_dead(struct systrap *st, struct stub *s)
 		if (write(st->wake_fd, &one, sizeof(one)) < 0)
 			log_debug("systrap: eventfd: %s", strerror(errno)); /* full: it is readable already */
 	}
+}
+
+void stub_mark_dead(struct systrap *st, struct stub *s)
+{
+	mutex_lock(&st->lock);
+	stub_mark_dead_locked(st, s);
 	mutex_unlock(&st->lock);
 }

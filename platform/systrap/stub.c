@@ -12,7 +12,11 @@
 #include <sys/wait.h>
 
 #include "abi/errno.h"
+#include "platform/stub_clock.h"
 #include "platform/systrap/systrap.h"
+
+/* A stub that was killed and is not dead after so long may never be: a frozen one, or one that hangs in the host's kernel. */
+#define DEATH_NS 1000000000
 
 int stub_new(struct systrap *st, struct stub **out)
 {
@@ -68,12 +72,30 @@ void stub_pid_drop(struct stub *s)
 
 void stub_kill(struct stub *s, const char *why)
 {
+	int64_t never = 0;
+
 	if (!stub_pid_hold(s))
 		return;
 	if (why)
 		log_warn("guest process with host id %d killed: %s", s->as.host_pid, why);
 	kill(s->as.host_pid, SIGKILL);
 	stub_pid_drop(s);
+	atomic_compare_exchange_strong(&s->killed_ns, &never, monotonic_ns());
+}
+
+bool stub_overdue(struct stub *s)
+{
+	int64_t killed_ns = atomic_load(&s->killed_ns);
+
+	return killed_ns && !atomic_load(&s->as.dead) && monotonic_ns() - killed_ns > DEATH_NS;
+}
+
+void stub_check_death(struct stub *s)
+{
+	if (!stub_overdue(s))
+		return;
+	log_warn("systrap: the stub with host id %d does not die: left to itself", s->as.host_pid);
+	stub_mark_dead(systrap_of(&s->as), s);
 }
 
 /* ---- the reaper ---- */

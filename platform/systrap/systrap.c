@@ -8,6 +8,9 @@
 
 #include "abi/errno.h"
 
+/* So long the end of the platform waits for that of its stubs. */
+#define END_S 2
+
 /* Children that nobody waits for vanish if SIGCHLD is ignored, which one may have inherited. */
 static void keep_zombies(void)
 {
@@ -69,6 +72,19 @@ out_free:
 	return r;
 }
 
+/* The reaper ends with the last stub.  False if that does not come to its end. */
+static bool join_reaper(struct systrap *st)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += END_S;
+	if (pthread_timedjoin_np(st->reaper, NULL, &end) == 0)
+		return true;
+	log_warn("systrap: some stubs that were killed do not end: left to the host");
+	return false;
+}
+
 static void systrap_stop(struct platform *pf)
 {
 	struct systrap *st = container_of(pf, struct systrap, pf);
@@ -81,7 +97,8 @@ static void systrap_stop(struct platform *pf)
 	}
 	mutex_unlock(&st->lock);
 	if (st->reaper_started) {
-		pthread_join(st->reaper, NULL);
+		if (!join_reaper(st))
+			return; /* it goes on using all of this */
 	} else {
 		siginfo_t si;
 

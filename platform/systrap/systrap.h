@@ -150,6 +150,7 @@ struct stub {
 	 * lets the pid go.
 	 */
 	_Atomic uint32_t pid_users;
+	_Atomic int64_t killed_ns; /* when it was killed first; 0: not by us */
 	/* What follows is guarded by systrap.lock. */
 	bool reaped, released;	  /* both: free */
 	uint32_t parked_channels; /* to be freed with the stub: a list through the pool's links */
@@ -255,7 +256,7 @@ static inline _Atomic uint32_t *channel_word(const struct context *c)
 int listener_open(struct systrap *st) MUST_CHECK;
 /* Sees to notifications for which nobody waits. */
 void listener_look(struct systrap *st) EXCLUDES(st->lock);
-/* Waits for the stub's leader to notify; -ESRCH if the stub is dead. */
+/* Waits for the stub's leader to notify; -ESRCH if the stub is dead, or was killed because it does not. */
 int leader_wait(struct stub *s, struct note *out) MUST_CHECK;
 /* The same without waiting: false if there is none. */
 bool leader_note_pending(struct stub *s, struct note *out) MUST_CHECK;
@@ -275,6 +276,7 @@ void birth_begin(struct systrap *st) EXCLUDES(st->lock);
 void birth_end(struct systrap *st) EXCLUDES(st->lock);
 /* Marks the stub dead and wakes whoever waits for it. */
 void stub_mark_dead(struct systrap *st, struct stub *s) EXCLUDES(st->lock);
+void stub_mark_dead_locked(struct systrap *st, struct stub *s) REQUIRES(st->lock);
 
 /* ---- leader.c ---- */
 
@@ -301,6 +303,10 @@ void stub_free(struct stub *s);
 bool stub_pid_hold(struct stub *s) MUST_CHECK;
 void stub_pid_drop(struct stub *s);
 void stub_kill(struct stub *s, const char *why);
+/* True if it was killed long ago and still is not dead.  Then stub_check_death takes it for dead, so that nobody waits for
+ * it any more; the reaper has it when its end comes. */
+bool stub_overdue(struct stub *s);
+void stub_check_death(struct stub *s);
 
 int systrap_as_create(struct platform *pf, struct pas **out);
 int systrap_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out);

@@ -1,7 +1,7 @@
 /*
  * Not an attack of its own: a family that the runner shoots at from outside.  Three children, told apart on the host by
- * how much address space they have (10, 20 and 30 GiB more than their parent); the runner kills the stub of one.  It must
- * be seen to die by SIGKILL, and the others must still answer.
+ * how much address space they have (10, 20 and 30 GiB more than their parent); the runner kills or freezes the stub of one.
+ * It must be seen to die by SIGKILL, and the others must still answer.
  */
 #include "attack.h"
 
@@ -17,41 +17,81 @@ static void child(int index, int in, int out)
 	_exit(0);
 }
 
-TEST(one_is_shot)
-{
-	int to[3][2], from[3][2], status;
-	pid_t pids[3], gone;
+#define CHILDREN 3
+#define TARGET 2 /* the one with the most address space */
 
-	for (int i = 0; i < 3; i++) {
-		REQUIRE(pipe(to[i]) == 0 && pipe(from[i]) == 0);
-		pids[i] = h_fork();
-		if (pids[i] == 0) {
+struct family {
+	int to[CHILDREN][2], from[CHILDREN][2];
+	pid_t pids[CHILDREN];
+};
+
+/* Asks child i and waits for its answer; false if none comes within ms. */
+static bool answers(struct family *f, int i, int ms)
+{
+	struct pollfd p = {.fd = f->from[i][0], .events = POLLIN};
+	char c = (char)('0' + i), got = 0;
+
+	if (write(f->to[i][1], &c, 1) != 1 || poll(&p, 1, ms) != 1)
+		return false;
+	return read(f->from[i][0], &got, 1) == 1 && got == c;
+}
+
+static void begin(struct family *f)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		REQUIRE(pipe(f->to[i]) == 0 && pipe(f->from[i]) == 0);
+		f->pids[i] = h_fork();
+		if (f->pids[i] == 0) {
 			for (int k = 0; k <= i; k++)
-				close(to[k][1]);
-			child(i + 1, to[i][0], from[i][1]);
+				close(f->to[k][1]);
+			child(i + 1, f->to[i][0], f->from[i][1]);
 		}
 	}
-	for (int i = 0; i < 3; i++) {
-		char c = 'r';
-
-		REQUIRE(write(to[i][1], &c, 1) == 1);
-		REQUIRE(read(from[i][0], &c, 1) == 1);
-	}
+	for (int i = 0; i < CHILDREN; i++)
+		REQUIRE(answers(f, i, -1));
 	printf("ready\n");
 	fflush(stdout);
-	gone = wait(&status);
-	CHECK_EQ(gone, pids[2]);
-	CHECK_EQ(status, SIGKILL);
-	for (int i = 0; i < 2; i++) {
-		char c = (char)('0' + i), got = 0;
+}
 
-		CHECK_EQ(write(to[i][1], &c, 1), 1);
-		CHECK_EQ(read(from[i][0], &got, 1), 1);
-		CHECK_EQ(got, c);
-		kill(pids[i], SIGTERM);
-		CHECK_EQ(h_wait(pids[i]), SIGTERM);
+static void others_go_on(struct family *f)
+{
+	for (int i = 0; i < TARGET; i++) {
+		CHECK(answers(f, i, -1));
+		kill(f->pids[i], SIGTERM);
+		CHECK_EQ(h_wait(f->pids[i]), SIGTERM);
 	}
 	still_alive();
-	printf("survived\n");
+	if (h_failures == 0) {
+		printf("survived\n");
+		fflush(stdout);
+	}
+}
+
+TEST(one_is_shot)
+{
+	struct family f;
+	int status;
+
+	begin(&f);
+	CHECK_EQ(wait(&status), f.pids[TARGET]);
+	CHECK_EQ(status, SIGKILL);
+	others_go_on(&f);
+}
+
+/* Once it is frozen it does not answer any more, and cannot even die; but its parent has it killed. */
+TEST(one_is_frozen)
+{
+	struct timespec nap = {0, 10000000};
+	struct family f;
+	int status = 0;
+
+	begin(&f);
+	while (answers(&f, TARGET, 2000))
+		nanosleep(&nap, NULL);
+	printf("frozen\n");
 	fflush(stdout);
+	CHECK_EQ(kill(f.pids[TARGET], SIGKILL), 0);
+	CHECK_EQ(waitpid(f.pids[TARGET], &status, 0), f.pids[TARGET]);
+	CHECK_EQ(status, SIGKILL);
+	others_go_on(&f);
 }
