@@ -5,8 +5,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -90,14 +90,22 @@ static bool is_pending(int signo)
 	return sigismember(&set, signo) > 0;
 }
 
-/* While we are stopped, a message on the line (the command was resumed from inside) or its end must wake us: the kernel then
- * sends SIGCONT, which needs nobody to be awake to take effect. */
+/* While fd has something to read, and each time that more comes, this process gets signo: the kernel sends it, which needs
+ * nobody here to be awake.  signo 0: no longer. */
+static int signal_on_news(int fd, int signo)
+{
+	if (signo && (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, signo) < 0))
+		return -errno;
+	return fcntl(fd, F_SETFL, signo ? O_ASYNC : 0) < 0 ? -errno : 0;
+}
+
+/* While we are stopped, a message on the line (the command was resumed from inside) or its end must wake us. */
 static void wake_by_line(bool on)
 {
-	if (on && (fcntl(link_fd(), F_SETOWN, getpid()) < 0 || fcntl(link_fd(), F_SETSIG, SIGCONT) < 0))
-		return;
-	if (fcntl(link_fd(), F_SETFL, on ? O_ASYNC : 0) < 0)
-		log_debug("the line to the sentry cannot wake the front: %s", abi_errno_name(errno));
+	int r = signal_on_news(link_fd(), on ? SIGCONT : 0);
+
+	if (r < 0)
+		log_debug("the line to the sentry cannot wake the front: %s", abi_errno_name(-r));
 }
 
 static bool line_has_news(void)
@@ -107,8 +115,42 @@ static bool line_has_news(void)
 	return poll(&p, 1, 0) > 0;
 }
 
-/* Stops this process by signo, so that the caller's shell sees its job stop as the command did.  The kernel does not do it where
- * there is no shell to resume us: a signal that resumed us is what tells. */
+/* In the child of raise_unless_resumed: a byte to ends[1] is a signal to the parent, which has no number in here. */
+NORETURN static void send_stop(const int ends[2])
+{
+	if (write(ends[1], "", 1) == 1 && line_has_news() && fcntl(ends[0], F_SETSIG, SIGCONT) == 0)
+		_exit(write(ends[1], "", 1) != 1);
+	_exit(0);
+}
+
+/*
+ * Sends signo, which stops, to this process, unless the command has been resumed meanwhile.  That must not be asked before the
+ * stop is sent: the SIGCONT of news that came between the question and the stop would be thrown away by the latter, and
+ * nobody would ever wake us.  So the stop is made pending first, and a SIGCONT that comes from then on undoes it (signal(7)).
+ * SIGSTOP cannot be blocked, but it stays pending while its process waits for a child of vfork(2).
+ */
+static void raise_unless_resumed(int signo)
+{
+	int ends[2];
+	pid_t child;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		raise(signo);
+		return;
+	}
+	child = signal_on_news(ends[0], signo) == 0 ? vfork() : -1;
+	if (child == 0)
+		send_stop(ends);
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (child < 0 && !line_has_news()) /* or the sentry has ended, and nobody can follow it into its namespace */
+		raise(signo);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Stops, so that the caller's shell sees its job stop as the command did.  The kernel does not do it where there is no shell to
+ * resume us: a signal that resumed us is what tells. */
 static void stop_with_command(int signo)
 {
 	if (signo != SIGSTOP && signal(signo, SIG_DFL) == SIG_ERR)
@@ -116,7 +158,7 @@ static void stop_with_command(int signo)
 	wake_by_line(true);
 	/* A SIGCONT that waits already is for the command, which is about to be resumed. */
 	if (!line_has_news() && !is_pending(SIGCONT)) {
-		raise(signo);
+		raise_unless_resumed(signo);
 		set_mask(SIG_UNBLOCK, signo);
 		set_mask(SIG_BLOCK, signo);
 		if (!is_pending(SIGCONT))
