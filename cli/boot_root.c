@@ -9,6 +9,7 @@
 #include "host/file.h"
 #include "host/front.h"
 #include "host/system.h"
+#include "host/terminal.h"
 #include "sentry/fs/dev/dev.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/sys/sysfs.h"
@@ -322,6 +323,23 @@ static int open_std(struct boot_args *args)
 	return 0;
 }
 
+/* The terminal that controls the caller, for a command none of whose standard files is one. */
+static int open_terminal(struct boot_args *args)
+{
+	int fd = host_terminal_own(), r;
+
+	if (fd < 0)
+		return 0;
+	for (int std = 0; std < 3; std++) {
+		if (host_terminal_device(std)) {
+			host_close(fd);
+			return 0;
+		}
+	}
+	r = hostfile_create(fd, args->cred, &args->terminal);
+	return r < 0 ? failed("pass on", "the terminal", r) : 0;
+}
+
 /* The first of them that is a terminal is /dev/console inside. */
 static int name_console(struct builder *b, const struct boot_args *args)
 {
@@ -332,6 +350,8 @@ static int name_console(struct builder *b, const struct boot_args *args)
 		return 0; /* bound away */
 	for (int fd = 0; r == 0 && fd < 3; fd++)
 		r = devfs_add_console(&dev, args->std[fd]);
+	if (r == 0 && args->terminal)
+		r = devfs_add_console(&dev, args->terminal);
 	path_put(&dev);
 	return r == -EEXIST ? 0 : r;
 }
@@ -358,6 +378,8 @@ int boot_root(const struct do_options *o, const struct host_caller *caller, stru
 		status = enter_cwd(&b, o, cwd, cwd_fd, &args->cwd);
 	if (status == 0)
 		status = open_std(args);
+	if (status == 0)
+		status = open_terminal(args);
 	if (status == 0 && (r = name_console(&b, args)) < 0)
 		status = failed("make", "/dev/console", r);
 	fs_info_put(b.look.fs);

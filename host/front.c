@@ -19,8 +19,12 @@
 #include "host/signals_internal.h"
 #include "host/terminal.h"
 
-static struct termios saved[3]; /* set once by front_init */
-static bool is_terminal[3];
+/* Standard input, output and error, and the terminal that controls the caller; set once by front_init. */
+static struct caller_tty {
+	int fd;
+	bool is_terminal;
+	struct termios saved;
+} ttys[4];
 
 void front_init(void)
 {
@@ -36,18 +40,22 @@ void front_init(void)
 		close(fd);
 	close_range(3, ~0u, 0);
 	host_terminal_init();
-	for (int i = 0; i < 3; i++)
-		is_terminal[i] = tcgetattr(i, &saved[i]) == 0;
+	for (int i = 0; i < 4; i++) {
+		ttys[i].fd = i < 3 ? i : host_terminal_own();
+		ttys[i].is_terminal = tcgetattr(ttys[i].fd, &ttys[i].saved) == 0;
+	}
 }
 
 /* Another job's terminal is left as that job has it.  Without waiting for output: nobody may be reading it any more. */
 static void restore_terminals(void)
 {
-	for (int i = 0; i < 3; i++) {
-		if (!is_terminal[i] || host_terminal_is_away(i))
+	for (size_t i = 0; i < ARRAY_SIZE(ttys); i++) {
+		const struct caller_tty *t = &ttys[i];
+
+		if (!t->is_terminal || host_terminal_is_away(t->fd))
 			continue;
-		if (tcsetattr(i, TCSANOW, &saved[i]) < 0)
-			log_debug("cannot restore the terminal at descriptor %d: %s", i, abi_errno_name(errno));
+		if (tcsetattr(t->fd, TCSANOW, &t->saved) < 0)
+			log_debug("cannot restore the terminal at descriptor %d: %s", t->fd, abi_errno_name(errno));
 	}
 }
 
@@ -90,8 +98,8 @@ static bool is_pending(int signo)
 	return sigismember(&set, signo) > 0;
 }
 
-/* While fd has something to read, and each time that more comes, this process gets signo: the kernel sends it, which needs
- * nobody here to be awake.  signo 0: no longer. */
+/* While fd has something to read, and each time that more comes, this process gets signo: the kernel sends it, which
+ * needs nobody here to be awake.  signo 0: no longer. */
 static int signal_on_news(int fd, int signo)
 {
 	if (signo && (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, signo) < 0))
@@ -124,10 +132,11 @@ NORETURN static void send_stop(const int ends[2])
 }
 
 /*
- * Sends signo, which stops, to this process, unless the command has been resumed meanwhile.  That must not be asked before the
- * stop is sent: the SIGCONT of news that came between the question and the stop would be thrown away by the latter, and
- * nobody would ever wake us.  So the stop is made pending first, and a SIGCONT that comes from then on undoes it (signal(7)).
- * SIGSTOP cannot be blocked, but it stays pending while its process waits for a child of vfork(2).
+ * Sends signo, which stops, to this process, unless the command has been resumed meanwhile.  That must not be asked
+ * before the stop is sent: the SIGCONT of news that came between the question and the stop would be thrown away by the
+ * latter, and nobody would ever wake us.  So the stop is made pending first, and a SIGCONT that comes from then on
+ * undoes it (signal(7)). SIGSTOP cannot be blocked, but it stays pending while its process waits for a child of
+ * vfork(2).
  */
 static void raise_unless_resumed(int signo)
 {
@@ -149,8 +158,8 @@ static void raise_unless_resumed(int signo)
 	close(ends[1]);
 }
 
-/* Stops, so that the caller's shell sees its job stop as the command did.  The kernel does not do it where there is no shell to
- * resume us: a signal that resumed us is what tells. */
+/* Stops, so that the caller's shell sees its job stop as the command did.  The kernel does not do it where there is no
+ * shell to resume us: a signal that resumed us is what tells. */
 static void stop_with_command(int signo)
 {
 	if (signo != SIGSTOP && signal(signo, SIG_DFL) == SIG_ERR)

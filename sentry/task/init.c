@@ -1,10 +1,11 @@
 /*
- * The sandbox's first processes.  Pid 1 is the sentry's own init: a process without guest code, whose one task is the thread
- * that called sandbox_run.  It starts CMD as pid 2, reaps whatever is reparented to it, and when CMD has ended kills what is
- * left and goes.
+ * The sandbox's first processes.  Pid 1 is the sentry's own init: a process without guest code, whose one task is the
+ * thread that called sandbox_run.  It starts CMD as pid 2, reaps whatever is reparented to it, and when CMD has ended
+ * kills what is left and goes.
  *
- * Without it (boot_args.without_init) CMD is pid 1, the leader of its session and whoever orphans go to; the sentry's init is
- * still CMD's parent, but outside the table of tasks and of every session, so that the guest sees it as parent 0 alone.
+ * Without it (boot_args.without_init) CMD is pid 1, the leader of its session and whoever orphans go to; the sentry's
+ * init is still CMD's parent, but outside the table of tasks and of every session, so that the guest sees it as parent
+ * 0 alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,19 +110,30 @@ static int make_init(const struct boot_args *args, struct task **out)
 
 /* ---- CMD ---- */
 
-/* The first terminal among CMD's standard files becomes its controlling terminal, as it is the caller's. */
+/* True if f is a terminal, which then controls CMD's session. */
+static bool take_if_terminal(struct process *p, struct file *f)
+{
+	struct tty *tty = f ? tty_of_file(f) : NULL;
+
+	if (!tty)
+		return false;
+	if (tty_associate(tty, p->session, p->pgid) < 0)
+		log_debug("the terminal belongs to a session already");
+	tty_put(tty);
+	return true;
+}
+
+/* The first terminal among CMD's standard files becomes its controlling terminal, as it is the caller's; else the one
+ * that is the caller's and that CMD reaches by /dev/tty alone. */
 static void take_terminal(struct process *p, const struct boot_args *args)
 {
-	for (int fd = 0; fd < 3; fd++) {
-		struct tty *tty = args->std[fd] ? tty_of_file(args->std[fd]) : NULL;
+	bool taken = false;
 
-		if (!tty)
-			continue;
-		if (tty_associate(tty, p->session, p->pgid) < 0)
-			log_debug("the terminal at descriptor %d belongs to a session already", fd);
-		tty_put(tty);
-		return;
-	}
+	for (int fd = 0; fd < 3 && !taken; fd++)
+		taken = take_if_terminal(p, args->std[fd]);
+	if (!taken)
+		take_if_terminal(p, args->terminal);
+	file_put(args->terminal);
 }
 
 /* nohup(1) and a shell that starts a background job without job control rely on what execve(2) leaves as it was. */
@@ -319,8 +331,8 @@ static int kill_other(struct process *p, void *arg) REQUIRES(tasks_lock)
 }
 
 /*
- * Reaps until the process `until` has ended (or, 0, all children have); its status in *status.  When that process stops,
- * so does the caller's job.
+ * Reaps until the process `until` has ended (or, 0, all children have); its status in *status.  When that process
+ * stops, so does the caller's job.
  */
 static void reap(struct task *init, int until, int *status)
 {

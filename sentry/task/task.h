@@ -280,6 +280,7 @@ struct boot_args {
 	const char *cwd;
 	char **argv, **envp;	  /* argv[0] is looked up in envp's PATH */
 	struct file *std[3];	  /* consumed; may be NULL */
+	struct file *terminal;	  /* consumed: the caller's, if none of std is one; or NULL */
 	bool without_init;	  /* CMD is pid 1, with all that Linux makes of it: pid_namespaces(7) */
 };
 /* Starts it; *status_out gets CMD's wait status when it has ended and the sandbox is empty or told to end.  Returns 0 or

@@ -198,6 +198,48 @@ def dev_tty_without_it_on_stdin(run):
     equal('status', t.wait(), 0)
 
 
+NOWHERE = ' </dev/null >/dev/null 2>&1'
+
+
+@case
+def dev_tty_with_all_standard_files_elsewhere(run):
+    t = run.natively('sh', '-c', run.command('echo up >/dev/tty; read x </dev/tty; echo got-$x-$(stty size </dev/tty) >/dev/tty; '
+                                             'exit 3') + NOWHERE)
+    t.expect('up')
+    t.line('input')
+    t.expect('got-input-24 80')
+    equal('status', t.wait(), 3)
+
+
+@case
+def dev_tty_in_the_background(run):
+    t = outer(run)
+    t.line(run.command('echo wri""tten >/dev/tty; read x </dev/tty; echo got-$x >/dev/tty') + NOWHERE + ' &')
+    t.expect('written')
+    until(t, 'echo stopped-$(jobs -s | wc -l)', r'\nstopped-1')
+    foreground(t)
+    t.line('input')
+    t.expect('got-input')
+    t.expect(PROMPT)
+    leave(t)
+
+
+@case
+def dev_tty_without_a_controlling_terminal(run):
+    t = run.natively('sh', '-c', '{ setsid -w ' + run.command('(: >/dev/tty) || echo failed-$?') + '; } </dev/null 2>&1 | cat')
+    t.expect('No such device or address')
+    t.expect('failed-2')
+    equal('status', t.wait(), 0)
+
+
+@case
+def keys_for_one_with_all_standard_files_elsewhere(run):
+    t = run.natively('sh', '-c', run.command('echo up >/dev/tty; exec sleep 100') + NOWHERE + '; echo status-$?')
+    t.expect('up')
+    t.key('C')
+    equal('status', t.wait(), 130)
+
+
 @case
 def settings(run):
     t = run('sh', '-c', 'stty -a; stty -echo; echo off; read x; stty echo; echo $x')
@@ -528,6 +570,7 @@ def command_stopped_and_resumed_from_inside(run):
     t.line(run.command('echo u""p; (sleep 0.5; kill -CONT $$) & kill -STOP $$; echo o""n; wait'))
     t.expect(r'up\r')
     t.expect(r'on\r')
+    until(t, 'echo stopped-$(jobs -s | wc -l)', r'\nstopped-0')  # inside, it may say so before the shell is told
     leave(t)
 
 

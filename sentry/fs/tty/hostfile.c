@@ -387,7 +387,7 @@ static int make_inode(int fd, const struct host_stat *st, struct inode **out)
 	h->inode = h->tty.inode = i;
 	h->is_tty = hostfile_is_tty(fd);
 	h->tty.ops = &host_tty_ops;
-	i->rdev = st->rdev;
+	i->rdev = h->is_tty ? host_terminal_device(fd) : st->rdev; /* /dev/tty itself may have come in */
 	i->size = st->size;
 	i->uid = st->uid;
 	i->gid = st->gid;
