@@ -84,7 +84,8 @@ void fake_push_fault(struct pctx *ctx, int signo, int code, uint64_t addr)
 	siginfo_t info = {.si_signo = signo, .si_code = code};
 
 	info.si_addr = (void *)addr;
-	fault_from_siginfo(&ev.fault, &info, 0, false);
+	fault_from_siginfo(&ev.fault, &info);
+	ev.fault.cr2 = addr;
 	fake_push_event(ctx, &ev);
 }
 

@@ -21,8 +21,6 @@
 #include "platform/ptrace/internal.h"
 #include "platform/ptrace/shim.h"
 
-#define XSTATE_MAX 16384u
-
 /* What the calling thread attached last: all that it needs outside of execve, where it has two. */
 static _Thread_local struct ptrace_ctx *attached;
 
@@ -183,14 +181,6 @@ void ptrace_ctx_destroy(struct pctx *base)
 
 /* ---- events ---- */
 
-static bool is_readable(struct ptrace_ctx *ctx, uint64_t addr)
-{
-	uint8_t byte;
-	struct iovec local = {&byte, 1}, remote = {(void *)addr, 1};
-
-	return process_vm_readv(ctx->tracee.tid, &local, 1, &remote, 1, 0) == 1;
-}
-
 /* True if the stop became an event; false if the guest is to go on. */
 static bool syscall_event(struct ptrace_ctx *ctx, struct pf_event *ev)
 {
@@ -223,6 +213,25 @@ static void vsyscall_event(const struct abi_regs *regs, struct pf_event *ev)
 	ev->args[5] = regs->r9;
 }
 
+/* False if the thread is dying. */
+static bool fault_event(struct ptrace_ctx *ctx, const siginfo_t *info, struct pf_fault *f)
+{
+	struct ptrace_as *as = to_as(ctx->base.as);
+	struct tracee_exception e = {.cr2 = ctx->last_cr2};
+	int r = 0;
+
+	fault_from_siginfo(f, info);
+	if (fault_needs_more(f)) {
+		mutex_lock(&as->frame_lock);
+		r = tracee_exception(&ctx->tracee, &e);
+		mutex_unlock(&as->frame_lock);
+		f->trapno = e.trapno;
+		f->err = e.err;
+	}
+	f->cr2 = ctx->last_cr2 = e.cr2;
+	return r == 0;
+}
+
 static bool signal_event(struct ptrace_ctx *ctx, int signo, struct pf_event *ev)
 {
 	struct abi_regs regs;
@@ -244,7 +253,7 @@ static bool signal_event(struct ptrace_ctx *ctx, int signo, struct pf_event *ev)
 		vsyscall_event(&regs, ev);
 	} else if (signo != KICK_SIGNAL) {
 		ev->kind = PF_FAULT;
-		fault_from_siginfo(&ev->fault, &info, regs.rip, is_readable(ctx, (uint64_t)info.si_addr));
+		return fault_event(ctx, &info, &ev->fault);
 	}
 	return true;
 }

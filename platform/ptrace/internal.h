@@ -57,6 +57,7 @@ struct ptrace_as {
 	struct mutex lock;
 	struct list_head contexts; /* of ptrace_ctx.node; guarded by lock */
 	struct list_head left;	   /* of ptrace_ctx.node: destroyed while their threads were dying; guarded by lock */
+	struct mutex frame_lock;    /* held while a thread of this stub uses the shim's stack for frames */
 	_Atomic bool leader_reaped; /* by its tracer: host_pid may be another's */
 
 	/*
@@ -74,6 +75,7 @@ struct ptrace_ctx {
 	struct placement placement;
 	uint64_t rseq;	      /* the area that the thread has registered with the host, or 0 */
 	uint32_t rseq_sig;
+	uint64_t last_cr2;    /* as the last frame had it; the attached thread's */
 	bool at_syscall;      /* the last switch returned PF_SYSCALL */
 	_Atomic bool kicked;  /* a switch is to return PF_INTERRUPTED */
 	_Atomic bool running; /* in a switch: a kick has to be sent */

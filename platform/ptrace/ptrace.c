@@ -118,6 +118,7 @@ static struct ptrace_as *as_alloc(struct platform *pf)
 	as->base.pf = pf;
 	refcount_init(&as->base.refs, 1);
 	mutex_init(&as->lock);
+	mutex_init(&as->frame_lock);
 	list_init(&as->node);
 	list_init(&as->contexts);
 	list_init(&as->left);
@@ -127,6 +128,7 @@ static struct ptrace_as *as_alloc(struct platform *pf)
 /* For one that has no stub yet. */
 static void as_free(struct ptrace_as *as)
 {
+	mutex_destroy(&as->frame_lock);
 	mutex_destroy(&as->lock);
 	free(as);
 }

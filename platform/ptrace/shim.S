@@ -147,6 +147,10 @@ entry ptrace_shim_cmpxchg
 	lock cmpxchg %edx, (%rdi)
 	int3
 
+/* The stubs' handler of SIGSEGV, which runs only when the tracer wants to see the frame that the host makes for it. */
+entry ptrace_shim_handler
+	int3
+
 ptrace_shim_end:
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,7 +1,7 @@
 /*
  * The birth of the template, the stub that all others are forked from.  It starts as a fork of the sentry, while that is
  * single-threaded, and sheds everything: descriptors but one socket, signal handlers, the terminal's session, its
- * whole image.  What stays is the shim's page, a scratch page, and a filter that lets only the shim make calls.
+ * whole image.  What stays is the shim's pages, and a filter that lets only the shim make calls.
  *
  * The filter is the second line: guest code runs under PTRACE_SYSEMU, where no call of its gets as far as a filter.
  * It is what holds if a stub is ever let go by its tracer while guest code is in it.
@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abi/signal.h"
 #include "platform/arch/x86_64/regs.h"
 #include "platform/arch/x86_64/vdso.h"
 #include "platform/ptrace/internal.h"
@@ -172,7 +173,8 @@ static int unregister_rseq(void)
 	return -1;
 }
 
-static void reset_signals(void)
+/* All signals as they are in a fresh process, but SIGSEGV: its handler is the shim's, for tracee_exception. */
+static void reset_signals(uint64_t shim_base)
 {
 	struct {
 		void *handler;
@@ -184,6 +186,10 @@ static void reset_signals(void)
 
 	for (int signo = 1; signo <= 64; signo++)
 		syscall(SYS_rt_sigaction, signo, &action, NULL, sizeof(action.mask));
+	/* Never blocked and never left, so that the host needs no way back. */
+	action.handler = action.restorer = (void *)SHIM_AT(shim_base, handler);
+	action.flags = L_SA_SIGINFO | L_SA_NODEFER | L_SA_RESTORER;
+	syscall(SYS_rt_sigaction, SIGSEGV, &action, NULL, sizeof(action.mask));
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
 }
 
@@ -229,7 +235,7 @@ static NORETURN void be_born(uint64_t shim_base, int sock, int pipe_end, pid_t s
 		errno = ECHILD; /* it is dead already, or its children live in another pid namespace */
 		birth_failed("getppid");
 	}
-	reset_signals();
+	reset_signals(shim_base);
 	setsid(); /* a terminal's signals are the sentry's business */
 	prctl(PR_SET_NAME, "bailey-stub", 0, 0, 0);
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)

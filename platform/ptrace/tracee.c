@@ -1,18 +1,22 @@
 /* See tracee.h. */
 #include "platform/ptrace/tracee.h"
 
+#include <elf.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "abi/errno.h"
+#include "abi/signal.h"
 #include "base/log.h"
 #include "platform/arch/x86_64/fault.h"
 #include "platform/arch/x86_64/regs.h"
+#include "platform/arch/x86_64/xstate.h"
 #include "platform/ptrace/shim.h"
 
 _Static_assert(sizeof(struct abi_regs) == sizeof(struct user_regs_struct), "PTRACE_GETREGS fills abi_regs");
@@ -280,14 +284,16 @@ static bool at_end_of_entry(const struct tracee *t, uint64_t ip)
 	return off > 0 && off <= (uint64_t)(ptrace_shim_end - ptrace_shim) && ptrace_shim[off - 1] == INT3;
 }
 
-/* Continues a thread that is in the shim until an entry is done.  *io takes the registers.  0, -EFAULT or -ESRCH. */
-static int run_to_end(struct tracee *t, uint64_t entry, struct abi_regs *io)
+/* Continues a thread that is in the shim, with a signal or 0, until an entry is done.  *io takes the registers.  0, -EFAULT or
+ * -ESRCH. */
+static int run_to_end(struct tracee *t, int signo, uint64_t entry, struct abi_regs *io)
 {
 	for (;;) {
 		struct stop stop;
 		siginfo_t info;
-		int r = request(t, PTRACE_CONT, NULL, NULL);
+		int r = request(t, PTRACE_CONT, NULL, (void *)(long)signo);
 
+		signo = 0;
 		if (r < 0)
 			return r;
 		stop = tracee_wait(t);
@@ -309,6 +315,26 @@ static int run_to_end(struct tracee *t, uint64_t entry, struct abi_regs *io)
 	}
 }
 
+/* Loads *call, which is the guest's registers but for what the caller has changed, and runs the shim from there. */
+static int run_with(struct tracee *t, struct abi_regs *call, int signo, struct abi_regs *io)
+{
+	int r;
+
+	call->orig_rax = NOT_IN_SYSCALL;
+	/* The guest may run with the trap or alignment-check flag, or in 32-bit mode. */
+	call->eflags = X86_64_EFLAGS_FRESH;
+	call->cs = X86_64_USER_CS;
+	call->ss = X86_64_USER_DS;
+	t->regs_dirty = true; /* from here on the host has the shim's */
+	r = request(t, PTRACE_SETREGS, NULL, call);
+	if (r < 0)
+		return r;
+	set_due(t, true);
+	r = run_to_end(t, signo, call->rip, io);
+	set_due(t, false);
+	return r;
+}
+
 int tracee_run_shim(struct tracee *t, uint64_t entry, struct abi_regs *io)
 {
 	struct abi_regs call;
@@ -327,19 +353,51 @@ int tracee_run_shim(struct tracee *t, uint64_t entry, struct abi_regs *io)
 	call.r12 = io->r12;
 	call.r13 = io->r13;
 	call.rip = entry;
-	call.orig_rax = NOT_IN_SYSCALL;
-	/* The guest may run with the trap or alignment-check flag, or in 32-bit mode. */
-	call.eflags = X86_64_EFLAGS_FRESH;
-	call.cs = X86_64_USER_CS;
-	call.ss = X86_64_USER_DS;
-	t->regs_dirty = true; /* from here on the host has the shim's */
-	r = request(t, PTRACE_SETREGS, NULL, &call);
+	return run_with(t, &call, 0, io);
+}
+
+/* The frame whose handler has been entered with *regs. */
+static int read_frame(struct tracee *t, const struct abi_regs *regs, struct tracee_exception *out)
+{
+	struct l_rt_sigframe frame;
+	struct iovec local = {&frame, sizeof(frame)}, remote = {(void *)regs->rsp, sizeof(frame)};
+
+	if (process_vm_readv(t->tid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof(frame)) {
+		t->gone = true;
+		return -ESRCH;
+	}
+	out->trapno = frame.uc.uc_mcontext.trapno;
+	out->err = frame.uc.uc_mcontext.err;
+	out->cr2 = frame.uc.uc_mcontext.cr2;
+	return 0;
+}
+
+int tracee_exception(struct tracee *t, struct tracee_exception *out)
+{
+	uint8_t xstate[XSTATE_MAX];
+	struct iovec state = {xstate, sizeof(xstate)};
+	unsigned long note = NT_X86_XSTATE;
+	struct abi_regs call, at_handler;
+	int r = fetch_regs(t);
+
 	if (r < 0)
 		return r;
-	set_due(t, true);
-	r = run_to_end(t, entry, io);
-	set_due(t, false);
-	return r;
+	/* A handler begins with fresh vectors, so the guest's have to be kept. */
+	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)note, &state) < 0) {
+		note = NT_PRFPREG; /* a machine without XSAVE */
+		r = request(t, PTRACE_GETREGSET, (void *)note, &state);
+	}
+	if (r < 0)
+		return r;
+	call = t->regs;
+	call.rip = SHIM_AT(t->shim_base, handler);
+	call.rsp = t->shim_base + SHIM_SIZE;
+	r = run_with(t, &call, SIGSEGV, &at_handler);
+	if (r == 0)
+		r = read_frame(t, &at_handler, out);
+	if (r == 0)
+		r = request(t, PTRACE_SETREGSET, (void *)note, &state);
+	return r < 0 ? -ESRCH : 0;
 }
 
 int64_t tracee_syscall(struct tracee *t, long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,

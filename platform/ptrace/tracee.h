@@ -70,6 +70,16 @@ void tracee_set_rax(struct tracee *t, uint64_t rax);
 int tracee_siginfo(struct tracee *t, siginfo_t *out) MUST_CHECK;
 
 /*
+ * What the host knows of the last exception of a thread that is stopped before the signal for it, and ptrace does not tell:
+ * the host is made to write it into a signal frame, on a stack of the shim's.  One thread of a stub at a time.  All registers
+ * of the guest are as they were afterwards.
+ */
+struct tracee_exception {
+	uint64_t trapno, err, cr2;
+};
+int tracee_exception(struct tracee *t, struct tracee_exception *out) MUST_CHECK;
+
+/*
  * Runs one of the shim's entries in a stopped thread, then has the guest's registers put back at the next resume.  *io
  * gives rax, rdi, rsi, rdx, r10, r8, r9, r12, r13 and takes all registers at the end.  0; -EFAULT if the entry's first
  * instruction faulted (only cmpxchg's can); -ESRCH.

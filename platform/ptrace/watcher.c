@@ -72,6 +72,7 @@ static void free_spaces(struct list_head *spaces)
 	list_for_each_entry_safe (as, next, spaces, node) {
 		list_del_init(&as->node);
 		free_contexts(&as->left);
+		mutex_destroy(&as->frame_lock);
 		mutex_destroy(&as->lock);
 		free(as);
 	}

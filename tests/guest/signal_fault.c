@@ -1,6 +1,7 @@
 /* Synchronous signals: the siginfo, registers and trap numbers of faults, and going on after one. */
 #include "harness.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -76,6 +77,43 @@ TEST(write_unmapped)
 	CHECK_EQ(got.code, SEGV_MAPERR);
 	CHECK_EQ(got.addr, 0x456);
 	CHECK_EQ(got.err, PF_USER | PF_WRITE);
+	CHECK_EQ(got.cr2, 0x456);
+	CHECK_EQ(got.trapno, 14);
+}
+
+/* Not yet there, an access that is not allowed finds no page; the present bit tells. */
+TEST(refused_before_present)
+{
+	char *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	catch(SIGSEGV, record_and_jump);
+	FAULT(*(volatile char *)(p + 5) = 1);
+	CHECK_EQ(got.code, SEGV_ACCERR);
+	CHECK_EQ(got.err, PF_USER | PF_WRITE);
+	REQUIRE(mprotect(p, 4096, PROT_NONE) == 0);
+	catch(SIGSEGV, record_and_jump);
+	FAULT(*(volatile char *)(p + 6));
+	CHECK_EQ(got.code, SEGV_ACCERR);
+	CHECK_EQ(got.err, PF_USER);
+	CHECK_EQ(got.cr2, (uintptr_t)p + 6);
+	catch(SIGSEGV, record_and_jump);
+	FAULT(*(volatile char *)(p + 7) = 1);
+	CHECK_EQ(got.err, PF_USER | PF_WRITE);
+	munmap(p, 4096);
+}
+
+/* Above user space all pages are there, as far as a fault tells; none of them is the program's. */
+TEST(kernel_address)
+{
+	catch(SIGSEGV, record_and_jump);
+	FAULT(*(volatile char *)0xffffffff81000000);
+	CHECK_EQ(got.code, SEGV_MAPERR);
+	CHECK_EQ(got.addr, 0xffffffff81000000);
+	CHECK_EQ(got.trapno, 14);
+	CHECK_EQ(got.err, PF_USER | PF_PRESENT);
+	catch(SIGSEGV, record_and_jump);
+	FAULT(*(volatile char *)0xffffffff81000000 = 1);
+	CHECK_EQ(got.err, PF_USER | PF_PRESENT | PF_WRITE);
 }
 
 TEST(write_read_only)
@@ -113,7 +151,9 @@ TEST(execute_no_exec)
 	CHECK_EQ(got.code, SEGV_ACCERR);
 	CHECK_EQ(got.addr, (uintptr_t)p);
 	CHECK_EQ(got.rip, (uintptr_t)p);
-	CHECK(got.err & PF_INSTR);
+	CHECK_EQ(got.err, PF_USER | PF_PRESENT | PF_INSTR);
+	CHECK_EQ(got.trapno, 14);
+	CHECK_EQ(got.cr2, (uintptr_t)p);
 	munmap(p, 4096);
 }
 
@@ -124,11 +164,17 @@ TEST(jump_to_nowhere)
 	CHECK_EQ(got.code, SEGV_MAPERR);
 	CHECK_EQ(got.addr, 0x1000);
 	CHECK_EQ(got.rip, 0x1000);
+	CHECK_EQ(got.err, PF_USER | PF_INSTR);
+	CHECK_EQ(got.trapno, 14);
+	CHECK_EQ(got.cr2, 0x1000);
 }
 
 TEST(non_canonical)
 {
-	/* A general protection fault has no address. */
+	/* A general protection fault has no address: cr2 tells of the page fault before it. */
+	catch(SIGSEGV, record_and_jump);
+	FAULT(*(volatile char *)0x789);
+	CHECK_EQ(got.cr2, 0x789);
 	catch(SIGSEGV, record_and_jump);
 	FAULT(*(volatile char *)0x8000000000000000);
 	CHECK_EQ(got.signo, SIGSEGV);
@@ -136,6 +182,30 @@ TEST(non_canonical)
 	CHECK_EQ(got.addr, 0);
 	CHECK_EQ(got.trapno, 13);
 	CHECK_EQ(got.err, 0);
+	CHECK_EQ(got.cr2, 0x789);
+	catch(SIGSEGV, record_and_jump);
+	FAULT(*(volatile char *)0x8000000000000000 = 1);
+	CHECK_EQ(got.trapno, 13);
+	CHECK_EQ(got.err, 0);
+	/* Through the stack pointer it is the stack's fault, and another signal. */
+	catch(SIGBUS, record_and_jump);
+	FAULT(__asm__ volatile("movq %%rbp, %%rbx; movq %0, %%rbp; movb 0(%%rbp), %%al; movq %%rbx, %%rbp" ::"r"(0x8000000000000000)
+			       : "rax", "rbx"));
+	CHECK_EQ(got.signo, SIGBUS);
+	CHECK_EQ(got.code, SI_KERNEL);
+	CHECK_EQ(got.trapno, 12);
+	CHECK_EQ(got.err, 0);
+}
+
+/* A selector that names nothing: the error code is the selector. */
+TEST(bad_selector)
+{
+	catch(SIGSEGV, record_and_jump);
+	FAULT(__asm__ volatile("movw %w0, %%es" ::"r"(0x7f8)));
+	CHECK_EQ(got.signo, SIGSEGV);
+	CHECK_EQ(got.code, SI_KERNEL);
+	CHECK_EQ(got.trapno, 13);
+	CHECK_EQ(got.err, 0x7f8);
 }
 
 TEST(privileged)
@@ -161,7 +231,20 @@ TEST(divide)
 	CHECK_EQ(got.signo, SIGFPE);
 	CHECK_EQ(got.code, FPE_INTDIV);
 	CHECK_EQ(got.trapno, 0);
+	CHECK_EQ(got.err, 0);
 	CHECK_EQ(got.addr, got.rip);
+}
+
+TEST(x87_exception)
+{
+	unsigned short cw = 0x37b; /* unmask division by zero */
+
+	catch(SIGFPE, record_and_jump);
+	FAULT(__asm__ volatile("fninit; fldcw %0; fld1; fldz; fdivrp; fwait" ::"m"(cw)));
+	__asm__ volatile("fninit");
+	CHECK_EQ(got.code, FPE_FLTDIV);
+	CHECK_EQ(got.trapno, 16);
+	CHECK_EQ(got.err, 0);
 }
 
 TEST(simd_exception)
@@ -186,6 +269,7 @@ TEST(illegal)
 	CHECK_EQ(got.signo, SIGILL);
 	CHECK_EQ(got.code, ILL_ILLOPN);
 	CHECK_EQ(got.trapno, 6);
+	CHECK_EQ(got.err, 0);
 	CHECK_EQ(got.rip, (uintptr_t)illegal_here);
 	CHECK_EQ(got.addr, (uintptr_t)illegal_here);
 }
@@ -231,6 +315,11 @@ TEST(bus)
 	CHECK_EQ(got.code, BUS_ADRERR);
 	CHECK_EQ(got.addr, (uintptr_t)p + 4096 + 7);
 	CHECK_EQ(got.trapno, 14);
+	CHECK_EQ(got.err, PF_USER);
+	CHECK_EQ(got.cr2, (uintptr_t)p + 4096 + 7);
+	catch(SIGBUS, record_and_jump);
+	FAULT(*(volatile char *)(p + 4096 + 9) = 1);
+	CHECK_EQ(got.err, PF_USER | PF_WRITE);
 	munmap(p, 8192);
 	close(fd);
 }
@@ -292,6 +381,67 @@ TEST(many_faults)
 		}
 	}
 	CHECK_EQ(got.count, 500);
+}
+
+/* What a fault must leave alone, however it is looked into: all registers, vectors, the red zone. */
+TEST(nothing_else_changes)
+{
+	static uint64_t xmm_in[4] = {0x1111, 0x2222, 0x3333, 0x4444}, xmm_out[4];
+	uint64_t below = 0, rbx = 0x5555, r15 = 0x6666, flags = 0;
+
+	catch(SIGSEGV, step_over);
+	__asm__ volatile("movdqu (%4), %%xmm2; movdqu 16(%4), %%xmm13; movq $0x77aa, -128(%%rsp); movq $0x88bb, -8(%%rsp);"
+			 "movl $0x123, %%eax; stc; movb (%%rax), %%cl; setc %%dl; movdqu %%xmm2, (%5); movdqu %%xmm13, 16(%5);"
+			 "movq -128(%%rsp), %0; movzbl %%dl, %%edx; movq %%rdx, %3; addq -8(%%rsp), %0"
+			 : "=&r"(below), "+b"(rbx), "+r"(r15), "=&r"(flags)
+			 : "r"(xmm_in), "r"(xmm_out)
+			 : "rax", "rcx", "rdx", "xmm2", "xmm13", "memory", "cc");
+	CHECK_EQ(got.count, 1);
+	CHECK_EQ(below, 0x77aa + 0x88bb);
+	CHECK(rbx == 0x5555 && r15 == 0x6666 && flags == 1);
+	CHECK(memcmp(xmm_in, xmm_out, sizeof(xmm_in)) == 0);
+}
+
+/* Threads that fault at the same time: each sees its own. */
+static _Thread_local uintptr_t own_addr;
+static _Thread_local uint64_t own_err;
+
+static void step_over_own(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	own_addr = (uintptr_t)uc->uc_mcontext.gregs[REG_CR2];
+	own_err = (uint64_t)uc->uc_mcontext.gregs[REG_ERR];
+	uc->uc_mcontext.gregs[REG_RIP] += 2;
+}
+
+static void *fault_often(void *arg)
+{
+	uintptr_t base = (uintptr_t)arg;
+	long wrong = 0;
+
+	for (uintptr_t i = 1; i <= 300; i++) {
+		if (base % 2)
+			__asm__ volatile("movb (%%rax), %%cl" ::"a"(base + i) : "rcx", "memory");
+		else
+			__asm__ volatile("movb %%cl, (%%rax)" ::"a"(base + i) : "rcx", "memory");
+		wrong += own_addr != base + i || own_err != (base % 2 ? PF_USER : PF_USER | PF_WRITE);
+	}
+	return (void *)wrong;
+}
+
+TEST(threads_fault_at_once)
+{
+	pthread_t threads[4];
+	void *wrong;
+
+	catch(SIGSEGV, step_over_own);
+	for (uintptr_t i = 0; i < 4; i++)
+		REQUIRE(pthread_create(&threads[i], NULL, fault_often, (void *)(0x1000 * i + i % 2)) == 0);
+	for (int i = 0; i < 4; i++) {
+		REQUIRE(pthread_join(threads[i], &wrong) == 0);
+		CHECK_EQ((long)wrong, 0);
+	}
 }
 
 static int death_of(void (*fn)(void))

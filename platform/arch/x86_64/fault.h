@@ -11,11 +11,10 @@
 /* True if info is an exception of the thread's own and not a signal that somebody sent. */
 bool fault_is_exception(const siginfo_t *info);
 
-/*
- * Fills *f from info.  ptrace does not show trapno, the error code and cr2, so they are derived:
- * exact for all but page faults, where the error code's write bit has to be guessed: readable says whether the address
- * can be read, so that a refused access to it was a write (or a fetch, if it is the instruction's own).
- */
-void fault_from_siginfo(struct pf_fault *f, const siginfo_t *info, uint64_t ip, bool readable);
+/* Fills *f from info: signal, code and address, and the trap's number as far as those tell it; err and cr2 are 0. */
+void fault_from_siginfo(struct pf_fault *f, const siginfo_t *info);
+/* True if what a signal frame says besides (trapno, err, cr2) is the host's knowledge alone: page faults, general protection,
+ * and floating-point exceptions.  After others trapno is right, err is 0, and cr2 is as it was. */
+bool fault_needs_more(const struct pf_fault *f);
 
 #endif

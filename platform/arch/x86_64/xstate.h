@@ -16,6 +16,7 @@
 
 #define XSTATE_LEGACY_SIZE 512u /* FXSAVE's part, where the software bytes lie too */
 #define XSTATE_HEADER_SIZE 64u
+#define XSTATE_MAX 16384u /* more than any processor's */
 #define XSTATE_MAGIC1 0x46505853u
 #define XSTATE_MAGIC2 0x46505845u
 
