@@ -363,7 +363,9 @@ L_ASSERT_SIZE(struct l_rt_sigframe, 440);
 L_ASSERT_OFFSET(struct l_rt_sigframe, info, 312);
 
 #define L_USER_CS 0x33
+#define L_USER_CS_32 0x23
 #define L_USER_DS 0x2b
+#define L_USER_RPL 3 /* in a selector: a user's privilege */
 #define L_EFLAGS_CF 0x00000001
 #define L_EFLAGS_FIXED 0x00000002
 #define L_EFLAGS_TF 0x00000100

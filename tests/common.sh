@@ -93,7 +93,7 @@ have() {
 	command -v "$1" >/dev/null 2>&1
 }
 
-ulimit -c 0
+ulimit -S -c 0 # a test may raise it
 scratch=$(mktemp -d /var/tmp/bailey-tests.XXXXXX) # not in /tmp, which is another one inside
 chmod 1777 "$scratch"
 trap 'rm -rf "$scratch"' EXIT

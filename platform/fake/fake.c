@@ -329,7 +329,7 @@ static int fake_set_xstate(struct pctx *base, const void *buf, size_t size)
 		xstate_fresh(ctx->xstate, sizeof(ctx->xstate));
 		return 0;
 	}
-	return xstate_from_frame(ctx->xstate, sizeof(ctx->xstate), buf, size);
+	return xstate_from_frame(ctx->xstate, sizeof(ctx->xstate), UINT64_MAX, buf, size);
 }
 
 /* Nothing preempts a script. */

@@ -384,7 +384,7 @@ int ptrace_set_xstate(struct pctx *base, const void *buf, size_t size)
 	if (size == 0) {
 		xstate_fresh(state, full);
 	} else {
-		r = xstate_from_frame(state, full, buf, size);
+		r = xstate_from_frame(state, full, pf->xfeatures, buf, size);
 		if (r < 0)
 			return (int)r;
 	}

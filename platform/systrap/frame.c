@@ -14,7 +14,6 @@
 #include "platform/arch/x86_64/xstate.h"
 #include "platform/systrap/systrap.h"
 
-#define USER_CS_32 0x23
 #define UC_OFF_MCONTEXT offsetof(struct l_ucontext, uc_mcontext)
 #define MXCSR_OFF offsetof(struct l_fpstate, mxcsr)
 #define MXCSR_MASK_OFF offsetof(struct l_fpstate, mxcsr_mask)
@@ -156,7 +155,7 @@ int systrap_set_regs(struct pctx *ctx, const struct abi_regs *regs)
 	c->bases_dirty |= regs->fs_base != c->regs.fs_base || regs->gs_base != c->regs.gs_base;
 	c->regs = *regs;
 	/* No other segments exist in a stub. */
-	if (c->regs.cs != USER_CS_32)
+	if (c->regs.cs != L_USER_CS_32)
 		c->regs.cs = L_USER_CS;
 	c->regs.ss = L_USER_DS;
 	c->regs_dirty = true;
@@ -216,7 +215,7 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size)
 		put_fresh_xstate(c);
 		return 0;
 	}
-	r = xstate_from_frame(state, f->sw.xstate_size, buf, size);
+	r = xstate_from_frame(state, f->sw.xstate_size, f->sw.xfeatures, buf, size);
 	if (r < 0)
 		return r;
 	if (!xstate_ok(f, state))

@@ -27,7 +27,7 @@ static void regs_to_frame(const struct task *t, const struct abi_regs *r, struct
 		.r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13,
 		.r14 = r->r14, .r15 = r->r15, .rdi = r->rdi, .rsi = r->rsi, .rbp = r->rbp, .rbx = r->rbx,
 		.rdx = r->rdx, .rax = r->rax, .rcx = r->rcx, .rsp = r->rsp, .rip = r->rip,
-		.eflags = r->eflags, .cs = L_USER_CS, .ss = L_USER_DS,
+		.eflags = r->eflags, .cs = (uint16_t)r->cs, .ss = (uint16_t)r->ss,
 		.err = t->last_fault.err, .trapno = t->last_fault.trapno, .cr2 = t->last_fault.cr2,
 	};
 }
@@ -52,9 +52,24 @@ static void regs_from_frame(struct abi_regs *r, const struct l_sigcontext *mc)
 	r->rsp = mc->rsp;
 	r->rip = mc->rip;
 	r->eflags = (r->eflags & ~(uint64_t)L_EFLAGS_RESTORABLE) | (mc->eflags & L_EFLAGS_RESTORABLE);
-	r->cs = L_USER_CS;
-	r->ss = L_USER_DS;
 	r->orig_rax = ~0ull;
+}
+
+/*
+ * The segments of a frame, always with a user's privilege.  Those that name no code and data of a user's make the kernel's
+ * return fault: -EINVAL.  A frame that does not say that its ss is meant is given a good one.
+ */
+static int segments_from_frame(struct abi_regs *r, const struct l_ucontext *uc)
+{
+	uint16_t cs = uc->uc_mcontext.cs | L_USER_RPL, ss = uc->uc_mcontext.ss | L_USER_RPL;
+
+	if (!(uc->uc_flags & L_UC_STRICT_RESTORE_SS))
+		ss = L_USER_DS;
+	if ((cs != L_USER_CS && cs != L_USER_CS_32) || ss != L_USER_DS)
+		return -EINVAL;
+	r->cs = cs;
+	r->ss = ss;
+	return 0;
 }
 
 /* Where the stack begins for this handler; moves t onto its alternate stack if asked and possible. */
@@ -157,11 +172,22 @@ int signal_frame_push(struct task *t, const struct l_sigaction *act, const struc
 	return 0;
 }
 
+/* Whether a state of size bytes at gva is all there: what comes behind it must be in its place. */
+static int check_magic2(struct task *t, uint64_t gva, size_t size, bool *whole)
+{
+	uint32_t magic2;
+	int r = copy_in(t->ctx, &magic2, gva + size, sizeof(magic2));
+
+	*whole = r == 0 && magic2 == L_FP_XSTATE_MAGIC2;
+	return r;
+}
+
 /* Loads the vector state at gva; 0 is a fresh process's. */
 static int pop_xstate(struct task *t, uint64_t gva)
 {
 	size_t cap = platform_xstate_size(sandbox_platform()), size = sizeof(struct l_fpstate);
 	struct l_fpstate head;
+	bool whole = false;
 	uint8_t *buf;
 	int r;
 
@@ -171,8 +197,14 @@ static int pop_xstate(struct task *t, uint64_t gva)
 	if (r < 0)
 		return r;
 	if (head.sw_reserved.magic1 == L_FP_XSTATE_MAGIC1 && head.sw_reserved.xstate_size > size &&
-	    head.sw_reserved.xstate_size <= cap)
+	    head.sw_reserved.xstate_size <= cap && head.sw_reserved.xstate_size <= head.sw_reserved.extended_size)
+		r = check_magic2(t, gva, head.sw_reserved.xstate_size, &whole);
+	if (r < 0)
+		return r;
+	if (whole)
 		size = head.sw_reserved.xstate_size;
+	else
+		head.sw_reserved.magic1 = 0; /* the legacy part is all that counts */
 	buf = malloc(cap);
 	if (!buf)
 		return -ENOMEM;
@@ -196,6 +228,9 @@ int signal_frame_pop(struct task *t, struct abi_regs *regs)
 	if (r < 0)
 		return r;
 	r = pop_xstate(t, uc.uc_mcontext.fpstate);
+	if (r < 0)
+		return r;
+	r = segments_from_frame(regs, &uc);
 	if (r < 0)
 		return r;
 	regs_from_frame(regs, &uc.uc_mcontext);

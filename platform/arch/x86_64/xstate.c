@@ -46,7 +46,21 @@ void xstate_fresh(void *state, size_t size)
 		set_features(s, FEATURES_FP_SSE);
 }
 
-int xstate_from_frame(void *state, size_t full_size, const void *frame, size_t size)
+/*
+ * What the software bytes do not name is initial.  The processor wants the header's bytes 8 to 23 to be zero, and does not
+ * look at the rest, which PTRACE_SETREGSET refuses.
+ */
+static void clean_header(uint8_t *state, uint64_t known, uint64_t named)
+{
+	uint64_t features;
+
+	memcpy(&features, state + XSTATE_LEGACY_SIZE, sizeof(features));
+	/* A component that no processor has is for whoever loads the state to refuse. */
+	set_features(state, features & (named | ~known));
+	memset(state + XSTATE_LEGACY_SIZE + 24, 0, XSTATE_HEADER_SIZE - 24);
+}
+
+int xstate_from_frame(void *state, size_t full_size, uint64_t known, const void *frame, size_t size)
 {
 	const uint8_t *f = frame;
 	struct xstate_software_bytes sw;
@@ -61,5 +75,6 @@ int xstate_from_frame(void *state, size_t full_size, const void *frame, size_t s
 		return 0;
 	}
 	memcpy(state, f, sw.xstate_size);
+	clean_header(state, known, sw.xfeatures);
 	return 0;
 }

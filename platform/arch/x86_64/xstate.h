@@ -38,8 +38,9 @@ void xstate_fresh(void *state, size_t size);
 
 /*
  * Turns what a frame held (size bytes) into a whole area of full_size bytes, as the kernel does at rt_sigreturn: a state
- * without valid software bytes gives its legacy part, and all else is initial.  -EINVAL for less than a legacy part.
+ * without valid software bytes gives its legacy part, and all else is initial.  So is what the software bytes do not name, of
+ * the known components; others are left in the header, to be refused by whoever loads the state.  -EINVAL for less than a legacy part.
  */
-int xstate_from_frame(void *state, size_t full_size, const void *frame, size_t size) MUST_CHECK;
+int xstate_from_frame(void *state, size_t full_size, uint64_t known, const void *frame, size_t size) MUST_CHECK;
 
 #endif
