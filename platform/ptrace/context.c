@@ -222,6 +222,7 @@ static bool fault_event(struct ptrace_ctx *ctx, const siginfo_t *info, struct pf
 
 	fault_from_siginfo(f, info);
 	if (fault_needs_more(f)) {
+		ctx_abort_rseq(ctx); /* as the host would for a signal: it will find the thread elsewhere */
 		mutex_lock(&as->frame_lock);
 		r = tracee_exception(&ctx->tracee, &e);
 		mutex_unlock(&as->frame_lock);
