@@ -17,7 +17,7 @@
 #include "platform/platform.h"
 #include "platform/ptrace/internal.h"
 
-#define LOOK_NS 5000000 /* so that the watchdog loses its patience soon */
+#define LOOK_NS 50000000 /* so that the watchdog loses its patience in two seconds, but not with a machine that is busy */
 #define CODE 0x400000ull
 #define DATA 0x500000ull
 #define RW (L_PROT_READ | L_PROT_WRITE)
@@ -62,12 +62,12 @@ static struct pctx *new_guest(struct world *w, struct pas **as, const uint8_t *c
 }
 
 /* The bystander is attached first: the calling thread's contexts are both its own. */
-static void start(struct world *w, int64_t look_ns, const uint8_t *code, const uint8_t *end)
+static void start(struct world *w, const uint8_t *code, const uint8_t *end)
 {
 	char why[200] = "";
 
 	ck_assert_msg(platform_start(&ptrace_platform, &w->pf, why, sizeof(why)) == 0, "%s", why);
-	container_of(w->pf, struct ptrace_platform, base)->dog.look_ns = look_ns;
+	container_of(w->pf, struct ptrace_platform, base)->dog.look_ns = LOOK_NS;
 	w->other = new_guest(w, &w->other_as, code_calls, code_calls_end);
 	w->ctx = new_guest(w, &w->as, code, end);
 }
@@ -134,7 +134,7 @@ START_TEST(host_call_without_answer)
 	struct thief th;
 	int r = 0;
 
-	start(&w, LOOK_NS, code_spin, code_spin_end);
+	start(&w, code_spin, code_spin_end);
 	thief_begin(&th, &w);
 	while (r == 0)
 		r = pas_protect(w.as, w.ctx, DATA, PAGE_SIZE, RW);
@@ -181,7 +181,7 @@ START_TEST(kick_without_answer)
 	struct kicker k;
 	struct pf_event ev = {.kind = PF_INTERRUPTED};
 
-	start(&w, LOOK_NS, code_spin, code_spin_end);
+	start(&w, code_spin, code_spin_end);
 	kicker_begin(&k, &w, 0);
 	thief_begin(&th, &w);
 	while (ev.kind == PF_INTERRUPTED)
@@ -200,8 +200,7 @@ START_TEST(silence_is_no_crime)
 	struct kicker k;
 	struct pf_event ev;
 
-	/* Patience for two seconds: the machine may be busy. */
-	start(&w, 50000000, code_spin, code_spin_end);
+	start(&w, code_spin, code_spin_end);
 	watchdog_wake(&container_of(w.pf, struct ptrace_platform, base)->dog);
 	kicker_begin(&k, &w, 3);
 	platform_switch(w.ctx, &ev);
@@ -223,7 +222,7 @@ START_TEST(watchdog_sleeps)
 	struct world w;
 	struct watchdog *dog;
 
-	start(&w, LOOK_NS, code_calls, code_calls_end);
+	start(&w, code_calls, code_calls_end);
 	dog = &container_of(w.pf, struct ptrace_platform, base)->dog;
 	bystander_goes_on(&w);
 	while (atomic_load(&dog->on))
@@ -262,7 +261,7 @@ START_TEST(dying_threads_are_reaped)
 	struct sleeper sleepers[SLEEPERS];
 	pthread_barrier_t attached, killed;
 
-	start(&w, LOOK_NS, code_spin, code_spin_end);
+	start(&w, code_spin, code_spin_end);
 	for (int round = 0; round < 30; round++) {
 		pthread_barrier_init(&attached, NULL, SLEEPERS + 1);
 		pthread_barrier_init(&killed, NULL, SLEEPERS + 1);
