@@ -225,15 +225,21 @@ static int mount_one(struct builder *b, const struct do_options *o, const struct
 
 	if (!m->is_bind) {
 		r = mount_tmpfs(b, m->target, m->size ? m->size : b->memory / 100 * m->percent);
-		return r < 0 ? failed("mount a tmpfs at", m->target, r) : 0;
+		if (r < 0)
+			log_error("do: cannot mount a tmpfs at %s: %s; it goes on a directory, which is made if it is "
+				  "missing",
+				  m->target, strerror(-r));
+		return r < 0 ? EXIT_BAILEY : 0;
 	}
 	if (bind->dir_fd < 0)
 		return 0; /* optional, and not there */
 	r = mount_bind(b, bind, m->target);
-	if (r == 0)
-		return 0;
-	log_error("do: cannot bind %s at %s: %s", bind->source, m->target, strerror(-r));
-	return EXIT_BAILEY;
+	if (r < 0)
+		log_error("do: cannot bind %s at %s: %s; a directory goes on a directory and a file on a file, and "
+			  "either is made "
+			  "if it is missing, but not in /proc or /sys",
+			  bind->source, m->target, strerror(-r));
+	return r < 0 ? EXIT_BAILEY : 0;
 }
 
 static int mount_asked(struct builder *b, const struct do_options *o)
@@ -258,15 +264,15 @@ static int look_for(struct builder *b, const char *path)
 	return r;
 }
 
-/* Shows the caller's directory where it was covered (it lies in /tmp).  cwd_fd is consumed; -1: it has none that could
- * be shown. */
+/* Shows the caller's directory where it was covered (it lies in /tmp).  cwd_fd is consumed; it may be why there is
+ * none. */
 static int show_cwd(struct builder *b, const char *cwd, int cwd_fd)
 {
 	struct super_block *lower, *sb;
 	int r;
 
 	if (cwd_fd < 0)
-		return -ENOENT;
+		return cwd_fd;
 	if (look_for(b, cwd) == 0) {
 		host_close(cwd_fd);
 		return 0;
@@ -277,14 +283,40 @@ static int show_cwd(struct builder *b, const char *cwd, int cwd_fd)
 	return r < 0 ? r : mount_at(b, sb, cwd, MNT_NOSUID | MNT_NODEV, "overlay");
 }
 
-static int enter_cwd(struct builder *b, const struct do_options *o, const char *cwd, int cwd_fd, const char **out)
+/* What the command's directory is to be, without --workdir: the caller's, or / where that is nowhere to be found (it
+ * was removed, or lies in the host's /proc).  Not where it only cannot be reached: it is there, and / would be another.
+ */
+static int callers_directory(struct builder *b, const struct host_caller *caller, int cwd_fd, const char **out)
 {
-	int r;
+	int r = caller->cwd ? show_cwd(b, caller->cwd, cwd_fd) : -ENOENT;
 
-	if (!o->workdir && show_cwd(b, cwd, cwd_fd) < 0)
-		cwd = "/";
-	*out = o->workdir ? o->workdir : cwd;
-	r = look_for(b, *out);
+	*out = caller->cwd;
+	if (r == 0 || r == -EACCES)
+		return r;
+	log_warn("do: the working directory %s is not to be found inside; starting in /",
+		 caller->cwd ? caller->cwd : "(removed)");
+	*out = "/";
+	return 0;
+}
+
+static bool starts_at_root(const struct do_options *o, const struct host_caller *caller)
+{
+	return o->foreign_root || (caller->cwd && strcmp(caller->cwd, "/") == 0);
+}
+
+static int enter_cwd(struct builder *b, const struct do_options *o, const struct host_caller *caller, int cwd_fd,
+		     const char **out)
+{
+	int r = 0;
+
+	if (o->workdir)
+		*out = o->workdir;
+	else if (starts_at_root(o, caller))
+		*out = "/";
+	else
+		r = callers_directory(b, caller, cwd_fd, out);
+	if (r == 0)
+		r = look_for(b, *out);
 	if (r == 0)
 		return 0;
 	log_error("do: cannot start in %s: %s; name another directory inside with --workdir", *out, strerror(-r));
@@ -306,19 +338,24 @@ static bool same_device(int a, int b)
 
 static int open_std(struct boot_args *args)
 {
-	static const char *const names[] = {"standard input", "standard output", "standard error"};
+	static const char *const names[] = {"input", "output", "error"};
 
 	for (int fd = 0; fd < 3; fd++) {
 		int r;
 
+		if (front_std_was_closed(fd))
+			continue;
 		for (int earlier = 0; earlier < fd && !args->std[fd]; earlier++)
-			if (same_device(earlier, fd))
+			if (args->std[earlier] && same_device(earlier, fd))
 				args->std[fd] = file_get(args->std[earlier]);
 		if (args->std[fd])
 			continue;
 		r = hostfile_create(fd, args->cred, &args->std[fd]);
-		if (r < 0)
-			return failed("pass on", names[fd], r);
+		if (r < 0) {
+			log_error("do: cannot pass on standard %s: %s; redirect it to a file, or to /dev/null",
+				  names[fd], strerror(-r));
+			return EXIT_BAILEY;
+		}
 	}
 	return 0;
 }
@@ -349,7 +386,8 @@ static int name_console(struct builder *b, const struct boot_args *args)
 	if (r < 0)
 		return 0; /* bound away */
 	for (int fd = 0; r == 0 && fd < 3; fd++)
-		r = devfs_add_console(&dev, args->std[fd]);
+		if (args->std[fd])
+			r = devfs_add_console(&dev, args->std[fd]);
 	if (r == 0 && args->terminal)
 		r = devfs_add_console(&dev, args->terminal);
 	path_put(&dev);
@@ -360,14 +398,13 @@ int boot_root(const struct do_options *o, const struct host_caller *caller, stru
 {
 	struct host_memory memory;
 	struct builder b = {0};
-	const char *cwd = caller->cwd ? caller->cwd : "/";
-	int cwd_fd = -1, status, r;
+	int cwd_fd = -ENOENT, status, r;
 
 	host_memory(&memory);
 	b.memory = memory.total;
 	b.size_limit = memory.total / 2;
-	if (!o->workdir && !o->foreign_root && cwd[0] == '/' && cwd[1])
-		cwd_fd = host_open_dir_path(o->root.dir_fd, cwd + 1);
+	if (!o->workdir && !starts_at_root(o, caller) && caller->cwd && caller->cwd[0] == '/')
+		cwd_fd = host_open_dir_path(o->root.dir_fd, caller->cwd + 1);
 	r = make_root(&b, o->root.dir_fd);
 	if (r < 0)
 		return failed("make", "the root", r);
@@ -375,7 +412,7 @@ int boot_root(const struct do_options *o, const struct host_caller *caller, stru
 	if (status == 0)
 		status = mount_asked(&b, o);
 	if (status == 0)
-		status = enter_cwd(&b, o, cwd, cwd_fd, &args->cwd);
+		status = enter_cwd(&b, o, caller, cwd_fd, &args->cwd);
 	if (status == 0)
 		status = open_std(args);
 	if (status == 0)

@@ -25,6 +25,7 @@ static struct caller_tty {
 	bool is_terminal;
 	struct termios saved;
 } ttys[4];
+static bool was_closed[3];
 
 void front_init(void)
 {
@@ -33,9 +34,8 @@ void front_init(void)
 	host_signals_note_inherited();
 	signal(SIGCHLD, SIG_DFL); /* else there would be no status to wait for */
 	/* A lower descriptor that is free is what open gives. */
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= 2);
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= 2)
+		was_closed[fd] = true;
 	if (fd > 2)
 		close(fd);
 	close_range(3, ~0u, 0);
@@ -44,6 +44,11 @@ void front_init(void)
 		ttys[i].fd = i < 3 ? i : host_terminal_own();
 		ttys[i].is_terminal = tcgetattr(ttys[i].fd, &ttys[i].saved) == 0;
 	}
+}
+
+bool front_std_was_closed(int fd)
+{
+	return was_closed[fd];
 }
 
 /* Another job's terminal is left as that job has it.  Without waiting for output: nobody may be reading it any more. */

@@ -6,6 +6,7 @@
 #ifndef BAILEY_HOST_FRONT_H
 #define BAILEY_HOST_FRONT_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/compiler.h"
@@ -15,6 +16,8 @@
 /* Notes how the terminals at 0, 1 and 2 are set, and gives every one of these that is closed /dev/null.  First of all.
  */
 void front_init(void);
+/* True if fd, which is 0, 1 or 2, came in closed: so it does for the command. */
+bool front_std_was_closed(int fd);
 /* Waits for the sentry's end; the exit status to end with: the sentry's own, or EXIT_BAILEY if a signal killed it (said
  * on the log). */
 int front_supervise(pid_t sentry) MUST_CHECK;
