@@ -670,6 +670,26 @@ def hang_up_that_the_command_ignores(run):
     equal('status', t.wait(), 9)
 
 
+# Says by its status what a terminal that has gone is like: ready, at its end for a reader, EIO for a writer.  Then it waits.
+LEFT_ALONE = """
+$| = 1; $SIG{HUP} = sub { $gone = 1 }; print "up\\n"; select(undef, undef, undef, 0.02) until $gone;
+$r = ""; vec($r, 0, 1) = 1; $ready = select($r, undef, undef, 0) == 1;
+$n = sysread(STDIN, $buf, 9); $end = defined($n) && $n == 0;
+$failed = !defined(syswrite(STDOUT, "x")) && $! == 5;
+sleep 2; exit(64 + $ready + 2 * $end + 4 * $failed)
+"""
+
+
+@case
+def terminal_that_went_away(run):
+    t = run('perl', '-e', LEFT_ALONE)
+    t.expect(r'up\r')
+    t.hang_up()
+    equal('status', t.wait(), 64 + 7)
+    if t.cpu_seconds > 1:
+        raise Failure(f'{t.cpu_seconds} s of CPU for a command that slept')
+
+
 @case
 def nohup(run):
     t = outer(run)

@@ -26,6 +26,7 @@ class Terminal:
     def __init__(self, argv, user=None, rows=24, columns=80, env=None):
         self.output = ''
         self.status = None
+        self.cpu_seconds = 0.0
         self.master, slave = pty.openpty()
         self.resize(rows, columns)
         if user is not None:
@@ -116,8 +117,9 @@ class Terminal:
         """The exit status as a shell gives it."""
         end = time.monotonic() + seconds
         while self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
+                self.cpu_seconds = usage.ru_utime + usage.ru_stime  # of all below it, too
                 code = os.waitstatus_to_exitcode(status)
                 self.status = code if code >= 0 else 128 - code
             elif time.monotonic() > end:
