@@ -3,6 +3,7 @@
 #include "sentry/entry/entry.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
+#include "sentry/vfs/fasync.h"
 
 #define TABLE_SIZE 512 /* calls have no higher numbers */
 
@@ -25,7 +26,12 @@ long dispatch(struct task *t, const struct sys_args *args)
 {
 	sys_handler *h = args->nr < TABLE_SIZE ? handlers[args->nr] : NULL;
 
-	if (LIKELY(h != NULL))
-		return h(t, args);
+	if (LIKELY(h != NULL)) {
+		long r = h(t, args);
+
+		if (UNLIKELY(fasync_due))
+			fasync_send_due();
+		return r;
+	}
 	return args->nr < TABLE_SIZE && refusals[args->nr] ? -(long)refusals[args->nr] : -ENOSYS;
 }

@@ -3,7 +3,7 @@
  *
  * Both ends live in one unix_pair with one lock and one wait queue, since almost every change concerns both: what one
  * end sends lies in the other's queue and is charged to the sender's buffer.  The lock may be held over a copy to guest
- * memory; nothing is taken while it is held.
+ * memory; nothing is taken while it is held but the lock of fasync.c.
  */
 #include "sentry/net/unix.h"
 
@@ -12,10 +12,11 @@
 #include "abi/errno.h"
 #include "abi/ioctl.h"
 #include "abi/poll.h"
+#include "abi/signal.h"
 #include "base/checked.h"
 #include "platform/uaccess.h"
 #include "sentry/fs/common.h"
-#include "sentry/vfs/vfs.h"
+#include "sentry/vfs/fasync.h"
 
 #define DEFAULT_BUFFER 212992u /* net.core.wmem_default, and wmem_max */
 #define MIN_BUFFER 4608u
@@ -38,6 +39,8 @@ struct unix_end {
 	int error;		   /* an errno, told once; 0: none */
 	bool recv_shut, send_shut; /* shutdown(2), the peer's too */
 	bool closed;
+	bool wants_room; /* a send found none: the owner is to be told of it (SIGIO) */
+	struct fasync_list async;
 };
 
 struct unix_pair {
@@ -95,6 +98,12 @@ static int send_error(struct unix_end *e)
 	return peer->recv_shut ? -EPIPE : 0;
 }
 
+/* As Linux has it, a sender is told of room when three quarters of its buffer are free. */
+static bool has_much_room(const struct unix_end *e)
+{
+	return e->charged * 4 <= e->send_buffer;
+}
+
 static bool has_room(const struct unix_end *e)
 {
 	return e->charged < e->send_buffer;
@@ -124,10 +133,14 @@ static int queue_message(struct unix_end *e, struct unix_msg *m, bool nonblock)
 		if (done) {
 			list_add_tail(&m->node, &peer_of(e)->queue);
 			e->charged += m->len + CHARGE;
+		} else if (r == 0) {
+			e->wants_room = true;
 		}
 		mutex_unlock(&e->pair->lock);
-		if (done)
+		if (done) {
 			waitqueue_wake(&e->pair->wq, L_POLLIN | L_POLLRDNORM);
+			fasync_tell(&peer_of(e)->async, L_POLL_IN);
+		}
 		if (done || r < 0)
 			return r;
 		if (nonblock)
@@ -312,6 +325,10 @@ ssize_t unix_recv(struct file *f, struct uio *u, unsigned flags, unsigned *out_f
 
 		mutex_lock(&e->pair->lock);
 		n = take(e, u, flags, out_flags);
+		if (peer_of(e)->wants_room && has_much_room(peer_of(e))) {
+			peer_of(e)->wants_room = false;
+			fasync_tell_later(&peer_of(e)->async, L_POLL_OUT);
+		}
 		mutex_unlock(&e->pair->lock);
 		if (n > 0 && !(flags & L_MSG_PEEK))
 			waitqueue_wake(&e->pair->wq, L_POLLOUT | L_POLLWRNORM);
@@ -351,6 +368,8 @@ int unix_shutdown(struct file *f, int how)
 	if (e->pair->type != L_SOCK_DGRAM) {
 		peer->send_shut |= rd;
 		peer->recv_shut |= wr;
+		if (wr)
+			fasync_tell_later(&peer->async, rd ? L_POLL_HUP : L_POLL_IN);
 	}
 	mutex_unlock(&e->pair->lock);
 	waitqueue_wake(&e->pair->wq, L_POLLIN | L_POLLOUT | L_POLLHUP | L_POLLRDHUP);
@@ -373,7 +392,7 @@ static uint32_t unix_poll(struct file *f, struct wait_entry *entry)
 		events |= L_POLLRDHUP | L_POLLIN | L_POLLRDNORM;
 	if (!list_empty(&e->queue))
 		events |= L_POLLIN | L_POLLRDNORM;
-	if (e->charged * 4 <= e->send_buffer)
+	if (has_much_room(e))
 		events |= L_POLLOUT | L_POLLWRNORM | L_POLLWRBAND;
 	mutex_unlock(&e->pair->lock);
 	return events;
@@ -470,6 +489,7 @@ static void close_end(struct unix_end *e)
 	e->closed = e->recv_shut = e->send_shut = true;
 	if (p->type != L_SOCK_DGRAM) {
 		peer->recv_shut = peer->send_shut = true;
+		fasync_tell_later(&peer->async, L_POLL_HUP); /* with the lock held: see below */
 		if (unread)
 			peer->error = ECONNRESET;
 	}
@@ -486,11 +506,19 @@ static void unix_release(struct file *f)
 	close_end(f->priv);
 }
 
+static int unix_fasync(struct file *f, int fd, bool on)
+{
+	struct unix_end *e = f->priv;
+
+	return fasync_set(&e->async, f, fd, on);
+}
+
 static const struct file_ops unix_ops = {
 	.read = unix_read,
 	.write = unix_write,
 	.poll = unix_poll,
 	.ioctl = unix_ioctl,
+	.fasync = unix_fasync,
 	.release = unix_release,
 };
 

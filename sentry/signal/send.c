@@ -211,7 +211,7 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 	if (!wanted(p, target, sig))
 		return 0;
 	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, info,
-			   info->si_code < 0 && info->si_code != L_SI_TKILL);
+			   info->si_code != L_SI_USER && info->si_code != L_SI_KERNEL && info->si_code != L_SI_TKILL);
 	if (r == 0)
 		wake_for(p, target, sig);
 	return r;
@@ -261,15 +261,23 @@ int signal_send_process(struct process *p, const struct l_siginfo *info)
 	return r;
 }
 
-int signal_send_task(struct task *t, const struct l_siginfo *info)
+int signal_send_task_locked(struct task *t, const struct l_siginfo *info)
 {
 	int r = 0;
 
-	mutex_lock(&tasks_lock);
 	mutex_lock(&t->process->sig_lock);
 	if (!t->dead)
 		r = send_locked(t->process, t, info);
 	mutex_unlock(&t->process->sig_lock);
+	return r;
+}
+
+int signal_send_task(struct task *t, const struct l_siginfo *info)
+{
+	int r;
+
+	mutex_lock(&tasks_lock);
+	r = signal_send_task_locked(t, info);
 	mutex_unlock(&tasks_lock);
 	return r;
 }

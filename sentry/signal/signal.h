@@ -5,6 +5,7 @@
  *   send.c     who gets a signal, and what sending does at once (SIGKILL, SIGCONT, stop signals)
  *   pending.c  queues and the table of actions
  *   deliver.c  what a task does with its signals before it goes back to the guest; system-call restart
+ *   sigio.c    what open files send to their owners
  *   watch.c    who hears of a signal without taking it (signalfd)
  *   frame.c    the handler's frame and rt_sigreturn
  *
@@ -54,6 +55,7 @@ struct l_sigaction sighand_action(struct sighand *s, int sig);
 /* ---- send.c ---- */
 /* tasks_lock held.  -EAGAIN as sigqueue(3). */
 int signal_send_process_locked(struct process *p, const struct l_siginfo *info) REQUIRES(tasks_lock);
+int signal_send_task_locked(struct task *t, const struct l_siginfo *info) REQUIRES(tasks_lock) MUST_CHECK; /* to a thread */
 /* Queues a POSIX timer's entry s (borrowed until it is taken, dropped or unqueued) for target, or p if that is NULL.  False: the
  * signal is ignored, or target gone.  p->sig_lock held, too. */
 bool signal_send_timer(struct process *p, struct task *target, struct sigqueue *s) REQUIRES(tasks_lock) MUST_CHECK;
@@ -76,6 +78,10 @@ void signal_fill_kernel(struct l_siginfo *info, int sig);
 void signal_fill_child(struct l_siginfo *info, const struct process *p, int sig, int status);
 /* May a signal go from t to p: kill(2), EPERM. */
 bool signal_permitted(const struct task *t, struct process *p, int sig) REQUIRES(tasks_lock);
+
+/* ---- sigio.c ---- */
+/* What file_owner_signal (sentry/vfs/fasync.h) is set to. */
+void signal_file_owner(const struct file_owner *o, int fd, int code);
 
 /* ---- watch.c ---- */
 struct signal_watch {

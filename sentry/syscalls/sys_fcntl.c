@@ -1,7 +1,5 @@
 /* fcntl and flock: what is asked of a descriptor or an open file, and locks. */
-#include <stdlib.h>
-
-#include "sentry/signal/signal.h"
+#include "sentry/syscalls/file_owner.h"
 #include "sentry/syscalls/fs_args.h"
 
 static long dup_from(struct task *t, struct file *f, uint64_t min, bool cloexec)
@@ -135,121 +133,6 @@ long sys_flock(struct task *t, const struct sys_args *args)
 	return r == -EAGAIN ? -EWOULDBLOCK : r;
 }
 
-/* ---- the owner, who gets SIGIO ---- */
-
-/* f's owner record, made on first use; NULL: no memory.  pos_lock held. */
-static struct file_owner *owner_of(struct file *f)
-{
-	if (!f->owner)
-		f->owner = calloc(1, sizeof(*f->owner));
-	return f->owner;
-}
-
-static int in_pgrp(struct process *p, void *arg)
-{
-	return p->pgid == *(const int *)arg;
-}
-
-static bool owner_exists(int type, int pid)
-{
-	struct process *p;
-	struct task *t;
-
-	switch (type) {
-	case L_F_OWNER_PGRP:
-		return process_for_each(in_pgrp, &pid) != 0;
-	case L_F_OWNER_PID:
-		p = process_find(pid);
-		process_put(p);
-		return p != NULL;
-	default:
-		t = task_find(pid);
-		task_put(t);
-		return t != NULL;
-	}
-}
-
-static long set_owner(struct task *t, struct file *f, int type, int pid)
-{
-	struct file_owner *o;
-	long r = -ENOMEM;
-
-	if (pid && !owner_exists(type, pid))
-		return -ESRCH;
-	mutex_lock(&f->pos_lock);
-	o = owner_of(f);
-	if (o) {
-		o->type = type;
-		o->pid = pid;
-		o->uid = t->cred->uid;
-		o->euid = t->cred->euid;
-		r = 0;
-	}
-	mutex_unlock(&f->pos_lock);
-	return r;
-}
-
-static struct file_owner get_owner(struct file *f)
-{
-	struct file_owner o = {0};
-
-	mutex_lock(&f->pos_lock);
-	if (f->owner)
-		o = *f->owner;
-	mutex_unlock(&f->pos_lock);
-	if (o.pid && !owner_exists(o.type, o.pid))
-		o.pid = 0;
-	return o;
-}
-
-static long set_signal(struct file *f, int sig)
-{
-	struct file_owner *o;
-	long r = -ENOMEM;
-
-	if (sig != 0 && !sig_valid(sig))
-		return -EINVAL;
-	mutex_lock(&f->pos_lock);
-	o = owner_of(f);
-	if (o) {
-		o->sig = sig;
-		r = 0;
-	}
-	mutex_unlock(&f->pos_lock);
-	return r;
-}
-
-static long owner_call(struct task *t, struct file *f, unsigned cmd, uint64_t arg)
-{
-	struct file_owner o = get_owner(f);
-	struct l_f_owner_ex ex;
-	int r;
-
-	switch (cmd) {
-	case L_F_SETOWN:
-		if ((int)arg == INT32_MIN)
-			return -EINVAL;
-		return (int)arg < 0 ? set_owner(t, f, L_F_OWNER_PGRP, -(int)arg)
-				    : set_owner(t, f, L_F_OWNER_PID, (int)arg);
-	case L_F_GETOWN:
-		return o.type == L_F_OWNER_PGRP ? -(long)o.pid : o.pid;
-	case L_F_SETOWN_EX:
-		r = copy_in(t->ctx, &ex, arg, sizeof(ex));
-		if (r < 0)
-			return r;
-		if (ex.type < L_F_OWNER_TID || ex.type > L_F_OWNER_PGRP)
-			return -EINVAL;
-		return set_owner(t, f, ex.type, ex.pid);
-	case L_F_GETOWN_EX:
-		ex = (struct l_f_owner_ex){o.pid ? o.type : L_F_OWNER_TID, o.pid};
-		return copy_out(t->ctx, arg, &ex, sizeof(ex));
-	case L_F_SETSIG:
-		return set_signal(f, (int)arg);
-	default:
-		return o.sig;
-	}
-}
-
 /* ---- fcntl ---- */
 
 /* The commands that an O_PATH descriptor knows too. */
@@ -269,6 +152,8 @@ static long descriptor_call(struct task *t, struct file *f, int fd, unsigned cmd
 		return fd_set_cloexec(t->files, fd, arg & L_FD_CLOEXEC);
 	case L_F_GETFL:
 		return f->flags;
+	case L_F_CREATED_QUERY:
+		return (f->mode & FILE_CREATED) != 0;
 	case L_F_DUPFD_QUERY:
 		r = arg_file_path_ok(t, arg, &other);
 		if (r == 0) {
@@ -285,7 +170,7 @@ static long file_call(struct task *t, struct file *f, int fd, unsigned cmd, uint
 {
 	switch (cmd) {
 	case L_F_SETFL:
-		return file_set_flags(f, (uint32_t)arg);
+		return file_set_flags(f, fd, (uint32_t)arg);
 	case L_F_GETLK:
 	case L_F_OFD_GETLK:
 		return get_lock(t, f, arg, cmd == L_F_OFD_GETLK);
@@ -301,7 +186,7 @@ static long file_call(struct task *t, struct file *f, int fd, unsigned cmd, uint
 	case L_F_GETOWN_EX:
 	case L_F_SETSIG:
 	case L_F_GETSIG:
-		return owner_call(t, f, cmd, arg);
+		return owner_fcntl(t, f, cmd, arg);
 	case L_F_GETLEASE:
 		return L_F_UNLCK;
 	case L_F_SETPIPE_SZ:
@@ -327,6 +212,7 @@ long sys_fcntl(struct task *t, const struct sys_args *args)
 	case L_F_GETFD:
 	case L_F_SETFD:
 	case L_F_GETFL:
+	case L_F_CREATED_QUERY:
 	case L_F_DUPFD_QUERY:
 		r = descriptor_call(t, f, fd, cmd, args->a[2]);
 		break;

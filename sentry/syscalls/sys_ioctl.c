@@ -1,14 +1,37 @@
 /* ioctl: what means the same for every file is done here; the rest is the file's own. */
 #include "abi/ioctl.h"
 #include "base/checked.h"
+#include "sentry/syscalls/file_owner.h"
 #include "sentry/syscalls/fs_args.h"
 
-static int set_flag(struct task *t, struct file *f, uint32_t flag, uint64_t arg)
+static int set_nonblock(struct task *t, struct file *f, int fd, uint64_t arg)
 {
 	int32_t on;
 	int r = copy_in(t->ctx, &on, arg, sizeof(on));
 
-	return r < 0 ? r : file_set_flags(f, on ? f->flags | flag : f->flags & ~flag);
+	return r < 0 ? r : file_set_flags(f, fd, on ? f->flags | L_O_NONBLOCK : f->flags & ~(uint32_t)L_O_NONBLOCK);
+}
+
+static int set_async(struct task *t, struct file *f, int fd, uint64_t arg)
+{
+	int32_t on;
+	int r = copy_in(t->ctx, &on, arg, sizeof(on));
+
+	return r < 0 ? r : file_set_async(f, fd, on != 0);
+}
+
+/* FIOSETOWN and its kin, of sockets alone. */
+static long owner_ioctl(struct task *t, struct file *f, unsigned cmd, uint64_t arg)
+{
+	int32_t who;
+	int r;
+
+	if (cmd == L_FIOGETOWN || cmd == L_SIOCGPGRP) {
+		who = (int32_t)owner_get(f);
+		return copy_out(t->ctx, arg, &who, sizeof(who));
+	}
+	r = copy_in(t->ctx, &who, arg, sizeof(who));
+	return r < 0 ? r : owner_set(t, f, who);
 }
 
 /* Bytes from the position to the end. */
@@ -44,12 +67,19 @@ static long file_ioctl(struct task *t, struct file *f, int fd, unsigned cmd, uin
 	case L_FIONCLEX:
 		return fd_set_cloexec(t->files, fd, false);
 	case L_FIONBIO:
-		return set_flag(t, f, L_O_NONBLOCK, arg);
+		return set_nonblock(t, f, fd, arg);
 	case L_FIOASYNC:
-		return set_flag(t, f, L_FASYNC, arg);
+		return set_async(t, f, fd, arg);
 	case L_FIONREAD:
 		if (inode_is(f->inode, L_S_IFREG))
 			return bytes_left(t, f, arg);
+		break;
+	case L_FIOSETOWN:
+	case L_SIOCSPGRP:
+	case L_FIOGETOWN:
+	case L_SIOCGPGRP:
+		if (inode_is(f->inode, L_S_IFSOCK))
+			return owner_ioctl(t, f, cmd, arg);
 		break;
 	case L_FIGETBSZ:
 		return block_size(t, f, arg);

@@ -198,7 +198,7 @@ long sys_mq_getsetattr(struct task *t, const struct sys_args *args)
 		return r;
 	mqueue_get_attr(f, &old);
 	if (args->a[1])
-		r = file_set_flags(f, (f->flags & ~(uint32_t)L_O_NONBLOCK) | (uint32_t)new.mq_flags);
+		r = file_set_flags(f, (int)args->a[0], (f->flags & ~(uint32_t)L_O_NONBLOCK) | (uint32_t)new.mq_flags);
 	file_put(f);
 	return r < 0 || !args->a[2] ? r : copy_out(t->ctx, args->a[2], &old, sizeof(old));
 }

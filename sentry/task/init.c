@@ -22,6 +22,7 @@
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/vfs/fasync.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -398,6 +399,7 @@ int sandbox_run(struct boot_args *args, int *status_out)
 	int r, pid;
 
 	platform = args->pf;
+	file_owner_signal = signal_file_owner;
 	r = make_init(args, &init);
 	if (r < 0)
 		return r;

@@ -9,6 +9,7 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 
 #define WORD_BITS 64u
@@ -132,6 +133,8 @@ static int closed(struct fdtable *t, struct file *f)
 	if (f->ops->flush && !(f->mode & FILE_PATH))
 		r = f->ops->flush(f);
 	file_put(f);
+	if (UNLIKELY(fasync_due))
+		fasync_send_due();
 	return r;
 }
 

@@ -59,6 +59,8 @@ void file_put(struct file *f)
 		file_epoll_forget(f);
 	if (f->inode->locks)
 		vfs_locks_release(f->inode, f);
+	if (f->async)
+		(void)!f->ops->fasync(f, -1, false);
 	if (f->ops->release)
 		f->ops->release(f);
 	if (f->mode & FILE_WRITER)
@@ -298,20 +300,50 @@ uint32_t file_poll(struct file *f, struct wait_entry *e)
 	return f->ops->poll(f, e);
 }
 
-int file_set_flags(struct file *f, uint32_t flags)
+/* O_ASYNC comes or goes; it is set only where somebody listens. */
+static int change_async(struct file *f, int fd, bool on)
 {
-	uint32_t old = f->flags;
+	int r;
+
+	if (on)
+		f->async = true;
+	r = f->ops->fasync(f, fd, on);
+	if (r < 0)
+		return r;
+	if (on)
+		f->flags |= L_FASYNC;
+	else
+		f->flags &= ~(uint32_t)L_FASYNC;
+	return 0;
+}
+
+int file_set_async(struct file *f, int fd, bool on)
+{
+	if (((f->flags & L_FASYNC) != 0) == on)
+		return 0;
+	return f->ops->fasync ? change_async(f, fd, on) : -ENOTTY;
+}
+
+int file_set_flags(struct file *f, int fd, uint32_t flags)
+{
+	uint32_t old = f->flags, async;
 	int r;
 
 	/* Whoever may not have changed the times must not read without a trace. */
 	if ((flags & ~old & L_O_NOATIME) && !inode_owner_or_capable(f->inode, f->cred))
 		return -EPERM;
+	async = (flags ^ old) & L_FASYNC;
 	flags = (old & ~(uint32_t)L_SETFL_MASK) | (flags & L_SETFL_MASK);
 	if (f->ops->setfl) {
 		r = f->ops->setfl(f, flags);
 		if (r < 0)
 			return r;
 	}
-	f->flags = flags;
+	if (async && f->ops->fasync) {
+		r = change_async(f, fd, !(old & L_FASYNC));
+		if (r < 0)
+			return r;
+	}
+	f->flags = (flags & ~(uint32_t)L_FASYNC) | (f->flags & L_FASYNC);
 	return 0;
 }

@@ -19,7 +19,9 @@
 #include "abi/errno.h"
 #include "abi/ioctl.h"
 #include "abi/poll.h"
+#include "abi/signal.h"
 #include "base/checked.h"
+#include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
 
@@ -40,6 +42,7 @@ struct inotify {
 	int last_wd;
 	bool wrapped; /* last_wd was at the end once: numbers may be in use */
 	struct waitqueue wq;
+	struct fasync_list async;
 };
 
 struct watch {
@@ -122,6 +125,7 @@ static void overflow(struct inotify *n) REQUIRES(inotify_lock)
 	n->event_count--;
 	n->overflowed = true;
 	waitqueue_wake(&n->wq, L_POLLIN | L_POLLRDNORM);
+	fasync_tell_later(&n->async, L_POLL_IN);
 }
 
 /* Queues an event, unless it says what the last one says. */
@@ -142,6 +146,7 @@ static void queue(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, con
 	}
 	append(n, e);
 	waitqueue_wake(&n->wq, L_POLLIN | L_POLLRDNORM);
+	fasync_tell_later(&n->async, L_POLL_IN);
 }
 
 /* ---- watches ---- */
@@ -541,11 +546,19 @@ static void inotify_release(struct file *f)
 	free(n);
 }
 
+static int inotify_fasync(struct file *f, int fd, bool on)
+{
+	struct inotify *n = f->priv;
+
+	return fasync_set(&n->async, f, fd, on);
+}
+
 static const struct file_ops inotify_ops = {
 	.read = read_events,
 	.poll = poll_events,
 	.ioctl = inotify_ioctl,
 	.fdinfo = inotify_fdinfo,
+	.fasync = inotify_fasync,
 	.release = inotify_release,
 };
 

@@ -227,6 +227,8 @@ static int open_create(const struct lookup *l, struct walk *w, uint32_t flags, u
 		    ? 0 : may_create_in_sticky(w->at.dentry->inode, p.dentry->inode, l->cred);
 	if (r == 0)
 		r = open_path(l, &p, flags, created, out);
+	if (r == 0 && created)
+		(*out)->mode |= FILE_CREATED;
 	path_put(&p);
 	return r;
 }

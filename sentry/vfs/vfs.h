@@ -195,6 +195,8 @@ struct file_ops {
 	int (*fallocate)(struct file *f, int mode, uint64_t off, uint64_t len); /* NULL: -EOPNOTSUPP; streams -ESPIPE */
 	int (*flush)(struct file *f);			  /* each close(2); NULL: 0 */
 	int (*setfl)(struct file *f, uint32_t flags);	  /* F_SETFL, before the flags change; NULL: 0 */
+	/* O_ASYNC comes (by descriptor fd) or goes, there also at the end of f: for fasync_set (fasync.h).  NULL: tells nobody */
+	int (*fasync)(struct file *f, int fd, bool on);
 	void (*fdinfo)(struct file *f, char *buf, size_t size); /* further lines of /proc/PID/fdinfo/N */
 	void (*release)(struct file *f);		  /* the last reference is gone */
 	/* F_GETPIPE_SZ and the like: fcntl commands that belong to one kind of file.  NULL: -EINVAL */
@@ -212,7 +214,8 @@ struct file {
 	struct mutex pos_lock;	 /* held over a read, write or getdents that uses pos */
 	int64_t pos;		 /* guarded by pos_lock */
 	int64_t version;	 /* guarded by pos_lock; for iterate's own use */
-	struct file_owner *owner; /* F_SETOWN, F_SETSIG; guarded by pos_lock; NULL until used */
+	struct file_owner *owner; /* F_SETOWN, F_SETSIG; guarded by fasync.c's lock; NULL until used */
+	_Atomic bool async;	 /* it may hang in a fasync_list */
 	void *_Atomic epoll_links; /* epoll's list of items that watch this file; written under epoll's global lock */
 	void *priv;
 };
@@ -221,6 +224,7 @@ struct file {
 #define FILE_STREAM 4u /* no position: lseek is -ESPIPE, pread and pwrite too */
 #define FILE_PATH 8u   /* O_PATH */
 #define FILE_PREAD 16u /* set for all but streams */
+#define FILE_CREATED 2048u /* its open made it: F_CREATED_QUERY */
 #define FILE_OWN_POS 128u /* the operations keep the position: they get -1 for "where it is", and pos is not used */
 
 struct file_owner { /* who gets SIGIO; fcntl(2) */
@@ -325,7 +329,8 @@ int64_t file_position(struct file *f);
 int64_t file_lseek_generic(struct file *f, int64_t off, int whence, uint64_t size) MUST_CHECK;
 int file_iterate(struct file *f, struct dir_context *dc) MUST_CHECK; /* begins and ends at f's position, dc->pos */
 uint32_t file_poll(struct file *f, struct wait_entry *e);
-int file_set_flags(struct file *f, uint32_t flags) MUST_CHECK; /* F_SETFL */
+int file_set_flags(struct file *f, int fd, uint32_t flags) MUST_CHECK; /* F_SETFL by way of fd */
+int file_set_async(struct file *f, int fd, bool on) MUST_CHECK;	       /* FIOASYNC; -ENOTTY where nothing sends SIGIO */
 
 /* ---- where a process stands ---- */
 

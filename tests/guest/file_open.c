@@ -345,3 +345,28 @@ TEST(permissions)
 	OK(chmod("closed", 0700));
 	OK(chmod("shut", 0700));
 }
+
+#ifndef F_CREATED_QUERY
+#define F_CREATED_QUERY 1028
+#endif
+
+/* Whether it was this open that made the file. */
+TEST(created_query)
+{
+	int fd, again, path;
+
+	use_tmpdir();
+	unlink("made");
+	fd = open("made", O_RDWR | O_CREAT, 0600);
+	REQUIRE(fd >= 0);
+	if (fcntl(fd, F_CREATED_QUERY, 0) < 0 && errno == EINVAL)
+		SKIP("an older kernel");
+	CHECK_EQ(fcntl(fd, F_CREATED_QUERY, 0), 1);
+	again = open("made", O_RDWR | O_CREAT, 0600);
+	path = open("made", O_PATH);
+	CHECK_EQ(fcntl(again, F_CREATED_QUERY, 0), 0);
+	CHECK_EQ(fcntl(path, F_CREATED_QUERY, 0), 0);
+	close(fd);
+	close(again);
+	close(path);
+}

@@ -8,6 +8,7 @@
 #include "abi/errno.h"
 #include "abi/ioctl.h"
 #include "abi/poll.h"
+#include "abi/signal.h"
 #include "base/checked.h"
 #include "platform/uaccess.h"
 #include "sentry/fs/common.h"
@@ -101,14 +102,13 @@ ssize_t pipe_take(struct pipe *p, struct uio *u, bool nonblock)
 		ended = p->used == 0 && p->writers == 0;
 		n = take_bytes(p, u);
 		mutex_unlock(&p->lock);
-		if (n != 0) {
+		if (n != 0)
 			waitqueue_wake(&p->wq, L_POLLOUT | L_POLLWRNORM);
-			return n;
+		if (n != 0 || ended || nonblock) {
+			/* Writers are told whether or not there is more room, as by Linux. */
+			fasync_tell(&p->writer_async, L_POLL_OUT);
+			return n || ended ? n : -EAGAIN;
 		}
-		if (ended)
-			return 0;
-		if (nonblock)
-			return -EAGAIN;
 		r = wait_event(&p->wq, readable(p));
 		if (r < 0)
 			return r;
@@ -215,6 +215,7 @@ ssize_t pipe_give(struct pipe *p, struct uio *u, bool packet, bool nonblock, boo
 			return total ? total : fs_broken_pipe();
 		if (n > 0)
 			waitqueue_wake(&p->wq, L_POLLIN | L_POLLRDNORM);
+		fasync_tell(&p->reader_async, L_POLL_IN);
 		if (n < 0)
 			return total ? total : n;
 		total += n;
@@ -422,6 +423,7 @@ ssize_t pipe_room(struct pipe *p, bool nonblock)
 static void pipe_end_release(struct file *f)
 {
 	struct pipe *p = f->priv;
+	bool half;
 
 	mutex_lock(&p->lock);
 	if (f->mode & FILE_READ)
@@ -430,8 +432,28 @@ static void pipe_end_release(struct file *f)
 		p->writers--;
 	if (p->readers == 0 && p->writers == 0)
 		p->used = 0; /* a FIFO that is opened again begins empty */
+	half = !p->readers != !p->writers;
 	mutex_unlock(&p->lock);
 	waitqueue_wake(&p->wq, L_POLLIN | L_POLLOUT | L_POLLHUP | L_POLLERR);
+	if (half) {
+		fasync_tell_later(&p->reader_async, L_POLL_IN);
+		fasync_tell_later(&p->writer_async, L_POLL_OUT);
+	}
+}
+
+static int pipe_fasync(struct file *f, int fd, bool on)
+{
+	struct pipe *p = f->priv;
+	int r = 0;
+
+	if (f->mode & FILE_READ)
+		r = fasync_set(&p->reader_async, f, fd, on);
+	if (r == 0 && (f->mode & FILE_WRITE)) {
+		r = fasync_set(&p->writer_async, f, fd, on);
+		if (r < 0) /* no memory for it: both or none */
+			(void)!fasync_set(&p->reader_async, f, fd, false);
+	}
+	return r;
 }
 
 const struct file_ops pipe_ops = {
@@ -440,5 +462,6 @@ const struct file_ops pipe_ops = {
 	.poll = pipe_poll,
 	.ioctl = pipe_ioctl,
 	.fcntl = pipe_fcntl,
+	.fasync = pipe_fasync,
 	.release = pipe_end_release,
 };

@@ -7,7 +7,7 @@
 #ifndef BAILEY_SENTRY_FS_PIPE_PIPE_H
 #define BAILEY_SENTRY_FS_PIPE_PIPE_H
 
-#include "sentry/vfs/vfs.h"
+#include "sentry/vfs/fasync.h"
 
 /* A page's worth of bytes that were written together, or added to. */
 struct pipe_buf {
@@ -27,6 +27,7 @@ struct pipe {
 
 	bool anonymous; /* made by pipe(2), perhaps opened again through /proc: nobody waits to open it; immutable */
 	struct waitqueue wq; /* everything that can happen to it */
+	struct fasync_list reader_async, writer_async; /* whom it tells by SIGIO: files open for reading, for writing */
 };
 
 struct pipe *pipe_new(void);

@@ -158,10 +158,13 @@ static void signal_foreground(struct pty *p, uint64_t signals)
 void pty_changed(struct pty *p)
 {
 	uint32_t to_slave = 0, to_master = 0;
+	bool input = false, output;
 	uint64_t signals;
 
-	while (ring_used(&p->pending) && line_accepts(&p->line))
+	while (ring_used(&p->pending) && line_accepts(&p->line)) {
 		line_input(&p->line, ring_get(&p->pending));
+		input = true;
+	}
 	line_flush_echo(&p->line);
 	signals = p->line.signals;
 	p->line.signals = 0;
@@ -177,11 +180,17 @@ void pty_changed(struct pty *p)
 		p->line.events = 0;
 	else if (p->line.events)
 		to_master |= READ_EVENTS | L_POLLPRI;
+	output = p->out_told != p->line.out.head;
+	p->out_told = p->line.out.head;
 	mutex_unlock(&p->lock);
 	if (to_slave)
 		waitqueue_wake(&p->slave_wq, to_slave);
 	if (to_master)
 		waitqueue_wake(&p->master_wq, to_master);
+	if (input && (to_slave & READ_EVENTS))
+		fasync_tell(&p->slave_async, L_POLL_IN);
+	if (output)
+		fasync_tell(&p->master_async, L_POLL_IN);
 	signal_foreground(p, signals);
 }
 
@@ -480,6 +489,16 @@ static uint32_t master_poll(struct file *f, struct wait_entry *e)
 	return events;
 }
 
+/* ---- SIGIO ---- */
+
+static int pty_fasync(struct file *f, int fd, bool on)
+{
+	struct pty *p = pty_of(f);
+	int r = on ? tty_default_owner(&p->tty, f) : 0;
+
+	return r < 0 ? r : fasync_set(f->ops == &pty_slave_ops ? &p->slave_async : &p->master_async, f, fd, on);
+}
+
 /* ---- the tables ---- */
 
 const struct file_ops pty_slave_ops = {
@@ -487,6 +506,7 @@ const struct file_ops pty_slave_ops = {
 	.write = slave_write,
 	.poll = slave_poll,
 	.ioctl = pty_ioctl,
+	.fasync = pty_fasync,
 	.release = release_slave,
 };
 const struct file_ops pty_master_ops = {
@@ -494,6 +514,7 @@ const struct file_ops pty_master_ops = {
 	.write = master_write,
 	.poll = master_poll,
 	.ioctl = pty_ioctl,
+	.fasync = pty_fasync,
 	.release = release_master,
 };
 

@@ -16,6 +16,7 @@
 
 #include "sentry/fs/tty/line.h"
 #include "sentry/fs/tty/tty.h"
+#include "sentry/vfs/fasync.h"
 
 #define PTY_MAX 1024 /* of all file systems together; kernel.pty.max */
 #define PTY_PENDING_SIZE 4096u
@@ -26,6 +27,7 @@ struct pty {
 	struct devpts *fs; /* borrowed: the inode's super block holds it; immutable */
 	unsigned index;	   /* N; immutable */
 	struct waitqueue slave_wq, master_wq;
+	struct fasync_list slave_async, master_async; /* whom they tell of input by SIGIO */
 
 	struct mutex lock;
 	/* Guarded by lock. */
@@ -40,6 +42,7 @@ struct pty {
 	bool locked;		 /* unlockpt(3) has not been called */
 	bool exclusive;		 /* TIOCEXCL */
 	bool packet;		 /* TIOCPKT: reads of the master begin with a byte that says what follows */
+	uint32_t out_told;	 /* line.out.head when the master was last told of output */
 	bool master_held;	 /* tcflow(3) at the master: the keyboard is silent */
 };
 

@@ -9,6 +9,7 @@
 #include "sentry/signal/signal.h"
 #include "sentry/task/task.h"
 #include "sentry/task/tree.h"
+#include "sentry/vfs/fasync.h"
 
 struct tty *tty_get(struct tty *tty)
 {
@@ -339,4 +340,16 @@ int tty_open_self(struct inode *i, struct file *f)
 	r = tty->ops->attach(tty, f);
 	tty_put(tty);
 	return r;
+}
+
+int tty_default_owner(struct tty *tty, struct file *f)
+{
+	struct task *t = task_current();
+	int group;
+
+	mutex_lock(&tasks_lock);
+	group = tty->foreground;
+	mutex_unlock(&tasks_lock);
+	return file_set_owner(f, group ? L_F_OWNER_PGRP : L_F_OWNER_PID, group ? group : t->process->pid, t->cred->uid,
+			      t->cred->euid, true);
 }

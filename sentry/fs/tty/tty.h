@@ -55,6 +55,8 @@ int tty_check_job(struct tty *tty, int sig) MUST_CHECK;
 /* TIOCSCTTY, TIOCNOTTY, TIOCGPGRP, TIOCSPGRP, TIOCGSID for the calling task; -ENOTTY for others.  from_master: asked at the
  * other end of a pseudo-terminal, where what is asked about need not be the caller's own terminal. */
 long tty_job_ioctl(struct tty *tty, struct pctx *ctx, unsigned cmd, uint64_t arg, bool from_master) MUST_CHECK;
+/* Gives f, which is to send SIGIO, an owner if it has none: the foreground group, or else the caller. */
+int tty_default_owner(struct tty *tty, struct file *f) MUST_CHECK;
 /* vhangup(2): hangs up the calling task's controlling terminal. */
 void tty_vhangup_self(void);
 
