@@ -187,8 +187,10 @@ static long file_call(struct task *t, struct file *f, int fd, unsigned cmd, uint
 	case L_F_SETSIG:
 	case L_F_GETSIG:
 		return owner_fcntl(t, f, cmd, arg);
+	case L_F_SETLEASE:
+		return vfs_set_lease(f, fd, (int)arg, t->cred, t->process->pid);
 	case L_F_GETLEASE:
-		return L_F_UNLCK;
+		return vfs_get_lease(f);
 	case L_F_SETPIPE_SZ:
 	case L_F_GETPIPE_SZ:
 		return inode_is(f->inode, L_S_IFIFO) && f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EBADF;

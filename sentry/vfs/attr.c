@@ -267,7 +267,9 @@ int vfs_truncate(const struct path *p, uint64_t size, const struct cred *c)
 	r = inode_get_write(i);
 	if (r < 0)
 		return r;
-	r = set_size(p->dentry, size, c);
+	r = lease_break(i, true, false);
+	if (r == 0)
+		r = set_size(p->dentry, size, c);
 	inode_put_write(i);
 	return r;
 }

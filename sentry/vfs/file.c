@@ -57,12 +57,16 @@ void file_put(struct file *f)
 		notify_file(f, f->mode & FILE_WRITE ? L_IN_CLOSE_WRITE : L_IN_CLOSE_NOWRITE);
 	if (f->epoll_links && file_epoll_forget)
 		file_epoll_forget(f);
+	if (f->inode->leased)
+		lease_release(f);
 	if (f->inode->locks)
 		vfs_locks_release(f->inode, f);
-	if (f->async)
+	if (f->async && f->ops->fasync)
 		(void)!f->ops->fasync(f, -1, false);
 	if (f->ops->release)
 		f->ops->release(f);
+	if (f->mode & FILE_READER)
+		f->inode->readers--;
 	if (f->mode & FILE_WRITER)
 		inode_put_write(f->inode);
 	if (f->mode & FILE_DENIES)

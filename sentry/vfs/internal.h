@@ -156,8 +156,17 @@ extern const struct file_ops file_no_ops; /* so that a file always has some */
 #define FILE_WRITER 256u   /* counts in inode->writers */
 #define FILE_DENIES 512u   /* counts there as executed */
 #define FILE_OPENED 1024u  /* watchers were told that it was opened */
+#define FILE_READER 4096u  /* counts in inode->readers */
 struct file *file_new(const struct path *p, uint32_t flags, const struct cred *c);
 void locks_free(struct inode *i);
+void lease_release(struct file *f); /* at f's last put */
+int lease_break_slow(struct inode *i, bool write, bool nonblock) MUST_CHECK;
+/* i is about to be opened, for writing or not, or truncated: waits until no lease stands against that.  -EWOULDBLOCK,
+ * -ERESTARTSYS.  No locks held. */
+static inline int lease_break(struct inode *i, bool write, bool nonblock)
+{
+	return LIKELY(!i->leased) ? 0 : lease_break_slow(i, write, nonblock);
+}
 int setattr_locked(struct inode *i, struct iattr *a) MUST_CHECK REQUIRES(i->lock);
 
 #endif

@@ -18,9 +18,9 @@
 struct mutex locks_lock = MUTEX_INIT;
 struct list_head locks_all = LIST_HEAD_INIT(locks_all);
 struct list_head lock_waiters = LIST_HEAD_INIT(lock_waiters);
-static _Atomic unsigned lock_count; /* of struct range_lock and whole_lock */
+static _Atomic unsigned lock_count; /* of all locks and leases */
 
-static struct inode_locks *locks_of(struct inode *i) REQUIRES(locks_lock)
+struct inode_locks *locks_of(struct inode *i)
 {
 	struct inode_locks *l = i->locks;
 
@@ -31,6 +31,7 @@ static struct inode_locks *locks_of(struct inode *i) REQUIRES(locks_lock)
 		return NULL;
 	list_init(&l->ranges);
 	list_init(&l->wholes);
+	list_init(&l->leases);
 	waitqueue_init(&l->wq);
 	l->inode = i;
 	list_add_tail(&l->all_node, &locks_all);
@@ -51,8 +52,7 @@ void locks_free(struct inode *i)
 	free(i->locks);
 }
 
-/* A lock's memory, counted; 0, -ENOMEM or -ENOLCK.  NULL may be freed. */
-static int lock_alloc(size_t size, void *out)
+int lock_alloc(size_t size, void *out)
 {
 	void *k;
 
@@ -66,7 +66,7 @@ static int lock_alloc(size_t size, void *out)
 	return 0;
 }
 
-static void lock_free(void *k)
+void lock_free(void *k)
 {
 	if (k)
 		lock_count--;

@@ -17,6 +17,15 @@ static void put_lock(FILE *out, const struct inode *i, bool whole, const struct 
 		fprintf(out, "%llu %llu\n", (unsigned long long)r->start, (unsigned long long)r->end);
 }
 
+static void put_lease(FILE *out, const struct inode *i, const struct lease *k)
+{
+	int type = lease_target(k);
+
+	fprintf(out, "LEASE  %s%s %d %02x:%02x:%llu 0 EOF\n", k->unlock_at || k->downgrade_at ? "BREAKING  " : "ACTIVE    ",
+		type == L_F_WRLCK ? "WRITE" : type == L_F_RDLCK ? "READ" : "UNLCK", k->pid, l_major(i->sb->dev),
+		l_minor(i->sb->dev), (unsigned long long)i->ino);
+}
+
 static struct lock_range range_of_whole(const struct whole_lock *w)
 {
 	return (struct lock_range){w->exclusive ? L_F_WRLCK : L_F_RDLCK, 0, LOCK_TO_THE_END, w->pid};
@@ -49,7 +58,12 @@ static void put_inode(FILE *out, const struct inode_locks *l, unsigned long *id)
 {
 	const struct range_lock *k;
 	const struct whole_lock *w;
+	const struct lease *lease;
 
+	list_for_each_entry(lease, &l->leases, node) {
+		fprintf(out, "%lu: ", ++*id);
+		put_lease(out, l->inode, lease);
+	}
 	list_for_each_entry(w, &l->wholes, node) {
 		struct lock_range r = range_of_whole(w);
 
@@ -83,6 +97,7 @@ void vfs_show_file_locks(FILE *out, const struct file *f, const void *table)
 	const struct inode_locks *l;
 	const struct range_lock *k;
 	const struct whole_lock *w;
+	const struct lease *lease;
 	unsigned long id = 0;
 
 	mutex_lock(&locks_lock);
@@ -101,6 +116,12 @@ void vfs_show_file_locks(FILE *out, const struct file *f, const void *table)
 				continue;
 			fprintf(out, "lock:\t%lu: ", ++id);
 			put_lock(out, l->inode, false, &k->r);
+		}
+		list_for_each_entry(lease, &l->leases, node) {
+			if (lease->file != f)
+				continue;
+			fprintf(out, "lock:\t%lu: ", ++id);
+			put_lease(out, l->inode, lease);
 		}
 	}
 	mutex_unlock(&locks_lock);

@@ -98,7 +98,14 @@ static int open_checked(const struct path *p, uint32_t flags, const struct cred 
 		r = inode_get_write(i);
 		if (r == 0)
 			f->mode |= FILE_WRITER;
+	} else if ((f->mode & FILE_READ) && inode_is(i, L_S_IFREG)) {
+		i->readers++;
+		f->mode |= FILE_READER;
 	}
+	if (r == 0)
+		r = lease_break(i, access_wanted(flags & L_O_ACCMODE) & MAY_WRITE, flags & L_O_NONBLOCK);
+	if (r < 0)
+		f->ops = &file_no_ops;
 	if (r == 0) {
 		/* A file whose open failed was never open: nothing of the file system's is to be released. */
 		r = call_open(i, f);

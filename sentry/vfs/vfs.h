@@ -155,6 +155,8 @@ struct inode {
 	uint64_t blocks; /* of 512 bytes */
 	struct l_timespec atime, mtime, ctime, btime;
 	_Atomic int32_t writers;	 /* > 0: open for writing; < 0: being executed.  See inode_deny_write */
+	_Atomic int32_t readers;	 /* of a regular file: how often it is open for reading alone */
+	_Atomic bool leased;		 /* it has, or once had, a lease */
 	struct inode_locks *_Atomic locks; /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
 	struct watch *_Atomic watches;	 /* inotify; written under inotify.c's lock; NULL: nobody watches */
 	_Atomic bool no_file_caps;	 /* it is known to have no security.capability: a write need not look */
@@ -463,6 +465,12 @@ int vfs_lock(struct file *f, const void *owner, const struct lock_range *want, b
 /* Turns *range into the first lock that is in its way (of type L_F_UNLCK: of owner's own there), or its type into L_F_UNLCK. */
 void vfs_lock_test(struct file *f, const void *owner, struct lock_range *range);
 void vfs_locks_release(struct inode *i, const void *owner); /* all of owner's; at close */
+/* F_SETLEASE by descriptor fd of the process pid: type is a lock's.  -EAGAIN if the file is open otherwise, or (L_F_UNLCK) has no
+ * lease through f; -EACCES, -EINVAL, -ENOLCK. */
+int vfs_set_lease(struct file *f, int fd, int type, const struct cred *c, int pid) MUST_CHECK;
+int vfs_get_lease(struct file *f);	/* F_GETLEASE: the type that it has, or is asked to take */
+extern _Atomic int lease_break_time;	/* fs.lease-break-time */
+extern _Atomic int leases_enable;	/* fs.leases-enable */
 void vfs_show_locks(FILE *out);				     /* the lines of /proc/locks */
 /* The "lock:" lines of f's fdinfo, in the descriptor table `table`. */
 void vfs_show_file_locks(FILE *out, const struct file *f, const void *table);

@@ -122,6 +122,44 @@ static int store_protected(const struct proc_ctx *c, const char *text, size_t le
 	return r;
 }
 
+static int show_lease_time(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%d\n", lease_break_time);
+	return 0;
+}
+
+static int store_lease_time(const struct proc_ctx *c, const char *text, size_t len)
+{
+	int64_t v;
+	int r = proc_parse_number(text, 10, 0, INT32_MAX, &v);
+
+	(void)c;
+	(void)len;
+	if (r == 0)
+		lease_break_time = (int)v;
+	return r;
+}
+
+static int show_leases(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%d\n", leases_enable);
+	return 0;
+}
+
+static int store_leases(const struct proc_ctx *c, const char *text, size_t len)
+{
+	int64_t v;
+	int r = proc_parse_number(text, 10, INT32_MIN, INT32_MAX, &v);
+
+	(void)c;
+	(void)len;
+	if (r == 0)
+		leases_enable = (int)v;
+	return r;
+}
+
 static int show_ns_last_pid(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
@@ -277,8 +315,8 @@ TABLE(fs_dir,
       PROC_FILE("inode-nr", 0444, show_inode_nr, .value = 1),
       PROC_FILE("inode-state", 0444, show_inode_nr, .value = 6),
       PROC_DIR("inotify", 0555, inotify_dir),
-      NUMBER("lease-break-time", 45),
-      NUMBER("leases-enable", 1),
+      PROC_FILE("lease-break-time", 0644, show_lease_time, .store = store_lease_time),
+      PROC_FILE("leases-enable", 0644, show_leases, .store = store_leases),
       NUMBER("mount-max", 100000),
       PROC_DIR("mqueue", 0555, mqueue_dir),
       NUMBER("nr_open", L_NR_OPEN),
