@@ -43,13 +43,33 @@ static int check_flags(const struct task *t, const struct clone_request *req)
 	return 0;
 }
 
+struct user_count {
+	uint32_t uid;
+	uint64_t tasks;
+};
+
+static int count_of_user(struct process *p, void *arg) REQUIRES(tasks_lock)
+{
+	struct user_count *n = arg;
+	struct task *t;
+
+	list_for_each_entry(t, &p->threads, thread_node)
+		n->tasks += task_uid(t) == n->uid;
+	return 0;
+}
+
+/* Threads count, and belong to their real user.  Only when there are that many of all users are they counted. */
 static int check_process_limit(struct task *t)
 {
 	uint64_t limit = process_rlimit(t->process, L_RLIMIT_NPROC);
+	struct user_count n = {.uid = t->cred->uid};
 
 	if (cred_capable(t->cred, L_CAP_SYS_RESOURCE) || cred_capable(t->cred, L_CAP_SYS_ADMIN) || t->cred->uid == 0)
 		return 0;
-	return (uint64_t)task_count() >= limit ? -EAGAIN : 0;
+	if ((uint64_t)task_count() < limit)
+		return 0;
+	process_for_each(count_of_user, &n);
+	return n.tasks >= limit ? -EAGAIN : 0;
 }
 
 /* What the child starts with: the parent's registers and vector state, with the changes clone asks for. */

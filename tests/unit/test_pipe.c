@@ -41,7 +41,7 @@ static ssize_t take(struct file *f, void *buf, size_t len)
 
 static void blocking(struct file *f)
 {
-	ck_assert_int_eq(file_set_flags(f, f->flags & ~(uint32_t)L_O_NONBLOCK), 0);
+	ck_assert_int_eq(file_set_flags(f, 0, f->flags & ~(uint32_t)L_O_NONBLOCK), 0);
 }
 
 START_TEST(bytes_in_order)
