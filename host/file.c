@@ -189,6 +189,11 @@ int host_link_at(int old_dir_fd, const char *old_name, int new_dir_fd, const cha
 	return RESULT(linkat(old_dir_fd, old_name, new_dir_fd, new_name, 0));
 }
 
+int host_link_fd(int fd, int new_dir_fd, const char *new_name)
+{
+	return RESULT(linkat(fd, "", new_dir_fd, new_name, AT_EMPTY_PATH));
+}
+
 int host_unlink_at(int dir_fd, const char *name, bool directory)
 {
 	return RESULT(unlinkat(dir_fd, name, directory ? AT_REMOVEDIR : 0));

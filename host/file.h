@@ -58,6 +58,8 @@ int host_mkdir_at(int dir_fd, const char *name, uint32_t mode) MUST_CHECK;
 int host_mknod_at(int dir_fd, const char *name, uint32_t mode) MUST_CHECK;
 int host_symlink_at(const char *target, int dir_fd, const char *name) MUST_CHECK;
 int host_link_at(int old_dir_fd, const char *old_name, int new_dir_fd, const char *new_name) MUST_CHECK;
+/* Gives a file without a name one.  -ENOENT from Linux before 6.10, which wants a capability for it. */
+int host_link_fd(int fd, int new_dir_fd, const char *new_name) MUST_CHECK;
 int host_unlink_at(int dir_fd, const char *name, bool directory) MUST_CHECK;
 int host_rename_at(int old_dir_fd, const char *old_name, int new_dir_fd, const char *new_name,
 		   unsigned flags) MUST_CHECK;

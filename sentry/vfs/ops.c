@@ -166,8 +166,10 @@ static int link_at(struct walk *w, const struct path *from)
 		r = -ENOENT;
 	else
 		r = dir->ops->link(dir, d, target);
-	if (r == 0)
+	if (r == 0) {
+		from->dentry->flags &= ~D_LINKABLE; /* once; from now on it is a file like others */
 		notify_inode(target, L_IN_ATTRIB);
+	}
 	unlock_new(w, d, r);
 	return r;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "host/caller.h"
 #include "sentry/fs/hostfs/internal.h"
 
 /* The VFS splits paths, so this holds already; nothing else keeps a name from climbing out, so it is asked again. */
@@ -147,6 +148,19 @@ static int link_here(struct host_node *n, const struct node_place *p, void *arg)
 	return r < 0 ? r : host_link_at(p->fd, p->name, to->dir_fd, to->name);
 }
 
+/* A file that O_TMPFILE made has no place until it is given one by its descriptor. */
+static int link_nameless(struct inode *target, struct inode *dir, const struct new_name *to)
+{
+	struct host_node *n = node_of(target);
+	int r = -ENOENT;
+
+	mutex_lock(&target->lock);
+	if (n->fds[1].fd >= 0)
+		r = host_link_fd(n->fds[1].fd, to->dir_fd, to->name);
+	mutex_unlock(&target->lock);
+	return r < 0 ? r : node_set_place(n, node_of(dir), to->name);
+}
+
 static int make_link(struct inode *dir, struct dentry *d, struct inode *target)
 {
 	struct new_name to = {.name = dentry_name(d)};
@@ -158,6 +172,8 @@ static int make_link(struct inode *dir, struct dentry *d, struct inode *target)
 	if (to.dir_fd < 0)
 		return to.dir_fd;
 	r = node_at_place(node_of(target), link_here, &to);
+	if (r == -ENOENT && target->nlink == 0)
+		r = link_nameless(target, dir, &to);
 	dir_fd_put(node_of(dir));
 	if (r < 0)
 		return r;
@@ -169,10 +185,54 @@ static int make_link(struct inode *dir, struct dentry *d, struct inode *target)
 	return 0;
 }
 
-/* DIVERGES: O_TMPFILE is refused; a host file without a name could not be given one without /proc. */
+/* The owner and mode of a file without a name, as finish_new does for others. */
+static int own_nameless(int fd, const struct inode *want)
+{
+	struct host_stat st;
+	int r = host_stat_fd(fd, &st);
+
+	if (r == 0 && (st.uid != want->uid || st.gid != want->gid))
+		r = host_chown_fd(fd, want->uid, want->gid);
+	if (r == -EPERM)
+		r = 0;
+	return r < 0 ? r : host_chmod_fd(fd, want->mode);
+}
+
+/* The node keeps both descriptors from the start: there is no name to open it by. */
 static int make_tmpfile(struct inode *dir, uint32_t mode, const struct cred *c, struct inode **out)
 {
-	return -EOPNOTSUPP;
+	struct inode want = {.mode = 0}, *i;
+	struct host_stat st;
+	int fd, second, r;
+
+	if (!writable(dir))
+		return -EROFS;
+	r = dir_fd_get(node_of(dir));
+	if (r < 0)
+		return r;
+	fd = host_open_tmpfile(r, mode);
+	dir_fd_put(node_of(dir));
+	if (fd < 0)
+		return fd;
+	inode_init_owner(&want, dir, mode, c);
+	second = host_dup(fd);
+	r = second < 0 ? second : own_nameless(fd, &want);
+	if (r == 0)
+		r = host_stat_fd(fd, &st);
+	if (r == 0)
+		r = node_get(dir->sb, &st, NULL, NULL, &i);
+	if (r < 0) {
+		host_close(fd);
+		if (second >= 0)
+			host_close(second);
+		return r;
+	}
+	mutex_lock(&i->lock);
+	node_of(i)->fds[0].fd = second;
+	node_of(i)->fds[1].fd = fd;
+	mutex_unlock(&i->lock);
+	*out = i;
+	return 0;
 }
 
 /* ---- removing and moving ---- */
