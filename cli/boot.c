@@ -198,7 +198,11 @@ static int shut_out_host(struct do_options *o, struct confine_report *rep, struc
 	r = confine_drop(rep);
 	if (r < 0)
 		return setup_failed("drop privileges", r);
-	return start_platform(o->platform, pf) < 0 ? EXIT_BAILEY : 0;
+	if (start_platform(o->platform, pf) < 0)
+		return EXIT_BAILEY;
+	if (o->no_patch)
+		platform_leave_text_alone(*pf);
+	return 0;
 }
 
 static int start_strace(const struct do_options *o)

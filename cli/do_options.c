@@ -236,6 +236,16 @@ static int set_platform(void *ctx, char *value, char *second)
 	return 0;
 }
 
+static int set_no_patch(void *ctx, char *value, char *second)
+{
+	struct parse *p = ctx;
+
+	(void)value;
+	(void)second;
+	p->o->no_patch = true;
+	return 0;
+}
+
 static int set_strace(void *ctx, char *value, char *second)
 {
 	struct parse *p = ctx;
@@ -327,6 +337,8 @@ static const struct option options[] = {
 	 set_init},
 	{"platform", TAKES_VALUE, "P",
 	 "how system calls are caught: systrap, ptrace, or auto (default: systrap if it\nworks here)", set_platform},
+	{"no-patch", TAKES_NOTHING, NULL,
+	 "leave the program's text in memory as it is: often used system calls are slower then", set_no_patch},
 	{"strace", TAKES_AFTER_SIGN, "NAMES",
 	 "write each system call, or those named (with commas; !NAMES: all others), to\nstandard error", set_strace},
 	{"strace-log", TAKES_VALUE, "FILE", "write them to FILE, which is emptied first", set_strace_log},

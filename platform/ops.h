@@ -12,6 +12,7 @@
 struct platform {
 	const struct platform_ops *ops;
 	size_t xstate_size;
+	bool patching; /* hot call sites are patched; does not change once there are guests */
 	uint64_t vdso; /* its ELF header's address in every stub, or 0 */
 };
 
@@ -62,6 +63,8 @@ struct platform_ops {
 	int (*rseq_register)(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer);
 	bool (*rseq_registered)(const struct pctx *ctx);
 	int (*rseq_unregister)(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig);
+	void (*set_answers)(struct pctx *ctx, const struct pctx_answers *answers); /* may be NULL */
+	void (*patch)(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t high); /* may be NULL */
 	int (*cmpxchg32)(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);
 };
 

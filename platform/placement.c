@@ -21,15 +21,14 @@
 
 #include "base/lock.h"
 
-#define PLACEMENT_NONE UINT32_MAX
 #define ACTIVE 1u
 #define TICK_NS 5000000
 #define TICKS_TO_MOVE 2
 #define CPUS_MAX CPU_SETSIZE
 
-static cpu_set_t all_cpus;	/* the process's first mask; immutable after placement_start */
-static int cpu_of[CPUS_MAX];	/* index -> host CPU number; immutable after placement_start */
-static uint32_t cpu_count;	/* immutable after placement_start; below 2: all of this is off */
+static cpu_set_t all_cpus;   /* the process's first mask; immutable after placement_start */
+static int cpu_of[CPUS_MAX]; /* index -> host CPU number; immutable after placement_start */
+static uint32_t cpu_count;   /* immutable after placement_start; below 2: all of this is off */
 static _Atomic int active[CPUS_MAX];
 static _Atomic int idle_count, crowded_count;
 
@@ -104,6 +103,7 @@ void placement_init(struct placement *p)
 	p->sentry_tid = p->guest_tid = 0;
 	p->outer = NULL;
 	p->crowded_ticks = 0;
+	p->away = PLACEMENT_NONE;
 	atomic_init(&p->state, PLACEMENT_NONE);
 }
 
@@ -136,7 +136,8 @@ static uint32_t present_cpu(const cpu_set_t *allowed)
 	return least_active_cpu(allowed);
 }
 
-/* Moves p, whose state was seen as `state`, to a CPU.  False if its state has changed meanwhile: it has just blocked. */
+/* Moves p, whose state was seen as `state`, to a CPU.  False if its state has changed meanwhile: it has just blocked.
+ */
 static bool move(struct placement *p, uint32_t state, uint32_t to) REQUIRES(pairs_lock)
 {
 	if (!atomic_compare_exchange_strong(&p->state, &state, to << 1 | (state & ACTIVE)))
@@ -244,8 +245,10 @@ void placement_attach(struct placement *p, pid_t guest_tid)
 
 	if (cpu_count < 2)
 		return;
-	if (current_pair)
+	if (current_pair) {
+		placement_rejoin(current_pair);
 		set_active(current_pair, false);
+	}
 	/* In execve the new pair may go where the old one might. */
 	p->allowed = all_cpus;
 	if (current_pair) {
@@ -289,6 +292,7 @@ void placement_detach(struct placement *p)
 	mutex_lock(&pairs_lock);
 	list_del_init(&p->node);
 	mutex_unlock(&pairs_lock);
+	placement_rejoin(p);
 	/* Off the list, it is not moved any more. */
 	set_active(p, false);
 	atomic_store(&p->state, PLACEMENT_NONE);
@@ -338,10 +342,64 @@ void placement_allow(pid_t sentry_tid, const uint8_t *mask, size_t size)
 	mutex_unlock(&pairs_lock);
 }
 
+/* Counts the CPU as active if no pair is on it. */
+static bool claim(uint32_t cpu)
+{
+	int none = 0;
+
+	if (!atomic_compare_exchange_strong(&active[cpu], &none, 1))
+		return false;
+	atomic_fetch_sub(&idle_count, 1);
+	return true;
+}
+
+void placement_part(struct placement *p, _Atomic uint32_t *spins, uint32_t count)
+{
+	uint32_t state = atomic_load(&p->state), at = state >> 1;
+
+	if (state == PLACEMENT_NONE || p->away != PLACEMENT_NONE || p != current_pair || atomic_load(&active[at]) != 1)
+		return;
+	for (uint32_t i = 0; i < cpu_count; i++) {
+		if (i == at || !CPU_ISSET(cpu_of[i], &all_cpus) || !claim(i))
+			continue;
+		if (pin(p->sentry_tid, i)) {
+			p->away = i;
+			p->spins = spins;
+			atomic_store_explicit(spins, count, memory_order_relaxed);
+			return;
+		}
+		uncount_active(i);
+	}
+}
+
+bool placement_parted(const struct placement *p)
+{
+	return p->away != PLACEMENT_NONE && atomic_load_explicit(&active[p->away], memory_order_relaxed) == 1 &&
+	       atomic_load_explicit(&active[atomic_load_explicit(&p->state, memory_order_relaxed) >> 1],
+				    memory_order_relaxed) == 1;
+}
+
+void placement_rejoin(struct placement *p)
+{
+	uint32_t away = p->away;
+
+	if (away == PLACEMENT_NONE)
+		return;
+	p->away = PLACEMENT_NONE;
+	atomic_store_explicit(p->spins, 0, memory_order_relaxed);
+	uncount_active(away);
+	/* Should the balancer move the pair meanwhile, it pins both anew. */
+	pin(p->sentry_tid, atomic_load(&p->state) >> 1);
+	if (imbalanced())
+		want_balancer();
+}
+
 void placement_block(void)
 {
-	if (current_pair)
-		set_active(current_pair, false);
+	if (!current_pair)
+		return;
+	placement_rejoin(current_pair);
+	set_active(current_pair, false);
 }
 
 void placement_unblock(void)

@@ -25,11 +25,15 @@ struct placement {
 	_Atomic uint32_t state;	 /* index of the CPU << 1 | active; PLACEMENT_NONE if not pinned */
 	struct placement *outer; /* the thread's earlier pair (in execve there are two); its thread's */
 	cpu_set_t allowed;	 /* where it may go, never empty; guarded by placement.c's lock */
+	_Atomic uint32_t *spins; /* while away: what tells the guest thread to spin; its thread's */
+	uint32_t away;		 /* index of the CPU that the sentry thread has to itself, or PLACEMENT_NONE; its thread's */
 	uint32_t crowded_ticks;	 /* ticks in a row at which it was found active on a crowded CPU; the balancer's */
 };
 
 /* Notes the affinity mask of the process.  A platform's start calls it, single-threaded; harmless if called again. */
 void placement_start(void);
+
+#define PLACEMENT_NONE UINT32_MAX
 
 /* For a placement that is not attached yet; detaching such a one does nothing. */
 void placement_init(struct placement *p);
@@ -45,6 +49,17 @@ void placement_attach(struct placement *p, pid_t guest_tid);
 /* Ends the pair, from the thread that attached it.  The thread's other pair becomes its own again, or else it may use all
  * CPUs.  The guest thread may be dead. */
 void placement_detach(struct placement *p);
+
+/*
+ * A pair that hands over to and fro all the time, and never sleeps in between, is better off on two CPUs, each of its threads
+ * spinning while it is the other's turn.  placement_part gives the calling thread, whose latest pair p must be, a CPU that no
+ * active pair is on, if there is one and p has its own CPU for itself; else it does nothing.  They stay apart until
+ * placement_rejoin, to be called as soon as placement_parted says no (others want a CPU) or there is nothing to spin for;
+ * blocking calls it.  Meanwhile *spins, where the guest thread sees it, is `count`, and then 0.
+ */
+void placement_part(struct placement *p, _Atomic uint32_t *spins, uint32_t count);
+bool placement_parted(const struct placement *p);
+void placement_rejoin(struct placement *p);
 
 /*
  * From now on the pairs of the thread sentry_tid go only where mask (size bytes, a bit a CPU, as sched_setaffinity(2) has

@@ -272,7 +272,8 @@ int pctx_set_xstate(struct pctx *ctx, const void *buf, size_t size)
 	return ctx->as->pf->ops->set_xstate(ctx, buf, size);
 }
 
-/* The length says which fields there are.  What a stub's filter lets through is bounded; more than this no host knows of. */
+/* The length says which fields there are.  What a stub's filter lets through is bounded; more than this no host knows
+ * of. */
 #define RSEQ_SIZE_MAX 256u
 
 static bool rseq_area_ok(gva_t area, uint32_t size)
@@ -297,6 +298,27 @@ int pctx_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t s
 	if (!rseq_area_ok(area, size))
 		return -EFAULT;
 	return ctx->as->pf->ops->rseq_unregister(ctx, area, min_of(size, RSEQ_SIZE_MAX), sig);
+}
+
+void platform_leave_text_alone(struct platform *pf)
+{
+	pf->patching = false;
+}
+
+void pctx_set_answers(struct pctx *ctx, const struct pctx_answers *answers)
+{
+	const struct platform_ops *ops = ctx->as->pf->ops;
+
+	if (ops->set_answers)
+		ops->set_answers(ctx, answers);
+}
+
+void pctx_patch(struct pctx *ctx, const struct pf_event *ev, gva_t low, gva_t high)
+{
+	const struct platform_ops *ops = ctx->as->pf->ops;
+
+	if (ops->patch && low >= GUEST_MIN && low <= ev->ip && ev->ip <= high && high <= GUEST_CEILING)
+		ops->patch(ctx, ev->ip, ev->nr, low, high);
 }
 
 int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen)

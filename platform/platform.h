@@ -31,8 +31,9 @@
 /* A guest virtual address.  Never cast to a pointer; only uaccess and pas_read/pas_write reach what it names. */
 typedef uint64_t gva_t;
 
-/* Guest mappings lie in [GUEST_MIN, GUEST_CEILING).  Above are the shim, the leader and the channels. */
-#define GUEST_MIN 0x10000ull
+/* Guest mappings lie in [GUEST_MIN, GUEST_CEILING).  Above are the shim, the leader and the channels; below, where Linux maps
+ * little (vm.mmap_min_addr), the cells of patched call sites. */
+#define GUEST_MIN 0x70000ull
 #define GUEST_CEILING 0x7fff00000000ull
 
 struct platform;
@@ -60,6 +61,7 @@ struct pf_event {
 	uint32_t arch; /* PF_SYSCALL: AUDIT_ARCH_X86_64, or AUDIT_ARCH_I386 for int 0x80 */
 	uint64_t nr;   /* PF_SYSCALL: as in rax, x32 bit and all */
 	uint64_t args[6];
+	bool hot;	 /* PF_SYSCALL: the call site is worth a pctx_patch */
 	uint64_t ip, sp; /* always valid but for PF_DEAD */
 	struct pf_fault fault;
 };
@@ -88,6 +90,8 @@ const struct platform_ops *platform_ops_of(const struct platform *pf);
 /* Notes what of the process's image is to be lent to guests (the vDSO).  Call it first of all, while the host's /proc is in
  * view; without it guests have no vDSO. */
 void platform_note_host(void);
+/* No call site is to be patched (platforms that patch none do as before).  Call it before the first context is made. */
+void platform_leave_text_alone(struct platform *pf);
 /* The guest's vDSO, for AT_SYSINFO_EHDR: the same address in every address space, above GUEST_CEILING; 0: none. */
 uint64_t platform_vdso(const struct platform *pf);
 /*
@@ -187,6 +191,23 @@ int pctx_set_xstate(struct pctx *ctx, const void *buf, size_t size) MUST_CHECK;
 int pctx_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer) MUST_CHECK;
 bool pctx_rseq_registered(const struct pctx *ctx);
 int pctx_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig) MUST_CHECK;
+
+/*
+ * After a PF_SYSCALL that says hot: makes further calls from there cheaper, by writing to the guest's text, if the platform
+ * can.  [low, high) is the text around ev->ip that may be read and written: mapped, private, executable and not writable by
+ * the guest.  The caller keeps the mapping as it is meanwhile.  What the platform cannot do it leaves: there is no result.
+ */
+void pctx_patch(struct pctx *ctx, const struct pf_event *ev, gva_t low, gva_t high);
+
+/*
+ * What some calls have for an answer while nobody looks on: the attached thread tells the platform so, which may then give
+ * it without an event.  NULL: every call is an event again.  Until told otherwise no call is answered.
+ */
+struct pctx_answers {
+	int pid, tid, ppid, pgrp; /* getpid, gettid, getppid, getpgrp */
+	uint32_t uid, euid, gid, egid;
+};
+void pctx_set_answers(struct pctx *ctx, const struct pctx_answers *answers);
 
 /* Atomic compare and exchange on an aligned word of guest memory, done inside the stub.  *seen gets what was there (it
  * is `expected` exactly if the exchange was done).  -EFAULT if the word is not writable. */

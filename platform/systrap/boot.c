@@ -34,6 +34,7 @@
 #define WAIT_STEP_NS 20000000
 #define WAIT_STEPS 500
 #define HWCAP2_FSGSBASE_BIT 2
+#define SHIM_STACK 128 /* bytes the shim may use below the frame */
 #define ARCH_SET_GS_CODE 0x1001
 #define ARCH_SET_FS_CODE 0x1002
 
@@ -77,8 +78,8 @@ static void measure_frame(int sig, siginfo_t *info, void *uc_arg)
 
 	(void)sig;
 	(void)info;
-	if (!fp || uc_depth > SYSTRAP_CHANNEL_SIZE / 2 || fp_depth >= uc_depth ||
-	    !page_up(CH_HEADER_SIZE + max_of(uc_depth + sizeof(uint64_t), (uint64_t)L_MINSIGSTKSZ), &size))
+	if (!fp || uc_depth > SYSTRAP_CHANNEL_SIZE / 4 || fp_depth >= uc_depth ||
+	    !page_up(max_of(uc_depth + sizeof(uint64_t) + SHIM_STACK, (uint64_t)L_MINSIGSTKSZ), &size))
 		return;
 	memcpy(&f->sw, fp + XSTATE_SOFTWARE_OFF, sizeof(f->sw));
 	memcpy(&f->mxcsr_mask, fp + offsetof(struct l_fpstate, mxcsr_mask), sizeof(f->mxcsr_mask));
@@ -88,9 +89,10 @@ static void measure_frame(int sig, siginfo_t *info, void *uc_arg)
 	    f->sw.xstate_size < XSTATE_LEGACY_SIZE + XSTATE_HEADER_SIZE)
 		return;
 	f->uc_flags = uc->uc_flags;
-	f->uc_off = (uint32_t)(size - uc_depth);
-	f->fpstate_off = (uint32_t)(size - fp_depth);
-	f->channel_size = (uint32_t)size;
+	f->uc_off = (uint32_t)(CH_HEADER_SIZE + size - uc_depth);
+	f->fpstate_off = (uint32_t)(CH_HEADER_SIZE + size - fp_depth);
+	f->second = (uint32_t)size;
+	f->channel_size = (uint32_t)(CH_HEADER_SIZE + 2 * size);
 }
 
 static void set_handler(int sig, uint64_t handler, uint64_t restorer)
@@ -224,7 +226,8 @@ static uint64_t free_base(void)
 {
 	size_t size = SYSTRAP_VDSO_OFF + vdso_size();
 	void *want = (void *)(uintptr_t)SYSTRAP_BASE;
-	void *got = mmap(want, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
+	void *got =
+		mmap(want, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
 
 	if (got != MAP_FAILED)
 		munmap(got, size);
@@ -251,7 +254,7 @@ static int await_report(pid_t pid, char *why, size_t why_size)
 		if (report->err == EBUSY)
 			snprintf(why, why_size, "%s", foreign_listener_reason);
 		else
-				snprintf(why, why_size, "the template process failed: %s: %s", report->what,
+			snprintf(why, why_size, "the template process failed: %s: %s", report->what,
 				 strerror(report->err));
 		return -report->err;
 	default:
@@ -328,6 +331,7 @@ int boot_template(struct systrap *st, char *why, size_t why_size)
 	report = (struct boot_report *)(void *)st->channels;
 	st->base = free_base();
 	st->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT;
+	st->pf.patching = st->fsgsbase;
 	r = stub_new(st, &st->template);
 	if (r < 0) {
 		snprintf(why, why_size, "out of memory");

@@ -6,6 +6,11 @@
  * while it is the other's turn, pinned to one CPU.  Whatever else the word holds was written by somebody who should
  * not have.
  *
+ * From a patched call site (patch.c) the thread comes without a signal: WORD_CALL, with its registers in the channel's
+ * header.  Mostly all it wants is a result: WORD_RETURN.  When the sentry wants more of it (other registers, the vector
+ * state), it first has all of it saved into the channel's second frame, from which the thread goes on like from the
+ * first.
+ *
  * An interrupt is a flag and a host signal.  The flag is tested by the sentry thread after it has said that it is about
  * to let the guest run; the signal stays pending while the thread is in the shim, where all are blocked, and strikes as
  * it leaves.  So none is lost; one that comes late only makes a PF_INTERRUPTED too many.
@@ -20,6 +25,7 @@
 #include "abi/audit.h"
 #include "abi/errno.h"
 #include "abi/types.h"
+#include "base/checked.h"
 #include "platform/arch/x86_64/fault.h"
 #include "platform/stub_clock.h"
 #include "platform/systrap/systrap.h"
@@ -32,6 +38,16 @@
 #define LOOK_NS 1000000000
 /* So often an interrupt may be found pending before the stub is killed.  Many, because the machine may be busy. */
 #define LOOKS_TO_REACT 8
+/* Calls that come this soon after each other, so many in a row, are worth spinning for, so long (the cost of two
+ * sleeping hand-overs); and no longer, for a CPU that spins is one that nobody else can use. */
+#define BRISK_NS 20000
+#define BRISK_CALLS 32
+#define SPIN_NS 30000
+#define GUEST_SPINS 2000
+/* A spinning thread that saw the clock jump so far was preempted; then it is calm for a while, longer each time. */
+#define PREEMPTED_NS 40000
+#define CALM_MIN_NS 20000000
+#define CALM_MAX_NS 1000000000
 /* And to end when told to. */
 #define EXIT_NS 2000000000
 
@@ -69,8 +85,8 @@ static void abandon_channel(struct stub *s, uint32_t channel, int done)
 /* Makes a host thread, parked in the shim.  Its tid, or -errno. */
 static long thread_new(struct stub *s, struct context *c)
 {
-	const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-				    CLONE_CHILD_CLEARTID;
+	const unsigned long flags =
+		CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
 	struct systrap *st = systrap_of(&s->as);
 	uint64_t at = channel_addr(c->channel), size = st->frame.channel_size;
 	const struct leader_call calls[] = {
@@ -112,6 +128,7 @@ static bool take_idle(struct stub *s, struct context *c)
 
 		c->tid = i->tid;
 		c->channel = i->channel;
+		c->second = i->second;
 		/* Known without a gap, so that a notification of its making is never taken for a stray. */
 		list_add(&c->node, &s->contexts);
 	}
@@ -133,6 +150,7 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 	list_init(&c->node);
 	placement_init(&c->place);
 	c->ctx.as = as;
+	c->calm_ns = CALM_MIN_NS;
 	if (take_idle(s, c)) {
 		c->ch = st->channels + (size_t)c->channel * SYSTRAP_CHANNEL_SIZE;
 		frame_init(c);
@@ -214,7 +232,11 @@ static bool keep_idle(struct stub *s, struct context *c)
 	kept = !c->gone && s->idle_count < IDLE_MAX;
 	list_del_init(&c->node);
 	if (kept)
-		s->idle[s->idle_count++] = (struct idle_thread){.tid = c->tid, .channel = c->channel};
+		s->idle[s->idle_count++] = (struct idle_thread){
+			.tid = c->tid,
+			.channel = c->channel,
+			.second = c->in_call || c->second,
+		};
 	mutex_unlock(&st->lock);
 	return kept;
 }
@@ -262,25 +284,92 @@ void systrap_interrupt(struct pctx *ctx)
 		kick_thread(c);
 }
 
-/* Waits until the guest thread has handed over.  False if it is dead. */
-static bool wait_for_guest(struct context *c, uint32_t said)
+/* Is this a word that the guest's side writes? */
+static bool is_answer(uint32_t w)
+{
+	return w == WORD_SENTRY || w == WORD_CALL || w == WORD_KICKED || w == WORD_RUN_KICKED || w == WORD_SAVED;
+}
+
+/*
+ * Spins for the answer while nobody else has a use for our CPU.  The word, which is still `said` if none came: then
+ * guest and sentry thread are on one CPU again.
+ */
+static uint32_t spin_for_guest(struct context *c, uint32_t said)
+{
+	_Atomic uint32_t *word = channel_word(c);
+	int64_t begin = monotonic_ns(), last = begin, now;
+	uint32_t w;
+
+	for (;;) {
+		w = atomic_load_explicit(word, memory_order_acquire);
+		if (w != said)
+			return w;
+		__builtin_ia32_pause();
+		w = atomic_load_explicit(word, memory_order_acquire);
+		if (w != said)
+			return w;
+		now = monotonic_ns();
+		if (now - last > PREEMPTED_NS) {
+			/* Somebody else ran here: this CPU is not free. */
+			c->calm_until_ns = now + c->calm_ns;
+			c->calm_ns = min_of(2 * c->calm_ns, (int64_t)CALM_MAX_NS);
+			break;
+		}
+		if (now - begin > SPIN_NS || !placement_parted(&c->place))
+			break;
+		last = now;
+	}
+	placement_rejoin(&c->place);
+	c->brisk = 0;
+	return said;
+}
+
+/* A call has come.  When they come thick and fast, both sides are to spin, on two CPUs. */
+static void note_call(struct context *c)
+{
+	int64_t now = monotonic_ns(), since = now - c->last_call_ns;
+
+	c->last_call_ns = now;
+	if (since > BRISK_NS) {
+		c->brisk = 0;
+		return;
+	}
+	if (++c->brisk < BRISK_CALLS || c->place.away != PLACEMENT_NONE || now < c->calm_until_ns)
+		return;
+	c->brisk = 0;
+	placement_part(&c->place, channel_u32(c, CH_SPIN), GUEST_SPINS);
+}
+
+/* Tells the guest thread something and waits until it has handed over.  The word it left; WORD_DEAD if it is dead. */
+static uint32_t tell(struct context *c, uint32_t say)
 {
 	struct stub *s = stub_of(c->ctx.as);
-	_Atomic uint32_t *word = channel_word(c);
+	_Atomic uint32_t *word = channel_word(c), *sleeps = channel_u32(c, CH_SENTRY_SLEEPS);
+	bool spin = c->place.away != PLACEMENT_NONE;
 	int looks = 0;
 
+	/* If we do not spin, we are as good as asleep; and who sleeps says so before it looks. */
+	if (!spin)
+		atomic_store_explicit(sleeps, 1, memory_order_relaxed);
+	atomic_store(word, say);
+	if (atomic_load(channel_u32(c, CH_GUEST_SLEEPS)))
+		futex_wake_shared(word);
+	if (spin && spin_for_guest(c, say) == say)
+		atomic_store(sleeps, 1);
 	for (;;) {
 		uint32_t w = atomic_load(word);
 
-		if (w == WORD_SENTRY)
-			return true;
-		if (atomic_load(&s->as.dead) || w == WORD_DEAD)
-			return false;
-		if (w != said) {
-			stub_kill(s, "its hand-over word holds nonsense");
-			return false;
+		if (w != say) {
+			atomic_store_explicit(sleeps, 0, memory_order_relaxed);
+			if (is_answer(w))
+				return w;
+			if (!atomic_load(&s->as.dead) && w != WORD_DEAD)
+				stub_kill(s, "its hand-over word holds nonsense");
+			return WORD_DEAD;
 		}
-		if (futex_wait_shared(word, said, LOOK_NS) != -ETIMEDOUT)
+		if (atomic_load(&s->as.dead))
+			return WORD_DEAD;
+		if (futex_wait_shared(word, say, LOOK_NS) != -ETIMEDOUT)
 			continue;
 		listener_look(systrap_of(&s->as));
 		stub_check_death(s);
@@ -290,28 +379,42 @@ static bool wait_for_guest(struct context *c, uint32_t said)
 	}
 }
 
-/* Has the thread do what op says and waits until it hands over.  False if it is dead. */
-static bool give_turn(struct context *c, uint32_t op)
+bool context_save(struct context *c)
 {
-	atomic_store(channel_word(c), op);
-	futex_wake_shared(channel_word(c));
-	return wait_for_guest(c, op);
+	if (c->gone)
+		return false;
+	if (!c->in_call)
+		return true;
+	if (tell(c, WORD_SAVE) != WORD_SAVED) {
+		c->gone = true;
+		return false;
+	}
+	c->in_call = false;
+	c->second = true;
+	c->regs_dirty = true;
+	return true;
 }
 
-/* Lets the guest run until it hands over.  False if it is dead. */
-static bool hand_over(struct context *c)
+/* Lets the guest run until it hands over.  The word it left; WORD_DEAD if it is dead. */
+static uint32_t hand_over(struct context *c)
 {
-	uint32_t op = WORD_RUN;
+	uint32_t say = WORD_RUN;
 
+	if (c->in_call && !c->regs_dirty && !c->bases_dirty && !c->rseq_due) {
+		memcpy(c->ch + CH_RAX, &c->regs.rax, sizeof(c->regs.rax));
+		return tell(c, WORD_RETURN);
+	}
+	if (!context_save(c))
+		return WORD_DEAD;
 	if (c->bases_dirty)
-		op = systrap_of(c->ctx.as)->fsgsbase ? WORD_RUN_INSN : WORD_RUN_CALL;
+		say = systrap_of(c->ctx.as)->fsgsbase ? WORD_RUN_INSN : WORD_RUN_CALL;
 	frame_store(c);
 	if (c->rseq_due) {
-		memcpy(c->ch + CH_RSEQ_THEN, &op, sizeof(op));
+		memcpy(c->ch + CH_RSEQ_THEN, &say, sizeof(say));
 		c->rseq_due = false;
-		op = WORD_RSEQ;
+		say = WORD_RSEQ;
 	}
-	return give_turn(c, op);
+	return tell(c, say);
 }
 
 /* ---- restartable sequences ---- */
@@ -324,6 +427,7 @@ static void put_rseq(struct context *c, gva_t area, uint32_t size, uint32_t flag
 	memcpy(c->ch + CH_RSEQ_SIZE, &size, sizeof(size));
 	memcpy(c->ch + CH_RSEQ_FLAGS, &flags, sizeof(flags));
 	memcpy(c->ch + CH_RSEQ_ANSWER, &answer, sizeof(answer));
+	atomic_store_explicit(channel_u32(c, CH_RSEQ_DONE), 0, memory_order_relaxed);
 }
 
 static void redirect_rseq_answer(struct context *c)
@@ -334,7 +438,8 @@ static void redirect_rseq_answer(struct context *c)
 		memcpy(c->ch + CH_RSEQ_ANSWER, &answer, sizeof(answer));
 }
 
-/* What the host said, as far as the channel can be believed: a lie harms the liar, whose thread may lose its registration. */
+/* What the host said, as far as the channel can be believed: a lie harms the liar, whose thread may lose its
+ * registration. */
 static int64_t rseq_result(const struct context *c)
 {
 	int64_t r;
@@ -348,7 +453,8 @@ int systrap_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t 
 {
 	struct context *c = context_of(ctx);
 
-	if (c->gone)
+	/* Not from within a patched call, which leaves before that: the answer's place is a frame's rax. */
+	if (!context_save(c))
 		return -ESRCH;
 	put_rseq(c, area, size, 0, sig, answer ? frame_rax_addr(c) : channel_addr(c->channel) + CH_RSEQ_RESULT);
 	c->rseq_due = true;
@@ -363,17 +469,18 @@ bool systrap_rseq_registered(const struct pctx *ctx)
 int systrap_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig)
 {
 	struct context *c = context_of(ctx);
-	const uint32_t then = WORD_SENTRY;
+	uint32_t then;
 
 	if (c->rseq_due) {
 		c->rseq_due = false; /* it never came to it */
 		return 0;
 	}
-	if (c->gone || atomic_load(&ctx->as->dead))
+	if (atomic_load(&ctx->as->dead) || !context_save(c))
 		return -ESRCH;
+	then = c->second ? WORD_SAVED : WORD_SENTRY;
 	put_rseq(c, area, size, L_RSEQ_FLAG_UNREGISTER, sig, channel_addr(c->channel) + CH_RSEQ_RESULT);
 	memcpy(c->ch + CH_RSEQ_THEN, &then, sizeof(then));
-	if (!give_turn(c, WORD_RSEQ)) {
+	if (tell(c, WORD_RSEQ) != then) {
 		c->gone = true;
 		return -ESRCH;
 	}
@@ -382,26 +489,35 @@ int systrap_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_
 
 /* ---- the switch, again ---- */
 
-static void decode(struct context *c, struct pf_event *ev)
+/* What a system call instruction leaves in the registers is in c->regs; it becomes an event. */
+static void decode_call(struct context *c, uint32_t arch, struct pf_event *ev)
 {
-	struct l_siginfo info;
-	struct l_sigcontext sc;
 	struct abi_regs *r = &c->regs;
 
+	ev->kind = PF_SYSCALL;
+	ev->arch = arch;
+	ev->nr = r->orig_rax = r->rax;
+	if (arch == L_AUDIT_ARCH_X86_64)
+		memcpy(ev->args, (uint64_t[]){r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}, sizeof(ev->args));
+	else
+		memcpy(ev->args, (uint64_t[]){r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp}, sizeof(ev->args));
+}
+
+/* The thread came by a signal. */
+static void decode_signal(struct context *c, struct pf_event *ev)
+{
+	struct stub *s = stub_of(c->ctx.as);
+	struct l_siginfo info;
+	struct l_sigcontext sc;
+
+	c->in_call = c->second = false;
 	frame_load(c, &info, &sc);
-	ev->ip = r->rip;
-	ev->sp = r->rsp;
 	switch (info.si_signo) {
 	case L_SIGSYS:
 		if (info.si_code != L_SYS_SECCOMP)
 			break;
-		ev->kind = PF_SYSCALL;
-		ev->arch = info.sys.arch;
-		ev->nr = r->orig_rax = r->rax;
-		if (ev->arch == L_AUDIT_ARCH_X86_64)
-			memcpy(ev->args, (uint64_t[]){r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}, sizeof(ev->args));
-		else
-			memcpy(ev->args, (uint64_t[]){r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp}, sizeof(ev->args));
+		decode_call(c, info.sys.arch, ev);
+		ev->hot = s->as.pf->patching && patch_is_hot(s, c->regs.rip);
 		return;
 	case L_SIGSEGV:
 	case L_SIGBUS:
@@ -410,6 +526,10 @@ static void decode(struct context *c, struct pf_event *ev)
 	case L_SIGTRAP:
 		if (info.si_code <= 0)
 			break; /* somebody on the host sent it */
+		if (atomic_load(&s->patches) && patch_explains(c, &info)) {
+			decode_call(c, L_AUDIT_ARCH_X86_64, ev);
+			return;
+		}
 		ev->kind = PF_FAULT;
 		ev->fault = (struct pf_fault){
 			.signo = info.si_signo,
@@ -427,17 +547,47 @@ static void decode(struct context *c, struct pf_event *ev)
 	ev->kind = PF_INTERRUPTED;
 }
 
+/* The thread left `word`. */
+static void decode(struct context *c, uint32_t word, struct pf_event *ev)
+{
+	ev->hot = false;
+	switch (word) {
+	case WORD_SENTRY:
+		decode_signal(c, ev);
+		break;
+	case WORD_CALL:
+		note_call(c);
+		c->in_call = true;
+		call_load(c);
+		decode_call(c, L_AUDIT_ARCH_X86_64, ev);
+		break;
+	case WORD_KICKED:
+		c->in_call = true;
+		call_load(c);
+		ev->kind = PF_INTERRUPTED;
+		break;
+	default: /* WORD_RUN_KICKED: all is as it was, and its bases may not have been loaded */
+		c->bases_dirty = true;
+		ev->kind = PF_INTERRUPTED;
+		break;
+	}
+	ev->ip = c->regs.rip;
+	ev->sp = c->regs.rsp;
+}
+
 void systrap_run(struct pctx *ctx, struct pf_event *ev)
 {
 	struct context *c = context_of(ctx);
 	struct stub *s = stub_of(ctx->as);
-	bool alive;
+	uint32_t word;
 
 	ev->kind = PF_DEAD;
 	if (c->gone || atomic_load(&s->as.dead)) {
 		c->gone = true;
 		return;
 	}
+	/* Kicks so far are in c->kick; what the shim finds from now on came after. */
+	atomic_store_explicit(channel_u32(c, CH_KICKED), 0, memory_order_relaxed);
 	/* First the word, then the test; interrupt has it the other way round. */
 	atomic_store(&c->in_guest, 1);
 	if (atomic_exchange(&c->kick, 0)) {
@@ -447,13 +597,15 @@ void systrap_run(struct pctx *ctx, struct pf_event *ev)
 		ev->sp = c->regs.rsp;
 		return;
 	}
-	alive = hand_over(c);
+	word = hand_over(c);
 	atomic_store(&c->in_guest, 0);
-	if (!alive) {
+	if (word == WORD_SAVED)
+		stub_kill(s, "its hand-over word holds nonsense");
+	if (word == WORD_DEAD || word == WORD_SAVED) {
 		c->gone = true;
 		return;
 	}
-	decode(c, ev);
+	decode(c, word, ev);
 }
 
 int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen)

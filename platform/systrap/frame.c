@@ -20,23 +20,26 @@
 
 static uint8_t *uc_of(const struct context *c)
 {
-	return c->ch + systrap_of(c->ctx.as)->frame.uc_off;
+	const struct frame_layout *f = &systrap_of(c->ctx.as)->frame;
+
+	return c->ch + f->uc_off + (c->second ? f->second : 0);
 }
 
 static uint8_t *fpstate_of(const struct context *c)
 {
-	return c->ch + systrap_of(c->ctx.as)->frame.fpstate_off;
+	const struct frame_layout *f = &systrap_of(c->ctx.as)->frame;
+
+	return c->ch + f->fpstate_off + (c->second ? f->second : 0);
 }
 
 uint64_t frame_addr(const struct context *c)
 {
-	return channel_addr(c->channel) + systrap_of(c->ctx.as)->frame.uc_off - sizeof(uint64_t);
+	return channel_addr(c->channel) + (uint64_t)(uc_of(c) - c->ch) - sizeof(uint64_t);
 }
 
 uint64_t frame_rax_addr(const struct context *c)
 {
-	return channel_addr(c->channel) + systrap_of(c->ctx.as)->frame.uc_off + UC_OFF_MCONTEXT +
-	       offsetof(struct l_sigcontext, rax);
+	return frame_addr(c) + sizeof(uint64_t) + UC_OFF_MCONTEXT + offsetof(struct l_sigcontext, rax);
 }
 
 /* Every signal but those that the shim handles stays blocked in a guest thread. */
@@ -62,7 +65,8 @@ static void put_fresh_xstate(const struct context *c)
 	memcpy(x + f->sw.xstate_size, &magic2, sizeof(magic2));
 }
 
-void frame_init(struct context *c)
+/* A frame from which rt_sigreturn makes a fresh thread, but for the registers. */
+static void put_frame(const struct context *c)
 {
 	const struct systrap *st = systrap_of(c->ctx.as);
 	uint64_t base = channel_addr(c->channel);
@@ -70,23 +74,52 @@ void frame_init(struct context *c)
 		.uc_flags = st->frame.uc_flags,
 		.uc_stack = {.ss_sp = base + CH_HEADER_SIZE,
 			     .ss_flags = (int32_t)L_SS_AUTODISARM,
-			     .ss_size = st->frame.channel_size - CH_HEADER_SIZE},
+			     .ss_size = st->frame.second},
 		.uc_mcontext = {.cs = L_USER_CS,
 				.ss = L_USER_DS,
 				.eflags = L_EFLAGS_FIXED | L_EFLAGS_IF,
-				.fpstate = base + st->frame.fpstate_off},
+				.fpstate = base + (uint64_t)(fpstate_of(c) - c->ch)},
 		.uc_sigmask = guest_signal_mask(),
 	};
 
 	memcpy(uc_of(c), &uc, sizeof(uc));
 	put_fresh_xstate(c);
+}
+
+static void put_word(const struct context *c, unsigned at, uint64_t value)
+{
+	memcpy(c->ch + at, &value, sizeof(value));
+}
+
+void frame_init(struct context *c)
+{
+	const struct systrap *st = systrap_of(c->ctx.as);
+	bool second = c->second;
+
+	c->second = true;
+	put_frame(c);
+	put_word(c, CH_SELF, channel_addr(c->channel));
+	put_word(c, CH_FRAME, frame_addr(c));
+	put_word(c, CH_FPSTATE, channel_addr(c->channel) + (uint64_t)(fpstate_of(c) - c->ch));
+	put_word(c, CH_XFEATURES, st->frame.sw.xfeatures);
+	c->second = false;
+	put_frame(c);
+	c->second = second;
+	c->in_call = false;
+	systrap_set_answers(&c->ctx, NULL);
 	memset(&c->regs, 0, sizeof(c->regs));
 	c->regs.cs = L_USER_CS;
 	c->regs.ss = L_USER_DS;
-	c->regs.eflags = uc.uc_mcontext.eflags;
+	c->regs.eflags = L_EFLAGS_FIXED | L_EFLAGS_IF;
 	c->regs.orig_rax = UINT64_MAX;
 	c->regs_dirty = c->bases_dirty = true;
 	c->result_dirty = false;
+}
+
+/* What the guest sees of %gs: ours is none of its business. */
+static uint64_t guest_gs(const struct context *c, uint64_t gs)
+{
+	return gs == channel_addr(c->channel) ? 0 : gs;
 }
 
 void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *sc)
@@ -97,30 +130,104 @@ void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *
 	memcpy(info, uc + sizeof(struct l_ucontext), sizeof(*info));
 	memcpy(sc, uc + UC_OFF_MCONTEXT, sizeof(*sc));
 	*r = (struct abi_regs){
-		.r15 = sc->r15, .r14 = sc->r14, .r13 = sc->r13, .r12 = sc->r12, .rbp = sc->rbp, .rbx = sc->rbx,
-		.r11 = sc->r11, .r10 = sc->r10, .r9 = sc->r9,	.r8 = sc->r8,	.rax = sc->rax, .rcx = sc->rcx,
-		.rdx = sc->rdx, .rsi = sc->rsi, .rdi = sc->rdi, .orig_rax = UINT64_MAX, .rip = sc->rip, .cs = sc->cs,
-		.eflags = sc->eflags, .rsp = sc->rsp, .ss = sc->ss, .fs_base = r->fs_base, .gs_base = r->gs_base,
+		.r15 = sc->r15,
+		.r14 = sc->r14,
+		.r13 = sc->r13,
+		.r12 = sc->r12,
+		.rbp = sc->rbp,
+		.rbx = sc->rbx,
+		.r11 = sc->r11,
+		.r10 = sc->r10,
+		.r9 = sc->r9,
+		.r8 = sc->r8,
+		.rax = sc->rax,
+		.rcx = sc->rcx,
+		.rdx = sc->rdx,
+		.rsi = sc->rsi,
+		.rdi = sc->rdi,
+		.orig_rax = UINT64_MAX,
+		.rip = sc->rip,
+		.cs = sc->cs,
+		.eflags = sc->eflags,
+		.rsp = sc->rsp,
+		.ss = sc->ss,
+		.fs_base = r->fs_base,
+		.gs_base = r->gs_base,
 	};
 	if (systrap_of(c->ctx.as)->fsgsbase) {
 		memcpy(&r->fs_base, c->ch + CH_FS_BASE, sizeof(r->fs_base));
 		memcpy(&r->gs_base, c->ch + CH_GS_BASE, sizeof(r->gs_base));
 	}
+	/* A guest that cleared its own gets ours again, so that its call sites find the channel. */
+	c->bases_dirty = c->ctx.as->pf->patching && r->gs_base == 0;
+	r->gs_base = guest_gs(c, r->gs_base);
+	c->regs_dirty = c->result_dirty = false;
+}
+
+void call_load(struct context *c)
+{
+	uint64_t w[(CH_REGS_END - CH_RAX) / 8], fs_base;
+
+#define SAVED(reg) w[(CH_##reg - CH_RAX) / 8]
+	memcpy(w, c->ch + CH_RAX, sizeof(w));
+	memcpy(&fs_base, c->ch + CH_FS_BASE, sizeof(fs_base));
+	c->regs = (struct abi_regs){
+		.r15 = SAVED(R15),
+		.r14 = SAVED(R14),
+		.r13 = SAVED(R13),
+		.r12 = SAVED(R12),
+		.rbp = SAVED(RBP),
+		.rbx = SAVED(RBX),
+		.r11 = SAVED(RFLAGS),
+		.r10 = SAVED(R10),
+		.r9 = SAVED(R9),
+		.r8 = SAVED(R8),
+		.rax = SAVED(RAX),
+		.rcx = SAVED(RIP),
+		.rdx = SAVED(RDX),
+		.rsi = SAVED(RSI),
+		.rdi = SAVED(RDI),
+		.orig_rax = UINT64_MAX,
+		.rip = SAVED(RIP),
+		.cs = L_USER_CS,
+		.eflags = SAVED(RFLAGS),
+		.rsp = SAVED(RSP),
+		.ss = L_USER_DS,
+		.fs_base = fs_base,
+	};
+#undef SAVED
 	c->regs_dirty = c->bases_dirty = c->result_dirty = false;
 }
 
 void frame_store(struct context *c)
 {
+	const struct systrap *st = systrap_of(c->ctx.as);
 	uint8_t *mc = uc_of(c) + UC_OFF_MCONTEXT;
 	const struct abi_regs *r = &c->regs;
 
 	if (c->regs_dirty) {
 		/* The part that holds registers; err, trapno, cr2 and fpstate stay. */
 		struct l_sigcontext sc = {
-			.r15 = r->r15, .r14 = r->r14, .r13 = r->r13, .r12 = r->r12, .rbp = r->rbp, .rbx = r->rbx,
-			.r11 = r->r11, .r10 = r->r10, .r9 = r->r9,   .r8 = r->r8,   .rax = r->rax, .rcx = r->rcx,
-			.rdx = r->rdx, .rsi = r->rsi, .rdi = r->rdi, .rip = r->rip, .rsp = r->rsp,
-			.eflags = r->eflags, .cs = (uint16_t)r->cs, .ss = (uint16_t)r->ss,
+			.r15 = r->r15,
+			.r14 = r->r14,
+			.r13 = r->r13,
+			.r12 = r->r12,
+			.rbp = r->rbp,
+			.rbx = r->rbx,
+			.r11 = r->r11,
+			.r10 = r->r10,
+			.r9 = r->r9,
+			.r8 = r->r8,
+			.rax = r->rax,
+			.rcx = r->rcx,
+			.rdx = r->rdx,
+			.rsi = r->rsi,
+			.rdi = r->rdi,
+			.rip = r->rip,
+			.rsp = r->rsp,
+			.eflags = r->eflags,
+			.cs = (uint16_t)r->cs,
+			.ss = (uint16_t)r->ss,
 		};
 
 		memcpy(mc, &sc, offsetof(struct l_sigcontext, err));
@@ -128,8 +235,8 @@ void frame_store(struct context *c)
 		memcpy(mc + offsetof(struct l_sigcontext, rax), &r->rax, sizeof(r->rax));
 	}
 	if (c->bases_dirty) {
-		memcpy(c->ch + CH_FS_BASE, &r->fs_base, sizeof(r->fs_base));
-		memcpy(c->ch + CH_GS_BASE, &r->gs_base, sizeof(r->gs_base));
+		put_word(c, CH_FS_BASE, r->fs_base);
+		put_word(c, CH_GS_BASE, r->gs_base == 0 && st->pf.patching ? channel_addr(c->channel) : r->gs_base);
 	}
 	c->regs_dirty = c->bases_dirty = c->result_dirty = false;
 }
@@ -170,6 +277,23 @@ void systrap_set_result(struct pctx *ctx, long result)
 	c->result_dirty = true;
 }
 
+void systrap_set_answers(struct pctx *ctx, const struct pctx_answers *a)
+{
+	struct context *c = context_of(ctx);
+
+	if (a) {
+		const uint32_t answers[8] = {
+			[CH_ANSWER_PID] = (uint32_t)a->pid,	[CH_ANSWER_TID] = (uint32_t)a->tid,
+			[CH_ANSWER_PPID] = (uint32_t)a->ppid,	[CH_ANSWER_PGRP] = (uint32_t)a->pgrp,
+			[CH_ANSWER_UID] = a->uid,		[CH_ANSWER_EUID] = a->euid,
+			[CH_ANSWER_GID] = a->gid,		[CH_ANSWER_EGID] = a->egid,
+		};
+
+		memcpy(c->ch + CH_ANSWERS, answers, sizeof(answers));
+	}
+	atomic_store_explicit(channel_u32(c, CH_SHORT_CUTS), a != NULL, memory_order_relaxed);
+}
+
 /* ---- floating point and vectors ---- */
 
 ssize_t systrap_get_xstate(struct pctx *ctx, void *buf, size_t cap)
@@ -177,7 +301,7 @@ ssize_t systrap_get_xstate(struct pctx *ctx, void *buf, size_t cap)
 	struct context *c = context_of(ctx);
 	const struct frame_layout *f = &systrap_of(ctx->as)->frame;
 
-	if (c->gone)
+	if (!context_save(c))
 		return -ESRCH;
 	memcpy(buf, fpstate_of(c), min_of(cap, (size_t)f->sw.xstate_size));
 	if (cap >= XSTATE_LEGACY_SIZE)
@@ -209,7 +333,7 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size)
 	uint8_t state[SYSTRAP_CHANNEL_SIZE / 2]; /* boot.c refuses larger ones */
 	int r;
 
-	if (c->gone)
+	if (!context_save(c))
 		return -ESRCH;
 	if (size == 0) {
 		put_fresh_xstate(c);

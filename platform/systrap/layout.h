@@ -5,8 +5,12 @@
  *     base + 0               shim text      (read, execute)   calls from here: the filter's short list
  *     base + 0x1000          leader text    (read, execute)   calls from here: notified to the sentry
  *     base + 0x10000         request slots  (read only)       written by the sentry, one slot a stub
- *     base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
+ *     base + 0x1000000       trampolines    (read, execute)   written by the sentry, one a patched call site; see
+ * patch.c base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
  *     SYSTRAP_CHANNELS       channels       (read, write)     one a guest thread, at the same address in every stub
+ *
+ *     SYSTRAP_CELLS          cells          (read only)       below GUEST_MIN: where patched sites find their
+ * trampolines
  *
  * base is SYSTRAP_BASE, or SYSTRAP_BASE_2 if the sentry that the template is forked from has its stack there.
  */
@@ -18,7 +22,19 @@
 #define SYSTRAP_TEXT_SIZE 0x2000
 #define SYSTRAP_LEADER_OFF 0x1000
 #define SYSTRAP_REQUESTS_OFF 0x10000
+#define SYSTRAP_TRAMPOLINES_OFF 0x1000000
 #define SYSTRAP_VDSO_OFF 0x2000000
+
+/*
+ * Patched call sites.  A cell is an address, a trampoline SYSTRAP_TRAMPOLINE_SIZE bytes of code.  The cells lie where
+ * they do so that the third byte of each cell's address is 0x06, which is no instruction: in "jmp *cell" over "mov $nr,
+ * %eax; syscall" that is the byte where the syscall instruction was, and who jumps there traps.
+ */
+#define SYSTRAP_CELLS 0x60000
+#define SYSTRAP_CELLS_SIZE 0x10000
+#define SYSTRAP_SITE_MAX 8192
+#define SYSTRAP_TRAMPOLINE_SIZE 64
+#define SYSTRAP_TRAMPOLINES_SIZE 0x80000
 
 /*
  * A request: a header {count, child_slot, seq} and up to SYSTRAP_REQUEST_MAX calls of {nr, six arguments, child_entry}.
@@ -41,30 +57,81 @@
 /* The descriptor at which a file passed along with a request appears. */
 #define SYSTRAP_FD 3
 
-/* Channels.  The size is the distance between two of them; only the first pages are mapped (pool->channel_size). */
+/*
+ * Channels.  The size is the distance between two of them; only the first pages are mapped (frame_layout.channel_size):
+ *
+ *     0                  the header page: words, the registers of a patched call, and that call's stack below its end
+ *     CH_HEADER_SIZE     the alternate stack: signal frames, at a fixed place at its end
+ *     after that         room for another frame: what rt_sigreturn takes when a patched call was not left by its return
+ */
 #define SYSTRAP_CHANNELS 0x7fff08000000
 #define SYSTRAP_CHANNEL_SIZE 0x10000
 #define SYSTRAP_CHANNEL_COUNT 32768
-#define CH_WORD 0
+#define CH_WORD 0	   /* the hand-over word, a futex */
+#define CH_SENTRY_SLEEPS 4 /* the sentry thread sleeps, or is about to, and wants a wake-up */
 #define CH_FS_BASE 8
 #define CH_GS_BASE 16
-#define CH_RSEQ_AREA 24	 /* WORD_RSEQ: the call's arguments, */
-#define CH_RSEQ_SIG 32
-#define CH_RSEQ_SIZE 36
-#define CH_RSEQ_FLAGS 40
-#define CH_RSEQ_THEN 44	  /* what is to be done next, a hand-over word, */
-#define CH_RSEQ_RESULT 48 /* and the result */
-#define CH_RSEQ_ANSWER 56 /* the address where the result is to be as well: the frame's rax, or CH_RSEQ_RESULT again */
-#define CH_HEADER_SIZE 64
+#define CH_SELF 24	   /* the channel's own address in the stub: how a trampoline knows that %gs is ours */
+#define CH_GUEST_SLEEPS 32 /* the same for the guest thread */
+#define CH_SPIN 36	   /* how often the guest thread looks at the word before it sleeps */
+#define CH_KICKED 40	   /* the host's kick came while the thread was in a patched call */
+#define CH_SHORT_CUTS 44   /* calls below may be answered without the sentry */
+#define CH_FRAME 48	   /* where the second frame begins */
+#define CH_FPSTATE 56	   /* and its XSAVE area */
+#define CH_XFEATURES 64
+#define CH_ANSWERS 72	   /* words of 32 bits: */
+#define CH_ANSWER_PID 0
+#define CH_ANSWER_TID 1
+#define CH_ANSWER_PPID 2
+#define CH_ANSWER_UID 3
+#define CH_ANSWER_GID 4
+#define CH_ANSWER_EUID 5
+#define CH_ANSWER_EGID 6
+#define CH_ANSWER_PGRP 7
+/* A patched call's registers, 8 bytes each, and then its stack. */
+#define CH_RAX 128
+#define CH_RIP 136
+#define CH_RFLAGS 144
+#define CH_RSP 152
+#define CH_RBX 160
+#define CH_RBP 168
+#define CH_R12 176
+#define CH_R13 184
+#define CH_R14 192
+#define CH_R15 200
+#define CH_RDI 208
+#define CH_RSI 216
+#define CH_RDX 224
+#define CH_R10 232
+#define CH_R8 240
+#define CH_R9 248
+#define CH_REGS_END 256
+#define CH_RSEQ_AREA 256 /* WORD_RSEQ: the call's arguments, */
+#define CH_RSEQ_SIG 264
+#define CH_RSEQ_SIZE 268
+#define CH_RSEQ_FLAGS 272
+#define CH_RSEQ_THEN 276   /* what is to be done next, a hand-over word, */
+#define CH_RSEQ_RESULT 280 /* and the result */
+#define CH_RSEQ_ANSWER 288 /* the address where the result is to be as well: the frame's rax, or CH_RSEQ_RESULT again  \
+			    */
+#define CH_RSEQ_DONE 296   /* it was called */
+#define CH_HEADER_SIZE 4096
+#define CH_STACK_TOP CH_HEADER_SIZE
 
 /* The hand-over word.  The kernel stores 0 when the thread ends (CLONE_CHILD_CLEARTID). */
 #define WORD_DEAD 0
-#define WORD_SENTRY 1	 /* the thread is parked in the shim; the frame is the sentry's */
-#define WORD_RUN 2	 /* resume from the frame */
-#define WORD_RUN_INSN 3	 /* load fs_base and gs_base from the channel with wrfsbase and wrgsbase, then resume */
-#define WORD_RUN_CALL 4	 /* the same with arch_prctl, where the kernel has no FSGSBASE */
-#define WORD_EXIT 5	 /* end the thread */
-#define WORD_RSEQ 6	 /* call rseq with what the channel says, then do what CH_RSEQ_THEN says */
+#define WORD_SENTRY 1	   /* the thread is parked in the shim; its frame is the sentry's */
+#define WORD_RUN 2	   /* resume from the frame */
+#define WORD_RUN_INSN 3	   /* load fs_base and gs_base from the channel with wrfsbase and wrgsbase, then resume */
+#define WORD_RUN_CALL 4	   /* the same with arch_prctl, where the kernel has no FSGSBASE */
+#define WORD_EXIT 5	   /* end the thread */
+#define WORD_CALL 6	   /* the thread is in a patched call, its registers are in the channel: answer */
+#define WORD_RETURN 7	   /* the answer is in CH_RAX */
+#define WORD_SAVE 8	   /* store the vector state into the second frame */
+#define WORD_SAVED 9	   /* it is done: the second frame is the sentry's, to be resumed as the first */
+#define WORD_KICKED 10	   /* as WORD_CALL, but the call is done: the thread was kicked on its way out */
+#define WORD_RSEQ 12	   /* call rseq with what the channel says, then do what CH_RSEQ_THEN says */
+#define WORD_RUN_KICKED 11 /* kicked before the second frame was resumed: nothing has happened yet */
 
 /* The host signal that takes a guest thread out of guest code: SIGURG, because a standard signal is never queued twice
  * nor refused for want of queue space, and by default does nothing. */

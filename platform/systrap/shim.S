@@ -9,8 +9,16 @@
 #include "platform/systrap/layout.h"
 
 #define NR_rt_sigreturn 15
+#define NR_getpid 39
 #define NR_exit 60
+#define NR_getuid 102
+#define NR_getgid 104
+#define NR_geteuid 107
+#define NR_getegid 108
+#define NR_getppid 110
+#define NR_getpgrp 111
 #define NR_arch_prctl 158
+#define NR_gettid 186
 #define NR_futex 202
 #define NR_rseq 334
 #define FUTEX_WAIT 0
@@ -18,9 +26,18 @@
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
 
+/* Where things lie from a handler's first %rsp on: struct l_rt_sigframe; and in struct l_siginfo. */
+#define FRAME_R11 72
+#define FRAME_RBX 136
+#define FRAME_RSP 168
+#define FRAME_RIP 176
+#define INFO_CODE 8
+
 	.section .rodata.systrap_text, "a", @progbits
 	.balign 4096
 	.globl systrap_text, systrap_shim_signal, systrap_shim_signal_fsgs, systrap_shim_restorer, systrap_shim_thread
+	.globl systrap_shim_call
+	.hidden systrap_shim_call
 	.globl systrap_shim_announce, systrap_shim_cmpxchg, systrap_shim_cmpxchg_insn, systrap_shim_cmpxchg_end
 	.globl systrap_leader, systrap_leader_child, systrap_leader_next_ip, systrap_leader_call_ip, systrap_text_end
 	.hidden systrap_text, systrap_shim_signal, systrap_shim_signal_fsgs, systrap_shim_restorer, systrap_shim_thread
@@ -31,46 +48,78 @@ systrap_text:
 /*
  * Every host signal of a guest thread arrives here, on the alternate stack in its channel.  The kernel has put the
  * whole state into the frame at %rsp; what it leaves out are the two segment bases.
+ *
+ * %rbx is the channel throughout the shim.
  */
 systrap_shim_signal_fsgs:
 	mov	%rsp, %rbx
 	and	$-SYSTRAP_CHANNEL_SIZE, %rbx
+	mov	FRAME_RIP(%rsp), %rax
+	lea	.Lpatched_begin(%rip), %rcx
+	mov	%rax, %rdx
+	sub	%rcx, %rdx
+	cmp	$.Lpatched_end - .Lpatched_begin, %rdx
+	jb	.Lin_patched_call
+	lea	systrap_text + SYSTRAP_TRAMPOLINES_OFF(%rip), %rcx
+	mov	%rax, %rdx
+	sub	%rcx, %rdx
+	cmp	$SYSTRAP_TRAMPOLINES_SIZE, %rdx
+	jb	.Lin_patched_call
+.Lsave_bases:
 	rdfsbase %rax
 	mov	%rax, CH_FS_BASE(%rbx)
 	rdgsbase %rax
 	mov	%rax, CH_GS_BASE(%rbx)
 	jmp	.Lhand_over
 
-/* Without FSGSBASE the guest cannot change its bases unseen (but for a selector load), and the sentry knows them. */
+/*
+ * A signal struck between a patched call site and its return.  A fault is the sentry's to explain.  A kick must not hand
+ * over what are not the guest's registers; nor need it, for the thread is about to hand over anyway, or to find CH_KICKED
+ * on its way out.  If it is past that look, it is made to look again.
+ */
+.Lin_patched_call:
+	cmp	$SYSTRAP_KICK, %edi
+	je	.Ldefer
+	cmpl	$0, INFO_CODE(%rsi)
+	jg	.Lsave_bases		/* a fault */
+.Ldefer:
+	movl	$1, CH_KICKED(%rbx)
+	lea	.Lleave(%rip), %rcx
+	mov	%rax, %rdx
+	sub	%rcx, %rdx
+	cmp	$.Lleave_end - .Lleave, %rdx
+	jae	1f
+	mov	%rcx, FRAME_RIP(%rsp)
+	mov	%rbx, FRAME_R11(%rsp)
+	lea	CH_STACK_TOP(%rbx), %rcx
+	mov	%rcx, FRAME_RSP(%rsp)
+	jmp	.Lresume
+1:	lea	.Lrun_saved(%rip), %rcx
+	mov	%rax, %rdx
+	sub	%rcx, %rdx
+	cmp	$.Lrun_saved_end - .Lrun_saved, %rdx
+	jae	.Lresume
+	mov	%rcx, FRAME_RIP(%rsp)
+	mov	%rbx, FRAME_RBX(%rsp)
+	jmp	.Lresume
+
+/* Without FSGSBASE the guest cannot change its bases unseen (but for a selector load), and the sentry knows them.  No call
+ * site is patched then. */
 systrap_shim_signal:
 	mov	%rsp, %rbx
 	and	$-SYSTRAP_CHANNEL_SIZE, %rbx
 
 .Lhand_over:
-	movl	$WORD_SENTRY, CH_WORD(%rbx)
-	lea	CH_WORD(%rbx), %rdi
-	mov	$FUTEX_WAKE, %esi
-	mov	$1, %edx
-	mov	$NR_futex, %eax
-	syscall
-	jmp	.Lpark
+	mov	$WORD_SENTRY, %r8d
+	call	.Lpost
+	jmp	.Lgo
 
 /* A new guest thread starts here with %rsp at the frame that the sentry wrote. */
 systrap_shim_thread:
 	mov	%rsp, %rbx
 	and	$-SYSTRAP_CHANNEL_SIZE, %rbx
-
-.Lpark:
-	mov	CH_WORD(%rbx), %eax
-	cmp	$WORD_SENTRY, %eax
-	jne	.Lgo
-	lea	CH_WORD(%rbx), %rdi
-	mov	$FUTEX_WAIT, %esi
-	mov	$WORD_SENTRY, %edx
-	xor	%r10d, %r10d
-	mov	$NR_futex, %eax
-	syscall
-	jmp	.Lpark
+	mov	$WORD_SENTRY, %r8d
+	call	.Lawait
 
 .Lgo:
 	cmp	$WORD_RUN, %eax
@@ -109,17 +158,8 @@ systrap_shim_restorer:
 	syscall
 	hlt
 
-/* The guest thread's own rseq(2), or its undoing: cpu_id and preempted sections are then the host's business. */
 .Lrseq:
-	mov	CH_RSEQ_AREA(%rbx), %rdi
-	mov	CH_RSEQ_SIZE(%rbx), %esi
-	mov	CH_RSEQ_FLAGS(%rbx), %edx
-	mov	CH_RSEQ_SIG(%rbx), %r10d
-	mov	$NR_rseq, %eax
-	syscall
-	mov	%rax, CH_RSEQ_RESULT(%rbx)
-	mov	CH_RSEQ_ANSWER(%rbx), %rcx
-	mov	%rax, (%rcx)
+	call	.Lcall_rseq
 	mov	CH_RSEQ_THEN(%rbx), %eax
 	cmp	$WORD_SENTRY, %eax
 	je	.Lhand_over
@@ -130,6 +170,214 @@ systrap_shim_restorer:
 	mov	$NR_exit, %eax
 	syscall
 	hlt
+
+/*
+ * .Lpost writes %r8d into the hand-over word, wakes the sentry thread if it sleeps, and then, as .Lawait, waits until the
+ * word is another: %eax.  Who sleeps says so first and looks at the word afterwards, and who writes the word looks for
+ * sleepers afterwards, so that no wake-up is lost.  Clobbers %rcx, %rdx, %rsi, %rdi, %r10 and %r11.
+ */
+.Lpatched_begin:
+.Lpost:
+	mov	%r8d, %eax
+	xchg	%eax, CH_WORD(%rbx)
+	cmpl	$0, CH_SENTRY_SLEEPS(%rbx)
+	je	.Lawait_spinning
+	lea	CH_WORD(%rbx), %rdi
+	mov	$FUTEX_WAKE, %esi
+	mov	$1, %edx
+	mov	$NR_futex, %eax
+	syscall
+.Lawait_spinning:
+	mov	CH_SPIN(%rbx), %edx
+1:	mov	CH_WORD(%rbx), %eax
+	cmp	%r8d, %eax
+	jne	2f
+	sub	$1, %edx
+	jb	.Lawait
+	pause
+	jmp	1b
+.Lawait:
+	mov	$1, %eax
+	xchg	%eax, CH_GUEST_SLEEPS(%rbx)
+	mov	CH_WORD(%rbx), %eax
+	cmp	%r8d, %eax
+	jne	3f
+	lea	CH_WORD(%rbx), %rdi
+	mov	$FUTEX_WAIT, %esi
+	mov	%r8d, %edx
+	xor	%r10d, %r10d
+	mov	$NR_futex, %eax
+	syscall
+	jmp	.Lawait
+3:	movl	$0, CH_GUEST_SLEEPS(%rbx)
+2:	ret
+
+/* The guest thread's own rseq(2), or its undoing: cpu_id and preempted sections are then the host's business. */
+.Lcall_rseq:
+	mov	CH_RSEQ_AREA(%rbx), %rdi
+	mov	CH_RSEQ_SIZE(%rbx), %esi
+	mov	CH_RSEQ_FLAGS(%rbx), %edx
+	mov	CH_RSEQ_SIG(%rbx), %r10d
+	mov	$NR_rseq, %eax
+	syscall
+	mov	%rax, CH_RSEQ_RESULT(%rbx)
+	mov	CH_RSEQ_ANSWER(%rbx), %rcx
+	mov	%rax, (%rcx)
+	movl	$1, CH_RSEQ_DONE(%rbx)
+	ret
+
+/*
+ * A patched call site's trampoline comes here, with the guest's registers but for
+ *
+ *     %rcx   the address to return to          %r11   the channel
+ *     %rsp   the top of the call's stack       its own value is in CH_RSP
+ *
+ * The first three are what a system call leaves there anyway (%r11: the flags), so nothing else may be lost.
+ */
+systrap_shim_call:
+	pushfq
+	popq	CH_RFLAGS(%r11)
+	mov	%rcx, CH_RIP(%r11)
+	cmpl	$0, CH_SHORT_CUTS(%r11)
+	je	.Lcall_sentry
+	cmp	$NR_getpid, %eax
+	je	.Lpid
+	cmp	$NR_gettid, %eax
+	je	.Ltid
+	cmp	$NR_getppid, %eax
+	je	.Lppid
+	cmp	$NR_getuid, %eax
+	je	.Luid
+	cmp	$NR_getgid, %eax
+	je	.Lgid
+	cmp	$NR_geteuid, %eax
+	je	.Leuid
+	cmp	$NR_getegid, %eax
+	je	.Legid
+	cmp	$NR_getpgrp, %eax
+	je	.Lpgrp
+	jmp	.Lcall_sentry
+.Lpid:	mov	CH_ANSWERS + 4 * CH_ANSWER_PID(%r11), %eax
+	jmp	.Lleave
+.Ltid:	mov	CH_ANSWERS + 4 * CH_ANSWER_TID(%r11), %eax
+	jmp	.Lleave
+.Lppid:	mov	CH_ANSWERS + 4 * CH_ANSWER_PPID(%r11), %eax
+	jmp	.Lleave
+.Luid:	mov	CH_ANSWERS + 4 * CH_ANSWER_UID(%r11), %eax
+	jmp	.Lleave
+.Lgid:	mov	CH_ANSWERS + 4 * CH_ANSWER_GID(%r11), %eax
+	jmp	.Lleave
+.Leuid:	mov	CH_ANSWERS + 4 * CH_ANSWER_EUID(%r11), %eax
+	jmp	.Lleave
+.Legid:	mov	CH_ANSWERS + 4 * CH_ANSWER_EGID(%r11), %eax
+	jmp	.Lleave
+.Lpgrp:	mov	CH_ANSWERS + 4 * CH_ANSWER_PGRP(%r11), %eax
+	jmp	.Lleave
+
+.Lcall_sentry:
+	call	.Lstore
+	mov	$WORD_CALL, %r8d
+.Lcall_post:
+	cld
+	call	.Lpost
+	cmp	$WORD_RETURN, %eax
+	jne	.Lcall_other
+	mov	CH_RBX(%rbx), %rcx
+	mov	%rbx, %r11
+	mov	%rcx, %rbx
+	mov	CH_RDI(%r11), %rdi
+	mov	CH_RSI(%r11), %rsi
+	mov	CH_RDX(%r11), %rdx
+	mov	CH_R10(%r11), %r10
+	mov	CH_R8(%r11), %r8
+	mov	CH_R9(%r11), %r9
+	mov	CH_RAX(%r11), %rax
+
+/* Back to the guest: %r11 is the channel, %rsp the call's stack, the rest is the guest's. */
+.Lleave:
+	cmpl	$0, CH_KICKED(%r11)
+	jne	.Lkicked
+	pushq	CH_RFLAGS(%r11)
+	popfq
+	mov	CH_RIP(%r11), %rcx
+	mov	CH_RSP(%r11), %rsp
+	mov	CH_RFLAGS(%r11), %r11
+	jmp	*%rcx
+.Lleave_end:
+
+.Lkicked:
+	movl	$0, CH_KICKED(%r11)
+	call	.Lstore
+	mov	$WORD_KICKED, %r8d
+	jmp	.Lcall_post
+
+/* Stores what registers there are; then %rbx is the channel. */
+.Lstore:
+	mov	%rax, CH_RAX(%r11)
+	mov	%rbx, CH_RBX(%r11)
+	mov	%rbp, CH_RBP(%r11)
+	mov	%r12, CH_R12(%r11)
+	mov	%r13, CH_R13(%r11)
+	mov	%r14, CH_R14(%r11)
+	mov	%r15, CH_R15(%r11)
+	mov	%rdi, CH_RDI(%r11)
+	mov	%rsi, CH_RSI(%r11)
+	mov	%rdx, CH_RDX(%r11)
+	mov	%r10, CH_R10(%r11)
+	mov	%r8, CH_R8(%r11)
+	mov	%r9, CH_R9(%r11)
+	mov	%r11, %rbx
+	rdfsbase %rcx
+	mov	%rcx, CH_FS_BASE(%rbx)
+	ret
+
+.Lcall_other:
+	cmp	$WORD_SAVE, %eax
+	jne	.Lrun_saved
+	mov	CH_FPSTATE(%rbx), %rdi
+	mov	CH_XFEATURES(%rbx), %eax
+	mov	CH_XFEATURES + 4(%rbx), %edx
+	xsave64	(%rdi)
+.Lsaved:
+	mov	$WORD_SAVED, %r8d
+	call	.Lpost
+
+/* The second frame is to be resumed, unless the thread was kicked. */
+.Lrun_saved:
+	lea	CH_STACK_TOP(%rbx), %rsp
+	mov	CH_WORD(%rbx), %eax
+	cmp	$WORD_RSEQ, %eax
+	jne	3f
+	cmpl	$0, CH_RSEQ_DONE(%rbx)
+	jne	2f
+	call	.Lcall_rseq
+2:	mov	CH_RSEQ_THEN(%rbx), %eax
+	cmp	$WORD_SAVED, %eax
+	je	.Lsaved
+3:	mov	CH_FRAME(%rbx), %rsp
+	cmpl	$0, CH_KICKED(%rbx)
+	jne	.Lrun_kicked
+	cmp	$WORD_RUN, %eax
+	je	1f
+	cmp	$WORD_RUN_INSN, %eax
+	jne	.Lgo
+	mov	CH_FS_BASE(%rbx), %rax
+	wrfsbase %rax
+	mov	CH_GS_BASE(%rbx), %rax
+	wrgsbase %rax
+1:	add	$8, %rsp
+	mov	$NR_rt_sigreturn, %eax
+	syscall
+.Lrun_saved_end:
+	hlt
+
+.Lrun_kicked:
+	movl	$0, CH_KICKED(%rbx)
+	lea	CH_STACK_TOP(%rbx), %rsp
+	mov	$WORD_RUN_KICKED, %r8d
+	call	.Lpost
+	jmp	.Lrun_saved
+.Lpatched_end:
 
 /* The template's boot, once the filter is on: tells the sentry the listener's number (%esi) by the futex word at %rdi,
  * which only a call from this page still can, and becomes the leader of slot %rdx. */

@@ -52,6 +52,7 @@ void stub_free(struct stub *s)
 		channel_free(st, s->idle[i].channel);
 	channel_free_parked(s);
 	slot_free(st, s->slot);
+	patches_put(atomic_load(&s->patches));
 	pthread_cond_destroy(&s->note_cond);
 	mutex_destroy(&s->leader_lock);
 	free(s);
@@ -190,6 +191,7 @@ static int stub_fork(struct stub *parent, struct stub **out)
 	if (r == 1) {
 		s->as.host_pid = (pid_t)pid;
 		s->leader_cpu = parent->leader_cpu;
+		atomic_store(&s->patches, patches_get(atomic_load(&parent->patches)));
 		register_stub(st, s);
 		r = leader_hello(s);
 	} else {

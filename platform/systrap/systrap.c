@@ -142,5 +142,7 @@ const struct platform_ops systrap_platform = {
 	.rseq_register = systrap_rseq_register,
 	.rseq_registered = systrap_rseq_registered,
 	.rseq_unregister = systrap_rseq_unregister,
+	.patch = systrap_patch,
+	.set_answers = systrap_set_answers,
 	.cmpxchg32 = systrap_cmpxchg32,
 };

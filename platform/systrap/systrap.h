@@ -6,6 +6,7 @@
  *     stub.c      address spaces: create, fork, kill, reap                    channel.c  the pool of channels
  *     memory.c    map and its kin, read and write                             context.c  guest threads: spawn, switch
  *     frame.c     the signal frame in a channel: registers, xstate            probe.c    can it work here?
+ *     patch.c     hot call sites made to jump into the shim
  *
  * Trust.  Everything in a channel is the guest's to scribble on, at any moment: each word is read once, nothing read
  * there is used as an address or an index, and nonsense kills that stub alone.  A leader's notifications cannot be
@@ -44,7 +45,7 @@
 extern const uint8_t systrap_text[], systrap_text_end[];
 extern const uint8_t systrap_shim_signal[], systrap_shim_signal_fsgs[], systrap_shim_restorer[], systrap_shim_thread[];
 extern const uint8_t systrap_shim_announce[], systrap_shim_cmpxchg[], systrap_shim_cmpxchg_insn[];
-extern const uint8_t systrap_shim_cmpxchg_end[];
+extern const uint8_t systrap_shim_cmpxchg_end[], systrap_shim_call[];
 extern const uint8_t systrap_leader[], systrap_leader_child[], systrap_leader_next_ip[], systrap_leader_call_ip[];
 
 /* Where a label of shim.S lies in every stub. */
@@ -56,10 +57,11 @@ static inline uint64_t text_addr(uint64_t base, const uint8_t *label)
 /* ---- what the template found out about the host's signal frames ---- */
 
 struct frame_layout {
-	uint32_t uc_off;	/* from the channel's start: struct ucontext */
-	uint32_t fpstate_off;	/* from the channel's start: the XSAVE area */
-	uint32_t channel_size;	/* bytes mapped of each channel; the top is the alternate stack's */
-	uint32_t mxcsr_mask;	/* bits that may be set */
+	uint32_t uc_off;       /* from the channel's start: struct ucontext */
+	uint32_t fpstate_off;  /* from the channel's start: the XSAVE area */
+	uint32_t second;       /* how much further up the second frame lies */
+	uint32_t channel_size; /* bytes mapped of each channel */
+	uint32_t mxcsr_mask;   /* bits that may be set */
 	uint64_t uc_flags;
 	struct l_fpx_sw_bytes sw; /* of a whole XSAVE area */
 };
@@ -96,6 +98,7 @@ struct note {
 #define PID_BUCKETS 256
 #define NOTIF_ROOM 256 /* bytes: for a notification of any kernel; the probe checks */
 #define IDLE_MAX 16    /* threads a stub keeps for the next spawn */
+#define HEAT_SLOTS 256 /* call sites whose use is counted; those that share a slot share the count */
 
 /* Indices 0 to count-1, handed out and taken back. */
 struct pool {
@@ -115,7 +118,7 @@ struct systrap {
 	pid_t pgid;		   /* the stubs' process group; immutable after start */
 
 	int listener_fd, wake_fd, pool_fd, slots_fd; /* immutable after start */
-	uint8_t *channels;	    /* the pool's mapping; immutable after start */
+	uint8_t *channels;			     /* the pool's mapping; immutable after start */
 	struct request_slot *slots; /* the slots' mapping; a slot's content is its stub's leader_lock's */
 
 	struct mutex lock;
@@ -134,6 +137,7 @@ struct systrap {
 struct idle_thread {
 	pid_t tid;
 	uint32_t channel;
+	bool second; /* it will resume from the second frame */
 };
 
 struct stub {
@@ -145,9 +149,12 @@ struct stub {
 	struct note next; /* the leader's NEXT that waits for an answer; guarded by leader_lock */
 	uint64_t seq;	  /* of the last request; guarded by leader_lock */
 	int leader_cpu;	  /* to which the leader is pinned, or -1; guarded by leader_lock */
+	/* Set once, with leader_lock held: NULL before the first patch, its own or its forebears'. */
+	struct patches *_Atomic patches;
+	_Atomic uint8_t heat[HEAT_SLOTS]; /* how often a call site was seen, by a hash of its address */
 	/*
-	 * Users of the host pid; STUB_REAPED once it may be anybody's.  The reaper waits for the users to be done before it
-	 * lets the pid go.
+	 * Users of the host pid; STUB_REAPED once it may be anybody's.  The reaper waits for the users to be done
+	 * before it lets the pid go.
 	 */
 	_Atomic uint32_t pid_users;
 	_Atomic int64_t killed_ns; /* when it was killed first; 0: not by us */
@@ -176,8 +183,13 @@ struct context {
 	_Atomic uint32_t in_guest; /* the guest has, or is about to have, control */
 	/* What follows is the attached thread's. */
 	bool attached, gone;
+	uint32_t brisk;			/* calls in a row that came soon after the one before */
+	int64_t last_call_ns;		/* when the latest came; CLOCK_MONOTONIC */
+	int64_t calm_until_ns, calm_ns; /* no spinning before that; how long the next such calm lasts */
+	bool in_call; /* it waits in a patched call: registers are known, vector state is the thread's own */
+	bool second;  /* not in a call: its state is in the second frame */
 	bool regs_dirty, bases_dirty, result_dirty;
-	bool rseq_due; /* the next hand-over begins with what the channel's CH_RSEQ_ fields ask for */
+	bool rseq_due;	      /* the next hand-over begins with what the channel's CH_RSEQ_ fields ask for */
 	struct abi_regs regs; /* the sentry's copy; the truth between two switches */
 };
 
@@ -251,6 +263,12 @@ static inline _Atomic uint32_t *channel_word(const struct context *c)
 	return (_Atomic uint32_t *)(void *)(c->ch + CH_WORD);
 }
 
+/* Another of its words. */
+static inline _Atomic uint32_t *channel_u32(const struct context *c, unsigned at)
+{
+	return (_Atomic uint32_t *)(void *)(c->ch + at);
+}
+
 /* ---- notify.c ---- */
 
 int listener_open(struct systrap *st) MUST_CHECK;
@@ -290,8 +308,8 @@ int leader_hello(struct stub *s) MUST_CHECK;
 int leader_request(struct stub *s, const struct leader_call *calls, unsigned count, int fd, long *result) MUST_CHECK
 	EXCLUDES(s->leader_lock);
 /* The same with s->leader_lock held by the caller. */
-int leader_request_locked(struct stub *s, const struct leader_call *calls, unsigned count, int fd, long *result)
-	MUST_CHECK REQUIRES(s->leader_lock);
+int leader_request_locked(struct stub *s, const struct leader_call *calls, unsigned count, int fd,
+			  long *result) MUST_CHECK REQUIRES(s->leader_lock);
 /* One call: its result, or -ESRCH. */
 long leader_call(struct stub *s, const struct leader_call *call) MUST_CHECK EXCLUDES(s->leader_lock);
 
@@ -325,15 +343,36 @@ int systrap_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_
 ssize_t systrap_read(struct pas *as, gva_t addr, void *buf, size_t len);
 ssize_t systrap_write(struct pas *as, gva_t addr, const void *buf, size_t len);
 
+/* ---- patch.c ---- */
+
+/*
+ * Patches the call site whose system call instruction ends at ip, if it has a form that can be; it may look at and
+ * write to [low, high) of guest memory, which is text that nobody writes.  The stub's memory map must not change
+ * meanwhile. Nothing is said of the outcome: what was not patched goes on as before.
+ */
+void systrap_patch(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t high);
+/* Counts a call that trapped at ip.  True if it is time to think of a patch. */
+bool patch_is_hot(struct stub *s, uint64_t ip);
+/*
+ * If the fault is a patched site's own doing (somebody came to its middle; a trampoline found %gs not to be ours),
+ * makes regs what they would be after the system call instruction, as a trap would show them, and returns true.
+ */
+bool patch_explains(struct context *c, const struct l_siginfo *info);
+struct patches *patches_get(struct patches *p);
+void patches_put(struct patches *p);
+
 /* ---- frame.c ---- */
 
 /* Where the frame keeps rax, in the stub. */
 uint64_t frame_rax_addr(const struct context *c);
 /* Where the frame begins in the stub. */
 uint64_t frame_addr(const struct context *c);
+/* Reads the registers of a patched call. */
+void call_load(struct context *c);
 /* What a guest thread blocks, as a kernel sigset. */
 uint64_t guest_signal_mask(void);
-/* Writes a whole frame from which rt_sigreturn makes a fresh thread. */
+/* Readies the channel, and writes whole frames from which rt_sigreturn makes a fresh thread; c->second says which of
+ * them that will be. */
 void frame_init(struct context *c);
 /* Reads the registers that the kernel stored, and what the signal was. */
 void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *sc);
@@ -344,6 +383,8 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size);
 
 /* ---- context.c ---- */
 
+/* Sees to it that the whole state is in a frame.  False if the thread is dead. */
+bool context_save(struct context *c) MUST_CHECK;
 int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out);
 int systrap_ctx_attach(struct pctx *ctx);
 void systrap_ctx_destroy(struct pctx *ctx);
@@ -352,6 +393,7 @@ void systrap_interrupt(struct pctx *ctx);
 int systrap_get_regs(struct pctx *ctx, struct abi_regs *out);
 int systrap_set_regs(struct pctx *ctx, const struct abi_regs *regs);
 void systrap_set_result(struct pctx *ctx, long result);
+void systrap_set_answers(struct pctx *ctx, const struct pctx_answers *answers);
 int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);
 
 int systrap_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer);

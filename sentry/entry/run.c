@@ -17,6 +17,7 @@
 #include "sentry/entry/strace.h"
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
+#include "sentry/syscalls/syscalls.h"
 
 /* A guest exception becomes a signal with the hardware's account of it, unless all it wanted was more stack. */
 static void on_fault(struct task *t, const struct pf_fault *f)
@@ -44,6 +45,8 @@ static void on_syscall(struct task *t, const struct pf_event *ev)
 		t->result = -ENOSYS; /* int 0x80: 32-bit calls are not offered */
 		return;
 	}
+	if (UNLIKELY(ev->hot))
+		mm_patch_text(t, ev);
 	if (UNLIKELY(strace_on))
 		strace_enter(t, &args);
 	t->result = dispatch(t, &args);
@@ -71,13 +74,37 @@ static bool before_guest(struct task *t)
 	return true;
 }
 
+/* Tells the platform what the calls that only ask for an id would answer; with strace on, each is to be seen. */
+static void publish_answers(struct task *t)
+{
+	static const struct sys_args none;
+	struct pctx_answers a;
+
+	atomic_store(&t->answers_stale, false);
+	if (strace_on)
+		return;
+	a = (struct pctx_answers){
+		.pid = (int)sys_getpid(t, &none),
+		.tid = (int)sys_gettid(t, &none),
+		.ppid = (int)sys_getppid(t, &none),
+		.pgrp = (int)sys_getpgrp(t, &none),
+		.uid = (uint32_t)sys_getuid(t, &none),
+		.euid = (uint32_t)sys_geteuid(t, &none),
+		.gid = (uint32_t)sys_getgid(t, &none),
+		.egid = (uint32_t)sys_getegid(t, &none),
+	};
+	pctx_set_answers(t->ctx, &a);
+}
+
 void task_run(struct task *t)
 {
 	struct pf_event ev;
 
 	while (before_guest(t)) {
+		if (UNLIKELY(atomic_load(&t->answers_stale)))
+			publish_answers(t);
 		atomic_store(&t->ctx_running, true);
-		if (UNLIKELY(signal_pending(t))) {
+		if (UNLIKELY(signal_pending(t) || atomic_load(&t->answers_stale))) {
 			atomic_store(&t->ctx_running, false);
 			continue;
 		}

@@ -135,6 +135,8 @@ int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_k
 /* The text of /proc/PID/maps, allocated (smaps: of that).  root is borrowed: names are shown as seen from it. */
 struct path;
 int mm_show_maps(struct mm *mm, const struct path *root, bool smaps, char **out, size_t *len) MUST_CHECK;
+/* The call site of ev, an event of t's that says hot, is to be made cheaper, if it lies in text (pctx_patch). */
+void mm_patch_text(struct task *t, const struct pf_event *ev);
 /* Resident pages etc. come from the stub's own /proc through host/; *rss_pages 0 if that cannot be had. */
 void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes);
 

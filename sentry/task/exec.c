@@ -467,6 +467,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	mutex_lock(&p->sig_lock);
 	old_ctx = t->ctx;
 	t->ctx = ctx;
+	atomic_store(&t->answers_stale, true);
 	mutex_unlock(&p->sig_lock);
 	if (old_ctx)
 		pctx_destroy(old_ctx);

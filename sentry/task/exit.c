@@ -209,6 +209,7 @@ static void reparent_children(struct process *p) REQUIRES(tasks_lock)
 	list_for_each_entry_safe(c, tmp, &p->children, sibling) {
 		list_del_init(&c->sibling);
 		c->parent = reaper;
+		process_ids_changed(c);
 		c->parent_thread = first_thread(reaper);
 		c->exit_signal = L_SIGCHLD;
 		list_add_tail(&c->sibling, &reaper->children);

@@ -50,6 +50,8 @@ int sentry_thread_start(void *(*start)(void *), void *arg) MUST_CHECK;
 
 void vfork_complete(struct task *t);
 
+/* A parent or process group has changed: p's threads are to learn of it before they next ask. */
+void process_ids_changed(struct process *p) REQUIRES(tasks_lock) EXCLUDES(p->sig_lock);
 /* True if no member of pgid has a parent in another group of the same session. */
 bool pgrp_is_orphaned(int pgid, const struct process *ignored) REQUIRES(tasks_lock);
 void pgrp_signal_if_orphaned_and_stopped(int pgid, const struct process *leaving) REQUIRES(tasks_lock);

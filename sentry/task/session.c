@@ -124,6 +124,19 @@ int process_ppid(struct process *p)
 	return ppid;
 }
 
+void process_ids_changed(struct process *p)
+{
+	struct task *t;
+
+	mutex_lock(&p->sig_lock);
+	list_for_each_entry(t, &p->threads, thread_node) {
+		atomic_store(&t->answers_stale, true);
+		if (t->ctx && t->ctx_running)
+			pctx_interrupt(t->ctx);
+	}
+	mutex_unlock(&p->sig_lock);
+}
+
 int process_setpgid(struct task *t, int pid, int pgid)
 {
 	struct process *self = t->process, *p;
@@ -152,6 +165,7 @@ int process_setpgid(struct task *t, int pid, int pgid)
 	if (pgid != pid && !pgrp_exists_in_session(pgid, self->session))
 		goto out;
 	p->pgid = pgid;
+	process_ids_changed(p);
 	r = 0;
 out:
 	mutex_unlock(&tasks_lock);
@@ -178,6 +192,7 @@ int process_setsid(struct task *t)
 	old = p->session;
 	p->session = s;
 	p->pgid = p->pid;
+	process_ids_changed(p);
 	r = p->pid;
 out:
 	mutex_unlock(&tasks_lock);

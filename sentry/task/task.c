@@ -260,6 +260,7 @@ struct task *task_new(struct process *p)
 	list_init(&t->thread_node);
 	mutex_init(&t->alloc_lock);
 	sleeper_init(&t->sleeper);
+	atomic_init(&t->answers_stale, true);
 	sigpending_init(&t->pending);
 	t->altstack.ss_flags = L_SS_DISABLE;
 	t->process = process_get(p);
@@ -355,6 +356,7 @@ void task_set_cred(struct task *t, const struct cred *c)
 	old = t->cred;
 	t->cred = c;
 	mutex_unlock(&t->alloc_lock);
+	atomic_store(&t->answers_stale, true);
 	if (old && (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid || old->fsgid != c->fsgid ||
 		    (c->cap_permitted & ~old->cap_permitted))) {
 		t->process->dumpable = false;

@@ -193,6 +193,7 @@ struct task {
 
 	struct sleeper sleeper;
 	struct pctx *ctx;	     /* its thread's own; others use it (pctx_interrupt) under sig_lock */
+	_Atomic bool answers_stale;  /* what the platform answers in our place (entry/run.c) may have changed */
 	_Atomic bool ctx_running;    /* in platform_switch, or about to: a kick is worth it (entry/run.c has the protocol) */
 
 	/* Signals; guarded by process->sig_lock, but its own thread reads blocked freely. */

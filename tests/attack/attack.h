@@ -21,6 +21,8 @@
 #define SYSTRAP_BASE_1 0x7fff00000000ul
 #define SYSTRAP_BASE_2 0x7fff04000000ul
 #define SYSTRAP_REQUESTS 0x10000ul
+#define SYSTRAP_TRAMPOLINES 0x1000000ul
+#define SYSTRAP_CELLS 0x60000ul
 #define SYSTRAP_CHANNELS 0x7fff08000000ul
 #define SYSTRAP_CHANNEL_SIZE 0x10000ul
 #define PTRACE_TOP 0x7fffe0000000ul
@@ -94,12 +96,17 @@ H_UNUSED static void find_pages(struct found *f)
 		look_at(f, SYSTRAP_BASE_1 + SYSTRAP_REQUESTS + (uintptr_t)i * 4096);
 		look_at(f, SYSTRAP_BASE_2 + SYSTRAP_REQUESTS + (uintptr_t)i * 4096);
 	}
+	look_at(f, SYSTRAP_BASE_1 + SYSTRAP_TRAMPOLINES);
+	look_at(f, SYSTRAP_BASE_2 + SYSTRAP_TRAMPOLINES);
+	look_at(f, SYSTRAP_CELLS);
 	for (uintptr_t c = 0; c < 48; c++)
-		for (uintptr_t p = 0; p < 4; p++)
+		for (uintptr_t p = 0; p < 8; p++)
 			look_at(f, SYSTRAP_CHANNELS + c * SYSTRAP_CHANNEL_SIZE + p * 4096);
 	for (uintptr_t top = PTRACE_TOP; top >= PTRACE_LOWEST; top -= PTRACE_STEP)
-		for (uintptr_t p = 1; p <= 4; p++)
-			look_at(f, top - p * 4096);
+		for (uintptr_t p = 0; p < 2; p++)
+			look_at(f, top + p * 4096);
+	/* Who finds nothing tests nothing. */
+	REQUIRE(f->count > 0);
 }
 
 /* Waits for pid, but no longer than ms; then kills it.  The wait status.  A process that cannot be killed is a failed

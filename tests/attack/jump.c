@@ -87,15 +87,30 @@ static size_t text_size(uintptr_t page)
 {
 	size_t n = 4096;
 
+	/* Cells are no code, and trampolines are all alike. */
+	if (page == SYSTRAP_CELLS)
+		return 8;
+	if ((page & (SYSTRAP_TRAMPOLINES | 0xfff)) == SYSTRAP_TRAMPOLINES && page >= SYSTRAP_BASE_1)
+		n = 256;
 	while (n > 0 && ((volatile char *)page)[n - 1] == 0)
 		n--;
 	return n < 4095 ? n + 2 : n;
 }
 
+/* How many jumps are under way at a time: most of those that do not die hang about. */
+#define JUMPERS 8
+
+static void finish_jumpers(pid_t *jumpers, int *n)
+{
+	while (*n > 0)
+		finish_off(jumpers[--*n], 40);
+}
+
 static void jump_everywhere(int which, uint64_t word)
 {
+	pid_t jumpers[JUMPERS];
 	struct registers r;
-	int jumps = 0;
+	int jumps = 0, under_way = 0;
 
 	forge(word);
 	call_regs(&r, which);
@@ -103,18 +118,24 @@ static void jump_everywhere(int which, uint64_t word)
 		if (found.writable[i])
 			continue;
 		size_t n = text_size(found.page[i]);
-		for (size_t at = 0; at < n; at++) {
+		/* Requests are no code either: that they cannot be executed shows anywhere. */
+		size_t step = found.page[i] & SYSTRAP_REQUESTS ? 61 : 1;
+		for (size_t at = 0; at < n; at += step) {
 			pid_t pid = h_fork();
 
 			if (pid == 0) {
+				setsid(); /* some land where they kill their own group */
 				for (int sig = 1; sig < 32; sig++)
 					signal(sig, SIG_DFL);
 				jump(found.page[i] + at, &r);
 			}
-			finish_off(pid, 40);
+			jumpers[under_way++] = pid;
+			if (under_way == JUMPERS)
+				finish_jumpers(jumpers, &under_way);
 			jumps++;
 		}
 	}
+	finish_jumpers(jumpers, &under_way);
 	h_say("  %d jumps\n", jumps);
 	still_alive();
 }

@@ -1,0 +1,507 @@
+/*
+ * Patched call sites.  A system call that traps costs a signal frame; one that jumps into the shim does not.  When a
+ * site has trapped PATCH_AT times its text is rewritten so that it jumps to a *trampoline*, made for this site alone,
+ * which finds the thread's channel, and goes on to the shim.  Two forms of sites can be patched without touching any
+ * instruction but those that are replaced:
+ *
+ *     mov $nr, %eax; syscall      7 bytes: jmp *cell
+ *     syscall, padding near by    2 bytes: jmp to the padding; in the padding: jmp over it (should it ever be
+ * executed); jmp *cell
+ *
+ * How a trampoline finds the channel, with no register to spare but %rcx and %r11: %gs is the channel's, which no
+ * 64-bit Linux program has a use for.  A program may load its own all the same, so the trampoline first sees whether
+ * %gs's base is what the channel says its address is.  If not, or if the look faults, the call is made by a trap after
+ * all.
+ *
+ * What was jumped over stays reachable.  In the first form the syscall instruction's own place (a jump there, a restart
+ * at RIP-2) holds a byte that is no instruction, traps, and is taken for what it was.  In the second it is the start of
+ * the jump.
+ *
+ * Trampolines and cells lie in a memory file that the sentry writes and stubs map read-only; a fork's child goes on
+ * with its parent's, for it has inherited the patched text.  exec begins anew.
+ *
+ * While other threads run, a site is rewritten as Linux does with its own text: first a byte that traps over the first
+ * one, then the rest, then the first, and in between every processor that runs this process serialises (membarrier).  A
+ * thread that comes along meanwhile traps, and its call is made.
+ */
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "abi/mman.h"
+#include "base/checked.h"
+#include "base/refcount.h"
+#include "platform/systrap/systrap.h"
+
+/* A patch costs about as much as this many traps (two requests to a leader, two copies). */
+#define PATCH_AT 8
+
+#define NOT_AN_INSTRUCTION 0x06
+#define MOV_EAX 0xb8
+#define JMP_SHORT 0xeb
+#define MOV_SIZE 5
+#define SYSCALL_SIZE 2
+#define JMP_CELL_SIZE 7
+#define PADDING_SIZE (2 + JMP_CELL_SIZE)
+#define SHORT_REACH 127
+
+#define PATCHES_SIZE (SYSTRAP_CELLS_SIZE + SYSTRAP_TRAMPOLINES_SIZE)
+_Static_assert(SYSTRAP_CELLS_SIZE == SYSTRAP_SITE_MAX * 8, "a cell a site");
+_Static_assert(SYSTRAP_TRAMPOLINES_SIZE == SYSTRAP_SITE_MAX * SYSTRAP_TRAMPOLINE_SIZE, "a trampoline a site");
+_Static_assert((SYSTRAP_CELLS >> 16 & 0xff) == NOT_AN_INSTRUCTION, "what traps in the middle of a patched site");
+
+struct site {
+	uint64_t ip;   /* the end of its system call instruction */
+	uint32_t nr;   /* of the first form: the number it moves to %eax */
+	uint8_t moves; /* it is of the first form */
+};
+
+/* The patched sites of a process and of those it forked.  Those of others may be among them: what text a site has, only
+ * its own memory says. */
+struct patches {
+	struct refcount refs;
+	int fd;
+	uint8_t *map; /* cells, then trampolines; immutable pointer */
+	struct mutex lock;
+	_Atomic uint32_t count;		     /* sites below are immutable; grows with lock held */
+	struct site sites[SYSTRAP_SITE_MAX]; /* pages of it are touched as it grows */
+};
+
+/* ---- the files of patches ---- */
+
+static struct patches *patches_new(void)
+{
+	struct patches *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	refcount_init(&p->refs, 1);
+	mutex_init(&p->lock);
+	p->fd = memfd_create("bailey-patches", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (p->fd < 0)
+		goto out_free;
+	if (ftruncate(p->fd, PATCHES_SIZE) < 0)
+		goto out_close;
+	p->map = mmap(NULL, PATCHES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+	if (p->map == MAP_FAILED)
+		goto out_close;
+	if (fcntl(p->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		goto out_unmap;
+	return p;
+
+out_unmap:
+	munmap(p->map, PATCHES_SIZE);
+out_close:
+	close(p->fd);
+out_free:
+	mutex_destroy(&p->lock);
+	munmap(p, sizeof(*p));
+	return NULL;
+}
+
+struct patches *patches_get(struct patches *p)
+{
+	if (p)
+		refcount_inc(&p->refs);
+	return p;
+}
+
+void patches_put(struct patches *p)
+{
+	if (!p || !refcount_dec(&p->refs))
+		return;
+	munmap(p->map, PATCHES_SIZE);
+	close(p->fd);
+	mutex_destroy(&p->lock);
+	munmap(p, sizeof(*p));
+}
+
+/* Has the stub's leader map them. */
+static bool map_patches(struct stub *s, struct patches *p) REQUIRES(s->leader_lock)
+{
+	uint64_t trampolines = systrap_of(&s->as)->base + SYSTRAP_TRAMPOLINES_OFF;
+	const struct leader_call calls[] = {
+		{.nr = SYS_mmap,
+		 .args = {SYSTRAP_CELLS, SYSTRAP_CELLS_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, SYSTRAP_FD, 0}},
+		{.nr = SYS_mmap,
+		 .args = {trampolines, SYSTRAP_TRAMPOLINES_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED,
+			  SYSTRAP_FD, SYSTRAP_CELLS_SIZE}},
+		{.nr = SYS_close, .args = {SYSTRAP_FD}},
+	};
+	long result;
+	int done = leader_request_locked(s, calls, ARRAY_SIZE(calls), p->fd, &result);
+
+	if (done == (int)ARRAY_SIZE(calls))
+		return true;
+	if (done >= 0 && leader_request_locked(s, &calls[2], 1, -1, &result) != 1)
+		stub_kill(s, "a descriptor could not be taken back");
+	return false;
+}
+
+static struct patches *patches_of(struct stub *s) REQUIRES(s->leader_lock)
+{
+	struct patches *p = atomic_load(&s->patches);
+
+	if (p)
+		return p;
+	p = patches_new();
+	if (p && !map_patches(s, p)) {
+		patches_put(p);
+		return NULL;
+	}
+	atomic_store(&s->patches, p);
+	return p;
+}
+
+/* ---- trampolines ---- */
+
+static uint64_t trampoline_addr(const struct stub *s, uint32_t index)
+{
+	return systrap_of(&s->as)->base + SYSTRAP_TRAMPOLINES_OFF + (uint64_t)index * SYSTRAP_TRAMPOLINE_SIZE;
+}
+
+struct code {
+	uint8_t *at;
+	uint64_t addr; /* where at will be executed */
+};
+
+static void put(struct code *c, const void *bytes, size_t n)
+{
+	memcpy(c->at, bytes, n);
+	c->at += n;
+	c->addr += n;
+}
+
+static void put32(struct code *c, uint32_t value)
+{
+	put(c, &value, sizeof(value));
+}
+
+#define PUT(c, ...) put(c, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+/* Neither the flags nor any register but %rcx and %r11 may change before they are saved. */
+static void write_trampoline(const struct stub *s, struct patches *p, uint32_t index, const struct site *site)
+{
+	uint64_t shim = text_addr(systrap_of(&s->as)->base, systrap_shim_call);
+	struct code c = {
+		.at = p->map + SYSTRAP_CELLS_SIZE + (size_t)index * SYSTRAP_TRAMPOLINE_SIZE,
+		.addr = trampoline_addr(s, index),
+	};
+	uint64_t begin = c.addr;
+
+	if (site->moves) {
+		PUT(&c, MOV_EAX); /* mov $nr, %eax */
+		put32(&c, site->nr);
+	}
+	PUT(&c, 0xf3, 0x48, 0x0f, 0xae, 0xc9); /* rdgsbase %rcx */
+	PUT(&c, 0x48, 0xf7, 0xd1);	       /* not %rcx */
+	PUT(&c, 0x65, 0x4c, 0x8b, 0x1c, 0x25); /* mov %gs:CH_SELF, %r11 */
+	put32(&c, CH_SELF);
+	PUT(&c, 0x4a, 0x8d, 0x4c, 0x19, 0x01); /* lea 1(%rcx, %r11), %rcx */
+	PUT(&c, 0xe3, 0x02);		       /* jrcxz 1f: %gs is ours */
+	PUT(&c, 0x0f, 0x0b);		       /* ud2: it is the guest's, see patch_explains */
+	PUT(&c, 0x49, 0x89, 0xa3);	       /* 1: mov %rsp, CH_RSP(%r11) */
+	put32(&c, CH_RSP);
+	PUT(&c, 0x49, 0x8d, 0xa3); /* lea CH_STACK_TOP(%r11), %rsp */
+	put32(&c, CH_STACK_TOP);
+	PUT(&c, 0x48, 0xb9); /* mov $ip, %rcx */
+	put(&c, &site->ip, sizeof(site->ip));
+	PUT(&c, 0xe9); /* jmp systrap_shim_call */
+	put32(&c, (uint32_t)(shim - (c.addr + 4)));
+	ASSERT(c.addr - begin <= SYSTRAP_TRAMPOLINE_SIZE);
+	memcpy(p->map + (size_t)index * sizeof(uint64_t), &begin, sizeof(begin));
+}
+
+static int64_t find_site(const struct patches *p, uint64_t ip)
+{
+	uint32_t count = atomic_load(&p->count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (p->sites[i].ip == ip)
+			return i;
+	}
+	return -1;
+}
+
+/* The trampoline of such a site: an earlier one, or a new one.  -1 if there is no room. */
+static int64_t take_site(const struct stub *s, struct patches *p, const struct site *site)
+{
+	uint32_t count;
+	int64_t index;
+
+	mutex_lock(&p->lock);
+	count = atomic_load(&p->count);
+	for (index = 0; index < count; index++) {
+		const struct site *old = &p->sites[index];
+
+		if (old->ip == site->ip && old->nr == site->nr && old->moves == site->moves)
+			goto out;
+	}
+	if (count == SYSTRAP_SITE_MAX) {
+		index = -1;
+		goto out;
+	}
+	p->sites[count] = *site;
+	write_trampoline(s, p, count, site);
+	atomic_store(&p->count, count + 1);
+	index = count;
+out:
+	mutex_unlock(&p->lock);
+	return index;
+}
+
+/* ---- reading the text ---- */
+
+/* A window of text around the site. */
+struct window {
+	gva_t low;
+	size_t size;
+	size_t end; /* of the system call instruction, from low */
+	uint8_t bytes[2 * (SHORT_REACH + PADDING_SIZE + 16)];
+};
+
+static bool read_window(struct pas *as, gva_t ip, gva_t low, gva_t high, struct window *w)
+{
+	w->low = max_of(low, ip - min_of(ip, (gva_t)sizeof(w->bytes) / 2));
+	w->size = min_of((size_t)(high - w->low), sizeof(w->bytes));
+	w->end = (size_t)(ip - w->low);
+	return w->end >= SYSCALL_SIZE && w->end <= w->size &&
+	       systrap_read(as, w->low, w->bytes, w->size) == (ssize_t)w->size && w->bytes[w->end - 2] == 0x0f &&
+	       w->bytes[w->end - 1] == 0x05;
+}
+
+/* mov $nr, %eax before it?  A REX byte before that would make it another instruction. */
+static bool moves_number(const struct window *w, uint64_t nr)
+{
+	const uint8_t *mov = w->bytes + w->end - SYSCALL_SIZE - MOV_SIZE;
+	uint32_t imm;
+
+	if (w->end < SYSCALL_SIZE + MOV_SIZE + 1 || mov[0] != MOV_EAX || (mov[-1] & 0xf0) == 0x40)
+		return false;
+	memcpy(&imm, mov + 1, sizeof(imm));
+	return imm == nr;
+}
+
+/* The length of the long no-op that compilers pad with, of those that are long enough: operand-size prefixes, perhaps a
+ * segment's, and nopw 0(%rax, %rax, 1). */
+static size_t nop_length(const uint8_t *p, size_t room)
+{
+	static const uint8_t nopw[] = {0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+	size_t n = 0;
+
+	while (n < room && p[n] == 0x66)
+		n++;
+	if (n > 0 && n < room && p[n] == 0x2e)
+		n++;
+	if (n == 0 || room - n < sizeof(nopw) || memcmp(p + n, nopw, sizeof(nopw)) != 0)
+		return 0;
+	return n + sizeof(nopw);
+}
+
+static bool int3s(const uint8_t *p, size_t room)
+{
+	if (room < PADDING_SIZE)
+		return false;
+	for (size_t i = 0; i < PADDING_SIZE; i++) {
+		if (p[i] != 0xcc)
+			return false;
+	}
+	return true;
+}
+
+/* Padding within reach of a short jump: where it begins, from w->low; 0 if there is none.  It follows a return, so that
+ * what is found is a whole no-op. */
+static size_t find_padding(const struct window *w)
+{
+	size_t from = w->end > SHORT_REACH + 1 ? w->end - SHORT_REACH - 1 : 1;
+	size_t to = min_of(w->size, w->end + SHORT_REACH);
+
+	for (size_t at = max_of(from, (size_t)1); at < to; at++) {
+		size_t room = w->size - at;
+
+		if (w->bytes[at - 1] == 0xc3 &&
+		    (nop_length(w->bytes + at, room) >= PADDING_SIZE || int3s(w->bytes + at, room)))
+			return at;
+	}
+	return 0;
+}
+
+/* ---- writing it ---- */
+
+static bool has_company(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	bool company;
+
+	mutex_lock(&st->lock);
+	company = s->contexts.next != s->contexts.prev;
+	mutex_unlock(&st->lock);
+	return company;
+}
+
+static bool one_call(struct stub *s, uint64_t nr, uint64_t a, uint64_t b, uint64_t c) REQUIRES(s->leader_lock)
+{
+	struct leader_call call = {.nr = nr, .args = {a, b, c}};
+	long result;
+
+	return leader_request_locked(s, &call, 1, -1, &result) == 1;
+}
+
+static bool serialise(struct stub *s) REQUIRES(s->leader_lock)
+{
+	return one_call(s, SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+}
+
+static bool write_text(struct stub *s, gva_t at, const uint8_t *bytes, size_t n)
+{
+	return systrap_write(&s->as, at, bytes, n) == (ssize_t)n;
+}
+
+/* Bytes to go over the site [at, at + n), whose last two are the place of the system call instruction. */
+static bool write_site(struct stub *s, gva_t at, const uint8_t *bytes, size_t n, bool company) REQUIRES(s->leader_lock)
+{
+	static const uint8_t trap = NOT_AN_INSTRUCTION;
+
+	if (!company)
+		return write_text(s, at, bytes, n);
+	return one_call(s, SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) &&
+	       write_text(s, at, &trap, 1) && write_text(s, at + n - SYSCALL_SIZE, &trap, 1) && serialise(s) &&
+	       write_text(s, at + 1, bytes + 1, n - 1) && serialise(s) && write_text(s, at, bytes, 1);
+}
+
+static void put_jmp_cell(uint8_t *at, int64_t index)
+{
+	uint32_t cell = SYSTRAP_CELLS + (uint32_t)index * sizeof(uint64_t);
+
+	memcpy(at, (const uint8_t[]){0xff, 0x24, 0x25}, 3);
+	memcpy(at + 3, &cell, sizeof(cell));
+}
+
+static bool patch_moving(struct stub *s, const struct window *w, int64_t index, bool company) REQUIRES(s->leader_lock)
+{
+	uint8_t jmp[JMP_CELL_SIZE];
+
+	put_jmp_cell(jmp, index);
+	return write_site(s, w->low + w->end - sizeof(jmp), jmp, sizeof(jmp), company);
+}
+
+static bool patch_by_padding(struct stub *s, const struct window *w, size_t padding, int64_t index, bool company)
+	REQUIRES(s->leader_lock)
+{
+	uint8_t detour[PADDING_SIZE] = {JMP_SHORT, JMP_CELL_SIZE};
+	uint8_t jmp[SYSCALL_SIZE] = {JMP_SHORT, (uint8_t)(int8_t)((int64_t)(padding + 2) - (int64_t)w->end)};
+
+	put_jmp_cell(detour + 2, index);
+	return write_text(s, w->low + padding, detour, sizeof(detour)) &&
+	       write_site(s, w->low + w->end - sizeof(jmp), jmp, sizeof(jmp), company);
+}
+
+static void patch_window(struct stub *s, const struct window *w, uint64_t nr) REQUIRES(s->leader_lock)
+{
+	struct site site = {.ip = w->low + w->end};
+	struct patches *p;
+	bool company = has_company(s), ok;
+	gva_t low, high;
+	size_t padding = 0;
+	int64_t index;
+
+	site.moves = moves_number(w, nr);
+	if (site.moves)
+		site.nr = (uint32_t)nr;
+	else
+		padding = find_padding(w);
+	if (!site.moves && padding == 0)
+		return;
+	p = patches_of(s);
+	index = p ? take_site(s, p, &site) : -1;
+	if (index < 0)
+		return;
+	low = page_down(min_of(site.ip - JMP_CELL_SIZE, padding ? w->low + padding : site.ip));
+	high = site.ip;
+	if (padding)
+		high = max_of(high, w->low + padding + PADDING_SIZE);
+	if (!page_up(high - low, &high) || !one_call(s, SYS_mprotect, low, high, PROT_READ | PROT_WRITE | PROT_EXEC))
+		return;
+	ok = site.moves ? patch_moving(s, w, index, company) : patch_by_padding(s, w, padding, index, company);
+	if (!one_call(s, SYS_mprotect, low, high, PROT_READ | PROT_EXEC) || !ok)
+		stub_kill(s, "its text is half patched");
+}
+
+void systrap_patch(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t high)
+{
+	struct stub *s = stub_of(ctx->as);
+	struct window w;
+
+	mutex_lock(&s->leader_lock);
+	if (read_window(ctx->as, ip, low, high, &w))
+		patch_window(s, &w, nr);
+	mutex_unlock(&s->leader_lock);
+}
+
+/* ---- what the trap handler asks ---- */
+
+bool patch_is_hot(struct stub *s, uint64_t ip)
+{
+	_Atomic uint8_t *heat = &s->heat[(ip ^ ip >> 8 ^ ip >> 16) % HEAT_SLOTS];
+	uint8_t seen = atomic_load_explicit(heat, memory_order_relaxed);
+
+	/* Counts may be lost to other threads; and a site that cannot be patched is tried once in so many calls. */
+	atomic_store_explicit(heat, (uint8_t)(seen + 1), memory_order_relaxed);
+	return seen == PATCH_AT;
+}
+
+/* Does the site's text look as we left it, or as it does while it is being written?  It may have been finished since
+ * the trap. */
+static bool is_patched(struct pas *as, const struct site *site)
+{
+	size_t n = site->moves ? JMP_CELL_SIZE : SYSCALL_SIZE;
+	uint8_t now[JMP_CELL_SIZE];
+
+	if (systrap_read(as, site->ip - n, now, n) != (ssize_t)n)
+		return false;
+	if (!site->moves)
+		return now[0] == NOT_AN_INSTRUCTION || now[0] == JMP_SHORT;
+	return (now[0] == 0xff || now[0] == NOT_AN_INSTRUCTION) && now[n - SYSCALL_SIZE] == NOT_AN_INSTRUCTION;
+}
+
+/* As after a system call instruction that ends at ip. */
+static void after_call(struct context *c, uint64_t ip)
+{
+	c->regs.rip = c->regs.rcx = ip;
+	c->regs.r11 = c->regs.eflags;
+	c->regs_dirty = true;
+}
+
+bool patch_explains(struct context *c, const struct l_siginfo *info)
+{
+	struct stub *s = stub_of(c->ctx.as);
+	const struct patches *p = atomic_load(&s->patches);
+	uint64_t rip = c->regs.rip, offset = rip - trampoline_addr(s, 0);
+	int64_t index;
+
+	if (offset < SYSTRAP_TRAMPOLINES_SIZE) {
+		index = (int64_t)(offset / SYSTRAP_TRAMPOLINE_SIZE);
+		if (index >= atomic_load(&p->count))
+			return false;
+		if (p->sites[index].moves)
+			c->regs.rax = p->sites[index].nr;
+		after_call(c, p->sites[index].ip);
+		return true;
+	}
+	if (info->si_signo != L_SIGILL)
+		return false;
+	index = find_site(p, rip + SYSCALL_SIZE);
+	if (index >= 0 && is_patched(c->ctx.as, &p->sites[index])) {
+		after_call(c, p->sites[index].ip);
+		return true;
+	}
+	index = find_site(p, rip + SYSCALL_SIZE + MOV_SIZE);
+	if (index >= 0 && p->sites[index].moves && is_patched(c->ctx.as, &p->sites[index])) {
+		c->regs.rax = p->sites[index].nr;
+		after_call(c, p->sites[index].ip);
+		return true;
+	}
+	return false;
+}

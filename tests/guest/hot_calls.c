@@ -1,0 +1,423 @@
+/*
+ * One call site used over and over.  A kernel that makes a busy site cheaper, by whatever trick, must still leave there
+ * what Linux leaves: every register, the flags, the stack below the stack pointer, and all ways of coming to the
+ * instruction.
+ */
+#include "harness.h"
+
+#include <asm/prctl.h>
+#include <pthread.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <ucontext.h>
+
+#define ROUNDS 200
+#define HWCAP2_FSGSBASE_BIT 2
+
+/* Call sites of the forms that compilers and people write. */
+__asm__(".text\n.balign 64\n"
+	/* mov $nr, %eax; syscall */
+	"hot_mov: mov $39, %eax\nhot_mov_call: syscall\nhot_mov_end: ret\n"
+	".balign 64\n"
+	/* a bare one, with padding near */
+	"hot_bare: mov %rdi, %rax\nmov %rsi, %rdi\nmov %rdx, %rsi\nmov %rcx, %rdx\nmov %r8, "
+	"%r10\nsyscall\nhot_bare_end: ret\n"
+	".byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
+	".balign 64, 0xcc\n"
+	/* padding that is executed, behind what looks like a return (48 89 c3: mov %rax, %rbx) */
+	"hot_loop: push %rbx\nmov %rdi, %rcx\nxor %edx, %edx\nmov $39, %rax\nsyscall\nmov %rax, %rbx\n"
+	".byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
+	"mov %rbx, %rax\npop %rbx\nret\n"
+	".balign 64, 0x90\n"
+	/* REX.B mov $39, %r8d before the instruction, which only looks like the first form */
+	"hot_rex: mov $39, %r8d\nsyscall\nmov %r8, %rax\nret\n"
+	".balign 64, 0x90\n");
+extern char hot_mov[], hot_mov_call[], hot_mov_end[], hot_bare[], hot_bare_end[], hot_loop[], hot_rex[];
+
+static long bare(long nr, long a, long b, long c, long d)
+{
+	return ((long (*)(long, long, long, long, long))(void *)hot_bare)(nr, a, b, c, d);
+}
+
+struct regs {
+	uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15, flags;
+	uint64_t below[16]; /* what lies below the stack pointer; the first is beyond the red zone of with_regs */
+	uint8_t xmm[16][16];
+};
+
+/* Calls `site` with the registers of *r, and stores what they are then. */
+__attribute__((noinline)) static void with_regs(void *site, struct regs *r)
+{
+	static __thread struct regs *regs;
+	static __thread void *to;
+
+	regs = r;
+	to = site;
+	__asm__ volatile("push %%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15\n"
+			 "mov %0, %%r15; push %%r15; mov %1, %%rax; push %%rax\n"
+			 ".irp i,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
+			 "movdqu 256+16*\\i(%%r15), %%xmm\\i\n"
+			 ".endr\n"
+			 /* the red zone as the site will see it: below its return address */
+			 ".irp i,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
+			 "mov 128+8*\\i(%%r15), %%rax; mov %%rax, -136+8*\\i(%%rsp)\n"
+			 ".endr\n"
+			 "pushq 120(%%r15); popfq\n"
+			 "mov 0(%%r15), %%rax; mov 8(%%r15), %%rbx; mov 16(%%r15), %%rcx; mov 24(%%r15), %%rdx\n"
+			 "mov 32(%%r15), %%rsi; mov 40(%%r15), %%rdi; mov 48(%%r15), %%rbp; mov 56(%%r15), %%r8\n"
+			 "mov 64(%%r15), %%r9; mov 72(%%r15), %%r10; mov 80(%%r15), %%r11; mov 88(%%r15), %%r12\n"
+			 "mov 96(%%r15), %%r13; mov 104(%%r15), %%r14; mov 112(%%r15), %%r15\n"
+			 "call *(%%rsp)\n"
+			 "push %%r15; mov 16(%%rsp), %%r15\n"
+			 "mov %%rax, 0(%%r15); mov %%rbx, 8(%%r15); mov %%rcx, 16(%%r15); mov %%rdx, 24(%%r15)\n"
+			 "mov %%rsi, 32(%%r15); mov %%rdi, 40(%%r15); mov %%rbp, 48(%%r15); mov %%r8, 56(%%r15)\n"
+			 "mov %%r9, 64(%%r15); mov %%r10, 72(%%r15); mov %%r11, 80(%%r15); mov %%r12, 88(%%r15)\n"
+			 "mov %%r13, 96(%%r15); mov %%r14, 104(%%r15)\n"
+			 ".irp i,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
+			 "mov -128+8*\\i(%%rsp), %%rax; mov %%rax, 128+8*\\i(%%r15)\n"
+			 ".endr\n"
+			 "pop %%rax; mov %%rax, 112(%%r15); pushfq; popq 120(%%r15); cld\n"
+			 ".irp i,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
+			 "movdqu %%xmm\\i, 256+16*\\i(%%r15)\n"
+			 ".endr\n"
+			 "pop %%rax; pop %%rax\n"
+			 "pop %%r15; pop %%r14; pop %%r13; pop %%r12; pop %%rbp; pop %%rbx\n"
+			 :
+			 : "m"(regs), "m"(to)
+			 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1",
+			   "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+			   "xmm13", "xmm14", "xmm15");
+}
+
+/* Arithmetic flags, direction and the two that are always set. */
+#define FLAGS 0xcd5ul
+
+static bool regs_survive(void *site, void *end, uint64_t rax)
+{
+	struct regs in, out;
+	uint64_t flags = 0x202 | (0x8d5 & FLAGS);
+
+	for (size_t i = 0; i < sizeof(in); i++)
+		((uint8_t *)&in)[i] = (uint8_t)(i * 7 + 3);
+	in.rax = rax;
+	in.flags = flags;
+	out = in;
+	with_regs(site, &out);
+	return CHECK_EQ((long)out.rax, getpid()) && CHECK_EQ(out.rbx, in.rbx) && CHECK_EQ(out.rdx, in.rdx) &&
+	       CHECK_EQ(out.rsi, in.rsi) && CHECK_EQ(out.rdi, in.rdi) && CHECK_EQ(out.rbp, in.rbp) &&
+	       CHECK_EQ(out.r8, in.r8) && CHECK_EQ(out.r9, in.r9) && CHECK_EQ(out.r10, in.r10) &&
+	       CHECK_EQ(out.r12, in.r12) && CHECK_EQ(out.r13, in.r13) && CHECK_EQ(out.r14, in.r14) &&
+	       CHECK_EQ(out.r15, in.r15) && CHECK_EQ(out.rcx, (uint64_t)end) &&
+	       CHECK_EQ(out.r11 & FLAGS, flags & FLAGS) && CHECK_EQ(out.flags & FLAGS, flags & FLAGS) &&
+	       CHECK(memcmp(in.below + 1, out.below + 1, sizeof(in.below) - 8) == 0) &&
+	       CHECK(memcmp(in.xmm, out.xmm, sizeof(in.xmm)) == 0);
+}
+
+TEST(registers)
+{
+	for (int i = 0; i < ROUNDS; i++)
+		if (!regs_survive(hot_mov, hot_mov_end, 0))
+			return;
+}
+
+/* Straight to the instruction, past the mov, with another number in %rax. */
+TEST(jump_to_the_instruction)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		struct regs r = {.rax = SYS_getppid, .flags = 0x202};
+
+		with_regs(hot_mov, &r);
+		if (!CHECK_EQ((long)r.rax, getpid()))
+			return;
+		r = (struct regs){.rax = SYS_getppid, .flags = 0x202};
+		with_regs(hot_mov_call, &r);
+		if (!CHECK_EQ((long)r.rax, getppid()) || !CHECK_EQ(r.rcx, (uint64_t)hot_mov_end))
+			return;
+		if (!regs_survive(hot_mov_call, hot_mov_end, SYS_getpid))
+			return;
+	}
+}
+
+TEST(bare_instruction)
+{
+	char buf[8];
+	int p[2];
+
+	REQUIRE(pipe(p) == 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		if (!CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), getpid()) ||
+		    !CHECK_EQ(bare(SYS_write, p[1], (long)"abc", 3, 0), 3) ||
+		    !CHECK_EQ(bare(SYS_read, p[0], (long)buf, 8, 0), 3) || !CHECK(memcmp(buf, "abc", 3) == 0) ||
+		    !CHECK_EQ(bare(SYS_close, -1, 0, 0, 0), -EBADF) || !CHECK_EQ(bare(100000, 0, 0, 0, 0), -ENOSYS))
+			break;
+	}
+	close(p[0]);
+	close(p[1]);
+}
+
+TEST(padding_that_is_executed)
+{
+	for (int i = 0; i < ROUNDS; i++)
+		if (!CHECK_EQ(((long (*)(long))(void *)hot_loop)(0), getpid()))
+			return;
+}
+
+TEST(what_only_looks_like_a_mov)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		struct regs r = {.rax = SYS_getpid, .flags = 0x202};
+
+		with_regs(hot_rex, &r);
+		if (!CHECK_EQ((long)r.rax, 39))
+			return;
+	}
+}
+
+/* ---- signals ---- */
+
+static volatile int signals;
+static volatile uint64_t seen_rip;
+
+static void count(int sig, siginfo_t *info, void *uc)
+{
+	signals++;
+	seen_rip = (uint64_t)((ucontext_t *)uc)->uc_mcontext.gregs[REG_RIP];
+}
+
+static void on_signal(int sig, int flags)
+{
+	struct sigaction sa = {.sa_sigaction = count, .sa_flags = flags | SA_SIGINFO};
+
+	signals = 0;
+	REQUIRE(sigaction(sig, &sa, NULL) == 0);
+}
+
+/* A handler sees the instruction as done, and returns behind it. */
+TEST(signal_on_the_way_out)
+{
+	long pid = getpid();
+
+	on_signal(SIGUSR1, 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		if (!CHECK_EQ(bare(SYS_kill, pid, SIGUSR1, 0, 0), 0) || !CHECK_EQ(signals, i + 1) ||
+		    !CHECK_EQ(seen_rip, (uint64_t)hot_bare_end))
+			return;
+	}
+}
+
+static void *signal_now_and_then(void *arg)
+{
+	pid_t parent = *(pid_t *)arg;
+	struct timespec nap = {0, 100000};
+
+	while (kill(parent, SIGUSR1) == 0 && signals < 500)
+		nanosleep(&nap, NULL);
+	return NULL;
+}
+
+/* Signals strike anywhere: before the site, in it, behind it. */
+TEST(signals_at_any_moment)
+{
+	pid_t me = getpid();
+	pthread_t t;
+	bool good = true;
+	sigset_t set;
+
+	on_signal(SIGUSR1, SA_RESTART);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	REQUIRE(pthread_create(&t, NULL, signal_now_and_then, &me) == 0);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	while (signals < 500 && good)
+		good = regs_survive(hot_mov, hot_mov_end, 0) && CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), me);
+	signals = 500;
+	pthread_join(t, NULL);
+}
+
+/* A call that waits is interrupted and made again, from the instruction's own place. */
+static void feed_pipe(int sig, siginfo_t *info, void *uc)
+{
+	signals++;
+	if (write(*(int *)info->si_value.sival_ptr, "x", 1) != 1)
+		_exit(9);
+}
+
+static void *interrupt_reads(void *arg)
+{
+	int *p = arg;
+	pid_t pid = getpid(), reader = p[2];
+	siginfo_t info = {.si_signo = SIGUSR2, .si_code = SI_QUEUE};
+
+	info.si_value.sival_ptr = &p[1];
+	for (int i = 0; i < 50; i++) {
+		int before = signals;
+
+		while (!h_wait_state(reader, "S"))
+			;
+		if (syscall(SYS_rt_tgsigqueueinfo, pid, reader, SIGUSR2, &info) < 0)
+			return arg;
+		while (signals == before)
+			sched_yield();
+	}
+	return NULL;
+}
+
+TEST(restart)
+{
+	struct sigaction sa = {.sa_sigaction = feed_pipe, .sa_flags = SA_SIGINFO | SA_RESTART};
+	pthread_t t;
+	void *result;
+	int p[3];
+	char c;
+
+	REQUIRE(pipe(p) == 0);
+	p[2] = (int)syscall(SYS_gettid);
+	signals = 0;
+	REQUIRE(sigaction(SIGUSR2, &sa, NULL) == 0);
+	/* The site is hot before the first one waits. */
+	for (int i = 0; i < ROUNDS; i++) {
+		CHECK_EQ(write(p[1], "y", 1), 1);
+		CHECK_EQ(bare(SYS_read, p[0], (long)&c, 1, 0), 1);
+	}
+	REQUIRE(pthread_create(&t, NULL, interrupt_reads, p) == 0);
+	for (int i = 0; i < 50; i++)
+		if (!CHECK_EQ(bare(SYS_read, p[0], (long)&c, 1, 0), 1))
+			break;
+	pthread_join(t, &result);
+	CHECK(result == NULL);
+	CHECK_EQ(signals, 50);
+	close(p[0]);
+	close(p[1]);
+}
+
+/* ---- threads and processes ---- */
+
+static void *hammer(void *site)
+{
+	long pid = getpid();
+
+	for (int i = 0; i < 2000; i++)
+		if (((long (*)(long))site)(SYS_getpid) != pid)
+			return site;
+	return NULL;
+}
+
+/* A site that none has used, in text of its own for each round: it becomes hot while all use it. */
+TEST(threads_at_a_fresh_site)
+{
+	enum { THREADS = 4, SITES = 8, SITE = 64 };
+	static const uint8_t mov[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3};
+	static const uint8_t bare_site[] = {0x89, 0xf8, 0x0f, 0x05, 0xc3, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+	uint8_t page[4096];
+	char path[] = "/tmp/hot-XXXXXX";
+	int fd = mkstemp(path);
+	uint8_t *text;
+
+	memset(page, 0xcc, sizeof(page));
+	for (int i = 0; i < SITES; i += 2) {
+		memcpy(page + i * SITE + 13, mov, sizeof(mov));
+		memcpy(page + (i + 1) * SITE + 27, bare_site, sizeof(bare_site));
+	}
+	REQUIRE(fd >= 0 && write(fd, page, sizeof(page)) == sizeof(page));
+	unlink(path);
+	text = mmap(NULL, sizeof(page), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	REQUIRE(text != MAP_FAILED);
+	close(fd);
+	for (int i = 0; i < SITES; i++) {
+		pthread_t t[THREADS];
+		void *result;
+
+		for (int k = 0; k < THREADS; k++)
+			REQUIRE(pthread_create(&t[k], NULL, hammer, text + i * SITE + (i % 2 ? 27 : 13)) == 0);
+		for (int k = 0; k < THREADS; k++) {
+			pthread_join(t[k], &result);
+			CHECK(result == NULL);
+		}
+	}
+	/* The program takes its text into its own hands: from now on it does what it says. */
+	REQUIRE(mprotect(text, sizeof(page), PROT_READ | PROT_WRITE | PROT_EXEC) == 0);
+	memcpy(text + 13, "\xb8\x07\x00\x00\x00\xc3", 6);
+	CHECK_EQ(((long (*)(void))(void *)(text + 13))(), 7);
+	memcpy(text + 13, mov, sizeof(mov));
+	for (int i = 0; i < ROUNDS; i++)
+		CHECK_EQ(((long (*)(void))(void *)(text + 13))(), getpid());
+	munmap(text, sizeof(page));
+}
+
+TEST(fork_goes_on)
+{
+	for (int i = 0; i < 20; i++) {
+		pid_t pid;
+
+		for (int k = 0; k < ROUNDS; k++)
+			bare(SYS_getpid, 0, 0, 0, 0);
+		pid = h_fork();
+		if (pid == 0) {
+			for (int k = 0; k < ROUNDS; k++)
+				if (!CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), getpid()) ||
+				    !CHECK_EQ(bare(SYS_getppid, 0, 0, 0, 0), getppid()))
+					break;
+			child_exit();
+		}
+		JOIN(pid);
+	}
+}
+
+/* ---- the segment bases ---- */
+
+static long own_gs(void *area)
+{
+	return syscall(SYS_arch_prctl, ARCH_SET_GS, area);
+}
+
+TEST(gs_is_the_programs)
+{
+	static uint64_t area[64];
+	uint64_t value, base;
+
+	area[1] = 0x1234567890;
+	for (int i = 0; i < ROUNDS; i++)
+		bare(SYS_getpid, 0, 0, 0, 0);
+	CHECK_EQ(own_gs(area), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		if (!CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), getpid()) || !regs_survive(hot_mov, hot_mov_end, 0))
+			break;
+		__asm__ volatile("mov %%gs:8, %0" : "=r"(value));
+		if (!CHECK_EQ(value, 0x1234567890ul))
+			break;
+	}
+	for (int i = 0; i < 64; i++)
+		CHECK_EQ(area[i], i == 1 ? 0x1234567890ul : 0);
+	CHECK_EQ(syscall(SYS_arch_prctl, ARCH_GET_GS, &base), 0);
+	CHECK_EQ(base, (uint64_t)area);
+	CHECK_EQ(own_gs(NULL), 0);
+	CHECK_EQ(syscall(SYS_arch_prctl, ARCH_GET_GS, &base), 0);
+	CHECK_EQ(base, 0);
+	for (int i = 0; i < ROUNDS; i++)
+		if (!CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), getpid()))
+			break;
+}
+
+TEST(gs_changed_without_a_call)
+{
+	static uint64_t area[64];
+	uint64_t base = 1;
+
+	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
+		SKIP("no FSGSBASE");
+	for (int i = 0; i < ROUNDS; i++) {
+		__asm__ volatile("wrgsbase %0" ::"r"(area));
+		if (!CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), getpid()))
+			break;
+		__asm__ volatile("rdgsbase %0" : "=r"(base));
+		if (!CHECK_EQ(base, (uint64_t)area))
+			break;
+		__asm__ volatile("wrgsbase %0" ::"r"(0ul));
+		if (!CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), getpid()))
+			break;
+	}
+	for (int i = 0; i < 64; i++)
+		CHECK_EQ(area[i], 0);
+}
