@@ -93,6 +93,46 @@ struct l_mnt_id_req {
 };
 L_ASSERT_SIZE(struct l_mnt_id_req, 32);
 #define L_MNT_ID_REQ_SIZE_VER0 24
+
+/* What statmount answers. */
+struct l_statmount {
+	uint32_t size;	   /* with the strings */
+	uint32_t mnt_opts; /* of a string: its offset in str, as are those without a number below */
+	uint64_t mask;
+	uint32_t sb_dev_major, sb_dev_minor;
+	uint64_t sb_magic;
+	uint32_t sb_flags;
+	uint32_t fs_type;
+	uint64_t mnt_id, mnt_parent_id;
+	uint32_t mnt_id_old, mnt_parent_id_old;
+	uint64_t mnt_attr, mnt_propagation, mnt_peer_group, mnt_master, propagate_from;
+	uint32_t mnt_root, mnt_point;
+	uint64_t mnt_ns_id;
+	uint32_t fs_subtype, sb_source;
+	uint32_t opt_num, opt_array, opt_sec_num, opt_sec_array;
+	uint64_t supported_mask;
+	uint32_t mnt_uidmap_num, mnt_uidmap, mnt_gidmap_num, mnt_gidmap;
+	uint64_t spare2[43];
+	/* str[] follows */
+};
+L_ASSERT_SIZE(struct l_statmount, 512);
+#define L_STATMOUNT_SB_BASIC 0x1ull
+#define L_STATMOUNT_MNT_BASIC 0x2ull
+#define L_STATMOUNT_PROPAGATE_FROM 0x4ull
+#define L_STATMOUNT_MNT_ROOT 0x8ull
+#define L_STATMOUNT_MNT_POINT 0x10ull
+#define L_STATMOUNT_FS_TYPE 0x20ull
+#define L_STATMOUNT_MNT_NS_ID 0x40ull
+#define L_STATMOUNT_MNT_OPTS 0x80ull
+#define L_STATMOUNT_SB_SOURCE 0x200ull
+#define L_STATMOUNT_SUPPORTED_MASK 0x1000ull
+/* What is answered here. */
+#define L_STATMOUNT_SUPPORTED                                                                                          \
+	(L_STATMOUNT_SB_BASIC | L_STATMOUNT_MNT_BASIC | L_STATMOUNT_PROPAGATE_FROM | L_STATMOUNT_MNT_ROOT |            \
+	 L_STATMOUNT_MNT_POINT | L_STATMOUNT_FS_TYPE | L_STATMOUNT_MNT_NS_ID | L_STATMOUNT_MNT_OPTS |                  \
+	 L_STATMOUNT_SB_SOURCE | L_STATMOUNT_SUPPORTED_MASK)
+#define L_MNT_UNIQUE_ID_OFFSET (1ull << 31)
+#define L_LISTMOUNT_MAX 1000000
 #define L_LSMT_ROOT (~0ull)
 #define L_LISTMOUNT_REVERSE 1
 

@@ -257,7 +257,7 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	if (status)
 		return status;
 	if (o->hostname)
-		uts_set_nodename(o->hostname, strlen(o->hostname));
+		uts_set_nodename(uts_ns_first(), o->hostname, strlen(o->hostname));
 	r = start_forwarding();
 	if (r < 0)
 		return setup_failed("start a thread", r);

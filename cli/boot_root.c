@@ -15,6 +15,7 @@
 #include "sentry/fs/sys/sysfs.h"
 #include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/fs/tty/devpts.h"
+#include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
 /* The tree under construction, and on whose behalf. */
@@ -73,7 +74,7 @@ static int mount_at(struct builder *b, struct super_block *sb, const char *path,
 		super_put(sb);
 		return r;
 	}
-	r = vfs_mount(sb, &at, flags, source, NULL);
+	r = vfs_mount(NULL, sb, &at, flags, source, NULL);
 	path_put(&at);
 	return r;
 }
@@ -98,7 +99,10 @@ static int make_root(struct builder *b, int root_fd)
 	r = overlay_create(lower, b->size_limit, &sb);
 	if (r < 0)
 		return r;
-	r = vfs_mount(sb, NULL, 0, "overlay", &b->root);
+	r = vfs_mount(NULL, sb, NULL, 0, "overlay", &b->root);
+	if (r < 0)
+		return r;
+	r = mnt_ns_adopt(&b->root);
 	if (r < 0)
 		return r;
 	b->look.fs = fs_info_new(&b->root);
@@ -178,7 +182,7 @@ static int bind_file(struct builder *b, struct super_block *sb, const char *name
 	struct path dir, at;
 	struct lookup there = b->look;
 	struct path file;
-	int r = vfs_mount(sb, NULL, flags, "bind", &dir);
+	int r = vfs_mount(NULL, sb, NULL, flags, "bind", &dir);
 
 	if (r < 0)
 		return r;
@@ -196,7 +200,7 @@ static int bind_file(struct builder *b, struct super_block *sb, const char *name
 	}
 	if (r < 0)
 		goto out_file;
-	r = vfs_bind(&file, &at, flags);
+	r = vfs_bind(NULL, &file, &at, false, flags);
 	path_put(&at);
 out_file:
 	path_put(&file);

@@ -1,36 +1,82 @@
 /* See uts.h. */
 #include "sentry/core/uts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "abi/errno.h"
+#include "base/checked.h"
 #include "base/lock.h"
 
-static struct mutex lock = MUTEX_INIT;
-static struct l_utsname uts = { /* nodename and domainname guarded by lock */
-	BAILEY_UTS_SYSNAME, "bailey", BAILEY_UTS_RELEASE, BAILEY_UTS_VERSION, BAILEY_UTS_MACHINE, "(none)",
+struct uts_ns {
+	struct ns ns;
+	struct mutex lock;
+	struct l_utsname names; /* nodename and domainname guarded by lock; the rest is immutable */
 };
 
-void uts_get(struct l_utsname *out)
+static struct uts_ns first = {
+	.ns = {.refs = {1}, .kind = NS_UTS, .ino = 4026531838},
+	.lock = MUTEX_INIT,
+	.names = {BAILEY_UTS_SYSNAME, "bailey", BAILEY_UTS_RELEASE, BAILEY_UTS_VERSION, BAILEY_UTS_MACHINE, "(none)"},
+};
+
+static struct uts_ns *uts_of(struct ns *ns)
 {
-	mutex_lock(&lock);
-	*out = uts;
-	mutex_unlock(&lock);
+	return container_of(ns, struct uts_ns, ns);
 }
 
-static void set(char field[L_UTS_LEN + 1], const char *name, size_t len)
+struct ns *uts_ns_first(void)
 {
-	mutex_lock(&lock);
+	return &first.ns;
+}
+
+static void uts_ns_free(struct ns *ns)
+{
+	mutex_destroy(&uts_of(ns)->lock);
+	free(uts_of(ns));
+}
+
+int uts_ns_copy(struct ns *from, struct ns **out)
+{
+	struct uts_ns *u = calloc(1, sizeof(*u));
+	int r;
+
+	if (!u)
+		return -ENOMEM;
+	r = ns_init(&u->ns, NS_UTS, uts_ns_free);
+	if (r < 0) {
+		free(u);
+		return r;
+	}
+	mutex_init(&u->lock);
+	uts_get(from, &u->names);
+	*out = &u->ns;
+	return 0;
+}
+
+void uts_get(struct ns *ns, struct l_utsname *out)
+{
+	struct uts_ns *u = uts_of(ns);
+
+	mutex_lock(&u->lock);
+	*out = u->names;
+	mutex_unlock(&u->lock);
+}
+
+static void set(struct uts_ns *u, char field[L_UTS_LEN + 1], const char *name, size_t len)
+{
+	mutex_lock(&u->lock);
 	memset(field, 0, L_UTS_LEN + 1);
 	memcpy(field, name, len);
-	mutex_unlock(&lock);
+	mutex_unlock(&u->lock);
 }
 
-void uts_set_nodename(const char *name, size_t len)
+void uts_set_nodename(struct ns *ns, const char *name, size_t len)
 {
-	set(uts.nodename, name, len);
+	set(uts_of(ns), uts_of(ns)->names.nodename, name, len);
 }
 
-void uts_set_domainname(const char *name, size_t len)
+void uts_set_domainname(struct ns *ns, const char *name, size_t len)
 {
-	set(uts.domainname, name, len);
+	set(uts_of(ns), uts_of(ns)->names.domainname, name, len);
 }

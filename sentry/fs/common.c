@@ -5,6 +5,7 @@
 #include "abi/errno.h"
 #include "abi/signal.h"
 #include "sentry/task/task.h"
+#include "sentry/vfs/mount.h"
 
 #define RELATIME_S (24 * 60 * 60)
 
@@ -15,12 +16,15 @@ static bool not_after(const struct l_timespec *a, const struct l_timespec *b)
 
 void fs_touch_atime(struct inode *i, const struct file *f)
 {
+	unsigned flags = mount_flags(f->path.mnt);
 	struct l_timespec now;
 
-	if (f->flags & L_O_NOATIME)
+	if ((f->flags & L_O_NOATIME) || (flags & (MNT_NOATIME | MNT_RDONLY)))
+		return;
+	if ((flags & MNT_NODIRATIME) && inode_is(i, L_S_IFDIR))
 		return;
 	now = vfs_now();
-	if (not_after(&i->atime, &i->mtime) || not_after(&i->atime, &i->ctime) ||
+	if ((flags & MNT_STRICTATIME) || not_after(&i->atime, &i->mtime) || not_after(&i->atime, &i->ctime) ||
 	    now.tv_sec - i->atime.tv_sec >= RELATIME_S)
 		i->atime = now;
 }

@@ -4,7 +4,7 @@
 
 #include "sentry/vfs/vfs.h"
 
-/* A read through f, as the mount option relatime has it.  i->lock held. */
+/* A read through f, as the mount has it: relatime unless told otherwise.  i->lock held. */
 void fs_touch_atime(struct inode *i, const struct file *f);
 /* The d_type of a mode. */
 unsigned fs_dirent_type(uint32_t mode);

@@ -2,6 +2,7 @@
 #include "sentry/syscalls/fs_args.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/checked.h"
 #include "sentry/signal/signal.h"
@@ -52,6 +53,26 @@ int arg_resolve_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_fl
 			return vfs_resolve(&l, (int)dirfd, "", flags, 0, out);
 	}
 	return arg_resolve(t, dirfd, path, flags, out);
+}
+
+int arg_struct(struct task *t, uint64_t src, uint64_t size, size_t min, void *out, size_t known)
+{
+	uint8_t buf[PAGE_SIZE];
+	int r;
+
+	if (size < min)
+		return -EINVAL;
+	if (size > sizeof(buf))
+		return -E2BIG;
+	r = copy_in(t->ctx, buf, src, size);
+	if (r < 0)
+		return r;
+	for (size_t n = known; n < size; n++)
+		if (buf[n])
+			return -E2BIG;
+	memset(out, 0, known);
+	memcpy(out, buf, min_of((size_t)size, known));
+	return 0;
 }
 
 int task_fd_limit(struct task *t)

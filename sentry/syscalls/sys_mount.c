@@ -1,151 +1,36 @@
-/*
- * mount and umount2, as far as a sandbox has something to mount: tmpfs, proc, devpts, binds, moves and changes of flags.
- *
- * There is one tree of mounts, and nothing is shared between trees: making a mount private, a slave or unbindable changes
- * nothing and succeeds; making it shared is refused, since events would have nowhere to go.
- */
+/* mount, umount2 and pivot_root.  File systems that can be mounted: tmpfs, proc, sysfs, devpts and mqueue. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "abi/capability.h"
 #include "abi/mount.h"
 #include "base/checked.h"
-#include "sentry/fs/mqueue/mqueue.h"
-#include "sentry/fs/proc/proc.h"
-#include "sentry/fs/tty/devpts.h"
 #include "sentry/syscalls/fs_args.h"
+#include "sentry/syscalls/fs_types.h"
+#include "sentry/vfs/mount.h"
 
 #define PROPAGATION (L_MS_SHARED | L_MS_PRIVATE | L_MS_SLAVE | L_MS_UNBINDABLE)
 
 static unsigned mount_flags_of(uint32_t flags)
 {
-	return (flags & L_MS_RDONLY ? MNT_RDONLY : 0) | (flags & L_MS_NOSUID ? MNT_NOSUID : 0) |
-	       (flags & L_MS_NODEV ? MNT_NODEV : 0) | (flags & L_MS_NOEXEC ? MNT_NOEXEC : 0);
-}
+	static const struct {
+		uint32_t ms;
+		unsigned mnt;
+	} map[] = {
+		{L_MS_RDONLY, MNT_RDONLY},
+		{L_MS_NOSUID, MNT_NOSUID},
+		{L_MS_NODEV, MNT_NODEV},
+		{L_MS_NOEXEC, MNT_NOEXEC},
+		{L_MS_NOATIME, MNT_NOATIME},
+		{L_MS_NODIRATIME, MNT_NODIRATIME},
+		{L_MS_STRICTATIME, MNT_STRICTATIME},
+		{L_MS_NOSYMFOLLOW, MNT_NOSYMFOLLOW},
+	};
+	unsigned out = 0;
 
-/* ---- tmpfs's options ---- */
-
-struct tmpfs_options {
-	uint64_t size;
-	uint32_t mode, uid, gid;
-};
-
-/* "64m" and the like; percentages of memory are not known here. */
-static int parse_size(const char *s, uint64_t *out)
-{
-	static const char units[] = "kmgtpe";
-	const char *unit;
-	char *end;
-	uint64_t n = strtoull(s, &end, 0);
-
-	if (end == s)
-		return -EINVAL;
-	unit = *end ? strchr(units, *end | 0x20) : NULL;
-	if (unit) {
-		if (!checked_mul(n, 1ull << (10 * (unit - units + 1)), &n))
-			return -EINVAL;
-		end++;
-	}
-	if (*end)
-		return -EINVAL;
-	*out = n;
-	return 0;
-}
-
-static int parse_number(const char *s, int base, uint32_t *out)
-{
-	char *end;
-	unsigned long n = strtoul(s, &end, base);
-
-	if (end == s || *end || n > UINT32_MAX)
-		return -EINVAL;
-	*out = (uint32_t)n;
-	return 0;
-}
-
-static int parse_tmpfs_option(char *option, struct tmpfs_options *o)
-{
-	char *value = strchr(option, '=');
-	uint64_t ignored;
-
-	if (!value)
-		return -EINVAL;
-	*value++ = '\0';
-	if (!strcmp(option, "size"))
-		return parse_size(value, &o->size);
-	if (!strcmp(option, "mode")) {
-		int r = parse_number(value, 8, &o->mode);
-
-		o->mode &= L_S_IALLUGO;
-		return r;
-	}
-	if (!strcmp(option, "uid"))
-		return parse_number(value, 10, &o->uid);
-	if (!strcmp(option, "gid"))
-		return parse_number(value, 10, &o->gid);
-	if (!strcmp(option, "nr_inodes") || !strcmp(option, "nr_blocks"))
-		return parse_size(value, &ignored);
-	return -EINVAL;
-}
-
-static int make_tmpfs(struct task *t, char *data, struct super_block **out)
-{
-	struct tmpfs_options o = {.mode = 01777, .uid = t->cred->fsuid, .gid = t->cred->fsgid};
-	char *option, *save = NULL;
-	int r;
-
-	for (option = strtok_r(data, ",", &save); option; option = strtok_r(NULL, ",", &save)) {
-		r = parse_tmpfs_option(option, &o);
-		if (r < 0)
-			return r;
-	}
-	return tmpfs_create(o.size, o.mode, o.uid, o.gid, out);
-}
-
-/* ---- devpts's options ---- */
-
-static int parse_devpts_option(char *option, struct devpts_options *o)
-{
-	char *value = strchr(option, '=');
-	int r;
-
-	if (!strcmp(option, "newinstance")) /* each is */
-		return 0;
-	if (!value)
-		return -EINVAL;
-	*value++ = '\0';
-	if (!strcmp(option, "max"))
-		return parse_number(value, 10, &o->max);
-	if (!strcmp(option, "mode") || !strcmp(option, "ptmxmode")) {
-		uint32_t *mode = option[0] == 'm' ? &o->mode : &o->ptmx_mode;
-
-		r = parse_number(value, 8, mode);
-		*mode &= 0777;
-		return r;
-	}
-	if (!strcmp(option, "uid")) {
-		o->set_uid = true;
-		return parse_number(value, 10, &o->uid);
-	}
-	if (!strcmp(option, "gid")) {
-		o->set_gid = true;
-		return parse_number(value, 10, &o->gid);
-	}
-	return -EINVAL;
-}
-
-static int make_devpts(char *data, struct super_block **out)
-{
-	struct devpts_options o = {.mode = DEVPTS_DEFAULT_MODE, .max = UINT32_MAX};
-	char *option, *save = NULL;
-	int r;
-
-	for (option = strtok_r(data, ",", &save); option; option = strtok_r(NULL, ",", &save)) {
-		r = parse_devpts_option(option, &o);
-		if (r < 0)
-			return r;
-	}
-	return devpts_create(&o, out);
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
+		out |= flags & map[i].ms ? map[i].mnt : 0;
+	return out & MNT_STRICTATIME ? out & ~MNT_NOATIME : out;
 }
 
 /* ---- mount ---- */
@@ -170,20 +55,20 @@ static int copy_in_data(struct task *t, uint64_t gva, char **out)
 static int mount_new(struct task *t, const char *source, const struct path *at, const char *type, uint32_t flags,
 		     char *data)
 {
+	struct fs_options o;
 	struct super_block *sb;
-	int r;
+	char *option, *save = NULL;
+	int r = fs_options_init(&o, type, t->cred);
 
-	if (!strcmp(type, "tmpfs") || !strcmp(type, "ramfs"))
-		r = make_tmpfs(t, data, &sb);
-	else if (!strcmp(type, "proc"))
-		r = procfs_create(&sb);
-	else if (!strcmp(type, "devpts"))
-		r = make_devpts(data, &sb);
-	else if (!strcmp(type, "mqueue"))
-		r = mqueuefs_get(&sb);
-	else
-		return -ENODEV;
-	return r < 0 ? r : vfs_mount(sb, at, mount_flags_of(flags), source, NULL);
+	for (option = strtok_r(data, ",", &save); r == 0 && option; option = strtok_r(NULL, ",", &save))
+		r = fs_options_set(&o, option);
+	if (r == 0)
+		r = fs_create(&o, &sb);
+	if (r < 0)
+		return r;
+	if (flags & L_MS_RDONLY)
+		sb->flags |= SB_RDONLY;
+	return vfs_mount(t->fs->ns, sb, at, mount_flags_of(flags), source, NULL);
 }
 
 static int mount_from(struct task *t, const char *source, const struct path *at, uint32_t flags)
@@ -192,15 +77,46 @@ static int mount_from(struct task *t, const char *source, const struct path *at,
 	struct path from;
 	int r;
 
+	if (!source || !*source)
+		return -EINVAL;
 	r = vfs_resolve(&l, L_AT_FDCWD, source, LOOKUP_FOLLOW, 0, &from);
 	if (r < 0)
 		return r;
-	if (flags & L_MS_MOVE)
-		r = vfs_move_mount(&from, at);
+	if (flags & L_MS_BIND)
+		/* It has its source's flags; others need a remount. */
+		r = vfs_bind(t->fs->ns, &from, at, flags & L_MS_REC, 0);
 	else
-		/* A bind has its source's flags; others need a remount. */
-		r = (flags & L_MS_REC ? vfs_bind_recursive : vfs_bind)(&from, at, mount_flags(from.mnt));
+		r = vfs_move_mount(t->fs->ns, &from, at);
 	path_put(&from);
+	return r;
+}
+
+/* mount_namespaces(7): one kind at a time, and with nothing else. */
+static int change_propagation(struct task *t, const struct path *at, uint32_t flags)
+{
+	static const struct {
+		uint32_t ms;
+		enum propagation kind;
+	} kinds[] = {
+		{L_MS_SHARED, PROPAGATION_SHARED},
+		{L_MS_PRIVATE, PROPAGATION_PRIVATE},
+		{L_MS_SLAVE, PROPAGATION_SLAVE},
+		{L_MS_UNBINDABLE, PROPAGATION_UNBINDABLE},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if ((flags & ~(L_MS_REC | L_MS_SILENT)) == kinds[i].ms)
+			return vfs_set_propagation(t->fs->ns, at, kinds[i].kind, flags & L_MS_REC);
+	return -EINVAL;
+}
+
+/* Of the file system as a whole unless MS_BIND says that this mount alone is meant. */
+static int remount(struct task *t, const struct path *at, uint32_t flags)
+{
+	int r = vfs_remount(t->fs->ns, at, mount_flags_of(flags));
+
+	if (r == 0 && !(flags & L_MS_BIND))
+		vfs_super_set_rdonly(at, flags & L_MS_RDONLY);
 	return r;
 }
 
@@ -212,11 +128,13 @@ struct mount_args {
 static int do_mount(struct task *t, const struct mount_args *m, const struct path *at)
 {
 	if (m->flags & L_MS_REMOUNT)
-		return vfs_remount(at, mount_flags_of(m->flags));
-	if (m->flags & (L_MS_BIND | L_MS_MOVE))
-		return m->source ? mount_from(t, m->source, at, m->flags) : -EINVAL;
+		return remount(t, at, m->flags);
+	if (m->flags & L_MS_BIND)
+		return mount_from(t, m->source, at, m->flags);
 	if (m->flags & PROPAGATION)
-		return m->flags & L_MS_SHARED ? -EINVAL : 0;
+		return change_propagation(t, at, m->flags);
+	if (m->flags & L_MS_MOVE)
+		return mount_from(t, m->source, at, m->flags);
 	if (!m->type)
 		return -EINVAL;
 	return mount_new(t, m->source, at, m->type, m->flags, m->data);
@@ -256,25 +174,47 @@ long sys_mount(struct task *t, const struct sys_args *args)
 long sys_umount2(struct task *t, const struct sys_args *args)
 {
 	unsigned flags = (unsigned)args->a[1];
+	unsigned how = (flags & L_MNT_DETACH ? UMOUNT_DETACH : 0) | (flags & L_MNT_EXPIRE ? UMOUNT_EXPIRE : 0);
 	struct path at, root;
 	int r;
 
 	if (flags & ~(unsigned)(L_MNT_FORCE | L_MNT_DETACH | L_MNT_EXPIRE | L_UMOUNT_NOFOLLOW))
 		return -EINVAL;
-	/* To expire takes marks between two calls; nothing here expires. */
-	if (flags & L_MNT_EXPIRE)
-		return flags & (L_MNT_FORCE | L_MNT_DETACH) ? -EINVAL : -EAGAIN;
-	r = arg_resolve(t, (uint64_t)L_AT_FDCWD, args->a[0], flags & L_UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &at);
+	r = arg_resolve(t, (uint64_t)L_AT_FDCWD, args->a[0],
+			LOOKUP_DOWN | (flags & L_UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW), &at);
 	if (r < 0)
 		return r;
 	fs_info_root(t->fs, &root);
 	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
 		r = -EPERM;
-	else if (path_equal(&at, &root))
-		r = -EBUSY;
+	else if ((flags & L_MNT_EXPIRE) && (flags & (L_MNT_FORCE | L_MNT_DETACH)))
+		r = -EINVAL;
+	else if (path_equal(&at, &root) && !(flags & L_MNT_DETACH))
+		r = flags & L_MNT_EXPIRE ? -EINVAL : -EBUSY;
 	else
-		r = vfs_umount(&at, flags & L_MNT_DETACH);
-	path_put(&root);
-	path_put(&at);
+		r = vfs_umount(t->fs->ns, &at, how);
+	path_put_unused(&root);
+	path_put_unused(&at);
+	return r;
+}
+
+long sys_pivot_root(struct task *t, const struct sys_args *args)
+{
+	struct path new_root, put_old, root;
+	int r;
+
+	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+		return -EPERM;
+	r = arg_resolve(t, (uint64_t)L_AT_FDCWD, args->a[0], LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &new_root);
+	if (r < 0)
+		return r;
+	r = arg_resolve(t, (uint64_t)L_AT_FDCWD, args->a[1], LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &put_old);
+	if (r == 0) {
+		fs_info_root(t->fs, &root);
+		r = vfs_pivot_root(t->fs->ns, &root, &new_root, &put_old);
+		path_put(&root);
+		path_put(&put_old);
+	}
+	path_put(&new_root);
 	return r;
 }

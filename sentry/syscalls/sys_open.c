@@ -43,26 +43,6 @@ long sys_creat(struct task *t, const struct sys_args *args)
 		       (uint32_t)args->a[1], 0);
 }
 
-/* The structure may be larger than we know if what we do not know is zero. */
-static int copy_in_how(struct task *t, uint64_t src, uint64_t size, struct l_open_how *how)
-{
-	uint8_t buf[PAGE_SIZE];
-	int r;
-
-	if (size < L_OPEN_HOW_SIZE_VER0)
-		return -EINVAL;
-	if (size > sizeof(buf))
-		return -E2BIG;
-	r = copy_in(t->ctx, buf, src, size);
-	if (r < 0)
-		return r;
-	for (size_t n = sizeof(*how); n < size; n++)
-		if (buf[n])
-			return -E2BIG;
-	memcpy(how, buf, sizeof(*how));
-	return 0;
-}
-
 static int check_how(const struct l_open_how *how)
 {
 	const uint64_t path_flags = L_O_PATH | L_O_DIRECTORY | L_O_NOFOLLOW | L_O_CLOEXEC;
@@ -86,7 +66,7 @@ static int check_how(const struct l_open_how *how)
 long sys_openat2(struct task *t, const struct sys_args *args)
 {
 	struct l_open_how how;
-	int r = copy_in_how(t, args->a[2], args->a[3], &how);
+	int r = arg_struct(t, args->a[2], args->a[3], L_OPEN_HOW_SIZE_VER0, &how, sizeof(how));
 
 	if (r == 0)
 		r = check_how(&how);

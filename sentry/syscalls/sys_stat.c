@@ -5,6 +5,7 @@
 #include "abi/capability.h"
 #include "base/checked.h"
 #include "sentry/syscalls/fs_args.h"
+#include "sentry/vfs/mount.h"
 
 /* ---- stat ---- */
 
@@ -100,6 +101,10 @@ long sys_statx(struct task *t, const struct sys_args *args)
 	if (r < 0)
 		return r;
 	r = vfs_getattr(&p, &x);
+	if (r == 0 && (mask & L_STATX_MNT_ID_UNIQUE)) {
+		x.stx_mnt_id = mount_unique_id(p.mnt);
+		x.stx_mask = (x.stx_mask & ~L_STATX_MNT_ID) | L_STATX_MNT_ID_UNIQUE;
+	}
 	path_put(&p);
 	return r < 0 ? r : copy_out(t->ctx, args->a[4], &x, sizeof(x));
 }

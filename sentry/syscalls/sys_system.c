@@ -46,12 +46,12 @@ long sys_uname(struct task *t, const struct sys_args *args)
 {
 	struct l_utsname u;
 
-	uts_get(&u);
+	uts_get(t->ns[NS_UTS], &u);
 	wear_personality(&u, t->process->personality);
 	return copy_out(t->ctx, args->a[0], &u, sizeof(u));
 }
 
-static long set_uts(struct task *t, const struct sys_args *args, void (*set)(const char *name, size_t len))
+static long set_uts(struct task *t, const struct sys_args *args, void (*set)(struct ns *ns, const char *name, size_t len))
 {
 	char name[L_UTS_LEN];
 	uint64_t len = args->a[1];
@@ -64,7 +64,7 @@ static long set_uts(struct task *t, const struct sys_args *args, void (*set)(con
 	r = copy_in(t->ctx, name, args->a[0], len);
 	if (r < 0)
 		return r;
-	set(name, len);
+	set(t->ns[NS_UTS], name, len);
 	return 0;
 }
 

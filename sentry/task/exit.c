@@ -13,6 +13,7 @@
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/namespaces.h"
 #include "sentry/task/rseq.h"
 #include "sentry/task/usage.h"
 #include "sentry/time/timers.h"
@@ -139,6 +140,7 @@ static void release_parts(struct task *t)
 		fdtable_put(files);
 	if (fs)
 		fs_info_put(fs);
+	task_drop_ns(t);
 	mm_put(mm);
 }
 

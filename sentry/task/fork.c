@@ -15,6 +15,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/namespaces.h"
 #include "sentry/task/rseq.h"
 #include "sentry/time/timers.h"
 
@@ -35,12 +36,11 @@ static int check_flags(const struct task *t, const struct clone_request *req)
 		return -EINVAL; /* pid 1 has no siblings */
 	if ((f & L_CLONE_THREAD) && (f & (L_CLONE_NEWPID | L_CLONE_NEWUSER)))
 		return -EINVAL;
-	if (f & (L_CLONE_NEWNS | L_CLONE_NEWPID | L_CLONE_NEWUSER | L_CLONE_NEWNET | L_CLONE_NEWIPC | L_CLONE_NEWUTS |
-		 L_CLONE_NEWCGROUP | L_CLONE_NEWTIME))
-		return -EPERM; /* namespaces of the guest's own are not had yet */
+	if ((f & L_CLONE_NEWIPC) && (f & L_CLONE_SYSVSEM))
+		return -EINVAL;
 	if ((f & L_CLONE_PIDFD) && ((f & L_CLONE_DETACHED) || ((f & L_CLONE_PARENT_SETTID) && req->pidfd == req->parent_tid)))
 		return -EINVAL;
-	return 0;
+	return task_may_new_ns(t, f);
 }
 
 struct user_count {
@@ -175,7 +175,7 @@ static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
 	task_get_comm(t, child->comm);
 	if (!(flags & L_CLONE_VM))
 		rseq_inherit(t, child);
-	return 0;
+	return task_inherit_ns(t, child, flags);
 }
 
 /* The child's host side: another thread of the stub, or a fork of the stub. */

@@ -12,6 +12,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/namespaces.h"
 #include "sentry/task/tidmap.h"
 #include "sentry/time/timers.h"
 
@@ -267,6 +268,7 @@ struct task *task_new(struct process *p)
 	t->state = 'R';
 	t->timer_slack_default_ns = L_TIMER_SLACK_DEFAULT;
 	t->mce_policy = L_PR_MCE_KILL_DEFAULT;
+	task_first_ns(t);
 	return t;
 }
 
@@ -287,6 +289,7 @@ void task_put(struct task *t)
 		fdtable_put(t->files);
 	if (t->fs)
 		fs_info_put(t->fs);
+	task_drop_ns(t);
 	mm_put(t->mm);
 	sighand_put(t->sighand);
 	cred_put(t->cred);

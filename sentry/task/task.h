@@ -25,6 +25,7 @@
 #include "platform/platform.h"
 #include "platform/uaccess.h"
 #include "sentry/core/cred.h"
+#include "sentry/core/ns.h"
 #include "sentry/core/wait.h"
 #include "sentry/mm/numa.h"
 #include "sentry/vfs/vfs.h"
@@ -189,6 +190,7 @@ struct task {
 	struct fs_info *fs;
 	struct sighand *sighand;     /* immutable between fork and exec */
 	const struct cred *cred;
+	struct ns *ns[NS_KINDS];     /* counted; not those of NS_MNT, which is fs's */
 	char comm[TASK_COMM_LEN];
 
 	struct sleeper sleeper;

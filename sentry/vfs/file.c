@@ -71,6 +71,8 @@ void file_put(struct file *f)
 		inode_put_write(f->inode);
 	if (f->mode & FILE_DENIES)
 		inode_allow_write(f->inode);
+	if (f->mode & FILE_WRITER)
+		path_put_write(&f->path);
 	path_put(&f->path);
 	inode_put(f->inode);
 	cred_put(f->cred);

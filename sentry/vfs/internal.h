@@ -9,6 +9,7 @@
 #define BAILEY_SENTRY_VFS_INTERNAL_H
 
 #include "abi/types.h"
+#include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
 /* ---- dentries ---- */
@@ -66,21 +67,7 @@ size_t dcache_count(void);
 void super_hold(struct super_block *sb);
 void super_unhold(struct super_block *sb);
 
-/* ---- mounts ---- */
-
-struct mount {
-	struct refcount refs;
-	struct super_block *sb; /* counted; immutable */
-	struct dentry *root;	/* counted; immutable */
-	int id;			/* immutable */
-	_Atomic unsigned flags; /* MNT_* */
-	char *source;		/* immutable */
-	/* Guarded by mount_lock. */
-	struct mount *parent;	   /* counted; NULL: the root of a tree, or detached */
-	struct dentry *mountpoint; /* counted; in parent */
-	struct list_head children; /* of sibling, each counted */
-	struct list_head sibling;
-};
+/* ---- mounts (their insides are in mount_internal.h) ---- */
 
 extern struct rwlock mount_lock;
 struct mount *mount_get(struct mount *m);
@@ -89,10 +76,15 @@ void mount_put(struct mount *m);
 void path_follow_mounts(struct path *p);
 /* If *p is the root of a mount that hangs somewhere, steps onto the mount point and returns true. */
 bool path_above_mount(struct path *p);
+/* A file of *p is open for writing until path_put_write.  -EROFS if the mount has become read-only. */
+int path_get_write(const struct path *p) MUST_CHECK;
+void path_put_write(const struct path *p);
 /* -EROFS if the mount or the file system is read-only. */
 int path_want_write(const struct path *p) MUST_CHECK;
-/* True if d is the root of, or carries, a mount. */
-bool dentry_is_mountpoint(const struct dentry *d);
+/* True if d is the root of a file system, or carries a mount in ns (NULL: in any). */
+bool dentry_is_mountpoint(const struct dentry *d, const struct mnt_ns *ns);
+/* Takes away what is mounted on d in any namespace: its name was removed. */
+void mount_detach_from(struct dentry *d);
 /* vfs_path_name with mount_lock held. */
 int path_name_locked(const struct path *p, const struct path *root, char *buf, size_t size, bool *unreachable)
 	MUST_CHECK;

@@ -1,11 +1,9 @@
-/* Paths as text: what getcwd, /proc/PID/fd and /proc/PID/mounts show. */
-#include <stdio.h>
-#include <stdlib.h>
+/* Paths as text: what getcwd and /proc/PID/fd show. */
 #include <string.h>
 
 #include "abi/errno.h"
 #include "abi/types.h"
-#include "sentry/vfs/internal.h"
+#include "sentry/vfs/mount_internal.h"
 
 #define DELETED " (deleted)"
 #define UNREACHABLE "(unreachable)"
@@ -64,7 +62,7 @@ int path_name_locked(const struct path *p, const struct path *root, char *buf, s
 
 	mutex_lock(&dcache_lock);
 	fits = prepend(&r, "", 1);
-	if (d->flags & D_ANONYMOUS) {
+	if ((d->flags & D_ANONYMOUS) && !vfs_is_mount_root(p)) {
 		fits = fits && prepend(&r, d->name->s, d->name->len);
 	} else {
 		char *end;
@@ -95,104 +93,4 @@ int vfs_path_name(const struct path *p, const struct path *root, char *buf, size
 	r = path_name_locked(p, root, buf, size, &unreachable);
 	rw_unlock(&mount_lock);
 	return r;
-}
-
-/* ---- mounts ---- */
-
-/* White space and backslashes as octal, so that a line keeps its fields. */
-static void put_escaped(FILE *f, const char *s)
-{
-	for (; *s; s++) {
-		if (strchr(" \t\n\\#", *s))
-			fprintf(f, "\\%03o", (unsigned char)*s);
-		else
-			fputc(*s, f);
-	}
-}
-
-static void put_mount_flags(FILE *f, const struct mount *m)
-{
-	unsigned flags = m->flags;
-
-	fprintf(f, "%s%s%s%s,relatime", flags & MNT_RDONLY ? "ro" : "rw", flags & MNT_NOSUID ? ",nosuid" : "",
-		flags & MNT_NODEV ? ",nodev" : "", flags & MNT_NOEXEC ? ",noexec" : "");
-}
-
-static void put_options(FILE *f, const struct mount *m)
-{
-	char options[256] = "";
-
-	if (m->sb->ops && m->sb->ops->show_options)
-		m->sb->ops->show_options(m->sb, options, sizeof(options));
-	if (options[0])
-		fprintf(f, ",%s", options[0] == ',' ? options + 1 : options);
-}
-
-static void put_mount(FILE *f, const struct mount *m, const char *where, char *buf)
-{
-	put_escaped(f, m->source);
-	fputc(' ', f);
-	put_escaped(f, where);
-	fprintf(f, " %s ", m->sb->type);
-	put_mount_flags(f, m);
-	put_options(f, m);
-	fputs(" 0 0\n", f);
-}
-
-static void put_mountinfo(FILE *f, const struct mount *m, const char *where, char *buf)
-{
-	bool unreachable;
-
-	fprintf(f, "%d %d %u:%u ", m->id, m->parent ? m->parent->id : m->id, l_major(m->sb->dev), l_minor(m->sb->dev));
-	/* The mount's root within its file system. */
-	if (path_name_locked(&(struct path){NULL, m->root}, &(struct path){NULL, m->sb->root}, buf, L_PATH_MAX,
-			     &unreachable) < 0)
-		strcpy(buf, "/");
-	put_escaped(f, buf);
-	fputc(' ', f);
-	put_escaped(f, where);
-	fputc(' ', f);
-	put_mount_flags(f, m);
-	fprintf(f, " - %s ", m->sb->type);
-	put_escaped(f, m->source);
-	fprintf(f, " %s", m->sb->flags & SB_RDONLY ? "ro" : "rw");
-	put_options(f, m);
-	fputc('\n', f);
-}
-
-/* m and what hangs below it, as far as it can be seen from root.  mount_lock held. */
-static void show_tree(FILE *f, const struct mount *m, const struct path *root, bool mountinfo, char *where, char *buf)
-{
-	const struct mount *child;
-	bool unreachable = false;
-
-	if (path_name_locked(&(struct path){(struct mount *)m, m->root}, root, where, L_PATH_MAX, &unreachable) == 0 &&
-	    !unreachable)
-		(mountinfo ? put_mountinfo : put_mount)(f, m, where, buf);
-	list_for_each_entry(child, &m->children, sibling)
-		show_tree(f, child, root, mountinfo, where, buf);
-}
-
-int vfs_show_mounts(const struct path *root, bool mountinfo, char **out, size_t *len)
-{
-	char *names = malloc(2 * L_PATH_MAX);
-	FILE *f = names ? open_memstream(out, len) : NULL;
-	const struct mount *top = root->mnt;
-
-	if (!f) {
-		free(names);
-		return -ENOMEM;
-	}
-	read_lock(&mount_lock);
-	/* A root that is not its mount's is still shown by that mount's line, as "/". */
-	if (root->dentry != root->mnt->root)
-		(mountinfo ? put_mountinfo : put_mount)(f, top, "/", names + L_PATH_MAX);
-	show_tree(f, top, root, mountinfo, names, names + L_PATH_MAX);
-	rw_unlock(&mount_lock);
-	free(names);
-	if (fclose(f) != 0) {
-		free(*out);
-		return -ENOMEM;
-	}
-	return 0;
 }

@@ -95,7 +95,12 @@ static int open_checked(const struct path *p, uint32_t flags, const struct cred 
 		return 0;
 	}
 	if ((f->mode & FILE_WRITE) && inode_is(i, L_S_IFREG)) {
-		r = inode_get_write(i);
+		r = path_get_write(p);
+		if (r == 0) {
+			r = inode_get_write(i);
+			if (r < 0)
+				path_put_write(p);
+		}
 		if (r == 0)
 			f->mode |= FILE_WRITER;
 	} else if ((f->mode & FILE_READ) && inode_is(i, L_S_IFREG)) {

@@ -218,7 +218,7 @@ static int remove_locked(struct walk *w, struct dentry *d, bool is_dir)
 		r = may_delete(&w->at, d, is_dir, w->l->cred);
 	if (r < 0)
 		return r;
-	if (dentry_is_mountpoint(d))
+	if (dentry_is_mountpoint(d, w->l->fs->ns))
 		return -EBUSY;
 	if (is_dir)
 		r = dir->ops->rmdir ? dir->ops->rmdir(dir, d) : -EPERM;
@@ -250,6 +250,8 @@ static int remove_name(struct walk *w, bool is_dir)
 	else
 		d = NULL;
 	mutex_unlock(&dir->lock);
+	if (r == 0)
+		mount_detach_from(d);
 	dentry_put(d); /* perhaps the last of the inode: its bytes go without the directory waiting */
 	return r;
 }
@@ -364,7 +366,7 @@ static int rename_check(struct walk *from, struct dentry *od, struct walk *to, s
 		r = may_delete(&to->at, nd, od_dir, c);
 	if (r < 0)
 		return r;
-	if (dentry_is_mountpoint(od) || (nd->inode && dentry_is_mountpoint(nd)))
+	if (dentry_is_mountpoint(od, from->l->fs->ns) || (nd->inode && dentry_is_mountpoint(nd, from->l->fs->ns)))
 		return -EBUSY;
 	return 0;
 }

@@ -32,6 +32,7 @@
 struct inode;
 struct dentry;
 struct mount;
+struct mnt_ns;
 struct file;
 struct super_block;
 struct iattr;
@@ -61,7 +62,7 @@ struct super_block {
 	const char *type; /* "tmpfs", "proc", ... static */
 	uint64_t dev;	  /* st_dev, Linux encoding; unique */
 	uint32_t magic;
-	uint32_t flags;	      /* SB_* below; immutable once mounted but for remount */
+	_Atomic uint32_t flags; /* SB_* below; SB_RDONLY changes with a remount */
 	struct dentry *root;  /* counted */
 	_Atomic uint64_t next_ino;
 	void *priv;
@@ -340,14 +341,20 @@ struct fs_info { /* root, working directory and umask; shared by CLONE_FS */
 	struct refcount refs;
 	struct mutex lock;
 	struct path root, cwd; /* guarded by lock */
+	struct list_head all;  /* in the list of all of them: fsinfo.c */
+	struct mnt_ns *ns;     /* counted; changed by its only user; NULL in tests of the VFS alone */
 	uint32_t umask;	       /* guarded by lock */
 };
-struct fs_info *fs_info_new(const struct path *root); /* root and working directory there, umask 022; NULL: no memory */
+/* Root and working directory there, in the namespace of that mount, umask 022.  NULL: no memory. */
+struct fs_info *fs_info_new(const struct path *root);
 struct fs_info *fs_info_copy(struct fs_info *old);
 void fs_info_root(struct fs_info *fs, struct path *out); /* counted */
 void fs_info_cwd(struct fs_info *fs, struct path *out);
 void fs_info_set_root(struct fs_info *fs, const struct path *p); /* takes references of its own */
 void fs_info_set_cwd(struct fs_info *fs, const struct path *p);
+bool fs_info_shared(const struct fs_info *fs);
+/* Whatever root or working directory is at `from` is at `to` from now on; both are the caller's. */
+void fs_infos_step_over(const struct path *from, const struct path *to);
 struct fs_info *fs_info_get(struct fs_info *fs);
 void fs_info_put(struct fs_info *fs);
 
@@ -388,6 +395,7 @@ struct lookup {		   /* on whose behalf */
 #define LOOKUP_FOLLOW 1u	/* follow a symlink in the last component */
 #define LOOKUP_DIRECTORY 2u	/* the result must be a directory */
 #define LOOKUP_EMPTY 4u		/* AT_EMPTY_PATH */
+#define LOOKUP_DOWN 8u		/* what is mounted on "." too: umount(2) */
 /* openat2's RESOLVE_* are given beside, as L_RESOLVE_*. */
 
 /* Resolves path relative to dirfd (or L_AT_FDCWD).  out is counted. */
@@ -474,26 +482,6 @@ extern _Atomic int leases_enable;	/* fs.leases-enable */
 void vfs_show_locks(FILE *out);				     /* the lines of /proc/locks */
 /* The "lock:" lines of f's fdinfo, in the descriptor table `table`. */
 void vfs_show_file_locks(FILE *out, const struct file *f, const void *table);
-
-/* ---- mounts ---- */
-
-#define MNT_RDONLY 1u
-#define MNT_NOSUID 2u
-#define MNT_NODEV 4u
-#define MNT_NOEXEC 8u
-/* Mounts sb's root (consumes the reference) on path `at`; at == NULL makes the root of the tree, returned in *root_out. */
-int vfs_mount(struct super_block *sb, const struct path *at, unsigned mnt_flags, const char *source,
-	      struct path *root_out) MUST_CHECK;
-int vfs_bind(const struct path *src, const struct path *at, unsigned mnt_flags) MUST_CHECK;
-int vfs_bind_recursive(const struct path *src, const struct path *at, unsigned mnt_flags) MUST_CHECK;
-int vfs_remount(const struct path *at, unsigned mnt_flags) MUST_CHECK; /* -EINVAL unless at is a mount's root */
-int vfs_move_mount(const struct path *from, const struct path *at) MUST_CHECK;
-/* -EBUSY if in use, unless detach; -EINVAL if at is no mount's root. */
-int vfs_umount(const struct path *at, bool detach) MUST_CHECK;
-unsigned mount_flags(const struct mount *m); /* MNT_* */
-int mount_id(const struct mount *m);
-/* Writes the lines of /proc/PID/mounts (mountinfo: of that) as seen from root, allocated. */
-int vfs_show_mounts(const struct path *root, bool mountinfo, char **out, size_t *len) MUST_CHECK;
 
 /* ---- file systems ---- */
 

@@ -121,7 +121,7 @@ static int step_up(struct walk *w)
 	for (;;) {
 		if (path_equal(&w->at, &w->root))
 			return w->resolve & L_RESOLVE_BENEATH ? -EXDEV : 0;
-		if (w->at.dentry != w->at.mnt->root)
+		if (!vfs_is_mount_root(&w->at))
 			break;
 		if (!path_above_mount(&w->at))
 			return 0; /* the top of all, or of a detached mount */
@@ -182,7 +182,7 @@ static int enter_link(struct walk *w, const struct path *link)
 	char *text;
 	int r;
 
-	if (++w->links > L_MAXSYMLINKS || (w->resolve & L_RESOLVE_NO_SYMLINKS))
+	if (++w->links > L_MAXSYMLINKS || (w->resolve & L_RESOLVE_NO_SYMLINKS) || (mount_flags(link->mnt) & MNT_NOSYMFOLLOW))
 		return -ELOOP;
 	if (i->ops->follow) {
 		if (w->resolve & L_RESOLVE_NO_MAGICLINKS)
@@ -367,6 +367,8 @@ int vfs_resolve(const struct lookup *l, int dirfd, const char *path, unsigned fl
 		r = walk_to_last(&w);
 	if (r == 0)
 		r = walk_finish(&w, flags, out);
+	if (r == 0 && (flags & LOOKUP_DOWN))
+		path_follow_mounts(out);
 	walk_end(&w);
 	return r;
 }

@@ -9,6 +9,7 @@
 
 #include "abi/errno.h"
 #include "abi/types.h"
+#include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
 static struct path root;
@@ -18,7 +19,7 @@ static inline void world_begin(struct super_block *sb /* consumed */)
 {
 	static const uint32_t no_groups[1];
 
-	ck_assert_int_eq(vfs_mount(sb, NULL, 0, "root", &root), 0);
+	ck_assert_int_eq(vfs_mount(NULL, sb, NULL, 0, "root", &root), 0);
 	me = (struct lookup){fs_info_new(&root), fdtable_new(), cred_new(0, 0, no_groups, 0)};
 	me.fs->umask = 0;
 }
@@ -28,7 +29,7 @@ static inline void world_end(void)
 	fs_info_put(me.fs);
 	fdtable_put(me.files);
 	cred_put(me.cred);
-	ck_assert_int_eq(vfs_umount(&root, true), 0);
+	ck_assert_int_eq(vfs_umount(NULL, &root, UMOUNT_DETACH), 0);
 	path_put(&root);
 }
 

@@ -51,7 +51,7 @@ static void setup(void)
 	struct super_block *sb;
 
 	ck_assert_int_eq(tmpfs_create(0, 0755, 0, 0, &sb), 0);
-	ck_assert_int_eq(vfs_mount(sb, NULL, 0, "root", &root), 0);
+	ck_assert_int_eq(vfs_mount(NULL, sb, NULL, 0, "root", &root), 0);
 	as_root = somebody(0, 0);
 	as_user = somebody(1000, 1000);
 	as_other = somebody(1001, 1001);
@@ -63,7 +63,7 @@ static void teardown(void)
 	forget(&as_root);
 	forget(&as_user);
 	forget(&as_other);
-	ck_assert_int_eq(vfs_umount(&root, true), 0);
+	ck_assert_int_eq(vfs_umount(NULL, &root, UMOUNT_DETACH), 0);
 	path_put(&root);
 }
 
@@ -285,7 +285,7 @@ START_TEST(resolve_flags)
 	make_link("b", "/a/in");
 	ck_assert_int_eq(tmpfs_create(0, 0755, 0, 0, &sb), 0);
 	p = must_find("/m");
-	ck_assert_int_eq(vfs_mount(sb, &p, 0, "m", NULL), 0);
+	ck_assert_int_eq(vfs_mount(NULL, sb, &p, 0, "m", NULL), 0);
 	path_put(&p);
 	p = must_find("/a");
 	fs_info_set_cwd(as_root.fs, &p);
@@ -611,7 +611,7 @@ START_TEST(mounts)
 	make_dir("/b");
 	at = must_find("/m");
 	ck_assert_int_eq(tmpfs_create(0, 0755, 0, 0, &sb), 0);
-	ck_assert_int_eq(vfs_mount(sb, &at, MNT_NODEV, "a b", NULL), 0);
+	ck_assert_int_eq(vfs_mount(NULL, sb, &at, MNT_NODEV, "a b", NULL), 0);
 	path_put(&at);
 	ck_assert_int_eq(find(&as_root, "/m/under", 0, 0), -ENOENT);
 	make_dir("/m/sub");
@@ -631,7 +631,7 @@ START_TEST(mounts)
 
 	/* A read-only bind of part of it. */
 	at = must_find("/b");
-	ck_assert_int_eq(vfs_bind(&sub, &at, MNT_RDONLY), 0);
+	ck_assert_int_eq(vfs_bind(NULL, &sub, &at, false, MNT_RDONLY), 0);
 	path_put(&at);
 	ck_assert_int_eq(try_open(&as_root, "/b/x", L_O_CREAT | L_O_RDWR, 0600), -EROFS);
 	ck_assert_int_eq(try_open(&as_root, "/m/sub/x", L_O_CREAT | L_O_RDWR, 0600), 0);
@@ -641,9 +641,9 @@ START_TEST(mounts)
 	ck_assert_int_eq(vfs_unlink(&as_root, L_AT_FDCWD, "/b/x"), -EROFS);
 
 	top = must_find("/m");
-	ck_assert_int_eq(vfs_umount(&top, false), -EBUSY);
+	ck_assert_int_eq(vfs_umount(NULL, &top, 0), -EBUSY);
 	path_put(&sub);
-	ck_assert_int_eq(vfs_umount(&top, false), 0);
+	ck_assert_int_eq(vfs_umount(NULL, &top, 0), 0);
 	path_put(&top);
 	ck_assert_int_eq(find(&as_root, "/m/under", 0, 0), 0);
 	ck_assert_int_eq(find(&as_root, "/b/x", 0, 0), 0);
@@ -660,14 +660,14 @@ START_TEST(bind_recursive)
 	make_dir("/dst");
 	at = must_find("/src/m");
 	ck_assert_int_eq(tmpfs_create(0, 0755, 0, 0, &sb), 0);
-	ck_assert_int_eq(vfs_mount(sb, &at, 0, "inner", NULL), 0);
+	ck_assert_int_eq(vfs_mount(NULL, sb, &at, 0, "inner", NULL), 0);
 	path_put(&at);
 	touch("/src/m/f");
 	src = must_find("/src");
 	at = must_find("/dst");
-	ck_assert_int_eq(vfs_bind(&src, &at, 0), 0);
+	ck_assert_int_eq(vfs_bind(NULL, &src, &at, false, 0), 0);
 	ck_assert_int_eq(find(&as_root, "/dst/m/f", 0, 0), -ENOENT);
-	ck_assert_int_eq(vfs_bind_recursive(&src, &at, 0), 0);
+	ck_assert_int_eq(vfs_bind(NULL, &src, &at, true, 0), 0);
 	ck_assert_int_eq(find(&as_root, "/dst/m/f", 0, 0), 0);
 	path_put(&src);
 	path_put(&at);
@@ -856,7 +856,7 @@ static void mount_every(const char *name)
 
 	inodes++;
 	sb->root = dentry_make_root(sb, i);
-	ck_assert_int_eq(vfs_mount(sb, &at, 0, "every", NULL), 0);
+	ck_assert_int_eq(vfs_mount(NULL, sb, &at, 0, "every", NULL), 0);
 	path_put(&at);
 }
 
@@ -895,7 +895,7 @@ START_TEST(cache_is_bounded)
 	expect_name(&keep, &root, "/e/kept/deep/down");
 	path_put(&keep);
 	keep = must_find("/e");
-	ck_assert_int_eq(vfs_umount(&keep, true), 0);
+	ck_assert_int_eq(vfs_umount(NULL, &keep, UMOUNT_DETACH), 0);
 	path_put(&keep);
 	ck_assert_int_eq(inodes, 0);
 }

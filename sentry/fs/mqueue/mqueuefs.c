@@ -10,6 +10,7 @@
 #include "sentry/fs/tmpfs/memdir.h"
 #include "sentry/fs/tmpfs/meminode.h"
 #include "sentry/task/task.h"
+#include "sentry/vfs/mount.h"
 #include "sentry/vfs/notify.h"
 
 #define STATUS_SIZE 80	  /* what stat(2) says of a queue */
@@ -248,7 +249,7 @@ static int the_root(struct path *out)
 	if (!root.mnt) {
 		r = make_super(&sb);
 		if (r == 0)
-			r = vfs_mount(sb, NULL, 0, "mqueue", &root);
+			r = vfs_mount(NULL, sb, NULL, 0, "mqueue", &root);
 	}
 	*out = root;
 	mutex_unlock(&lock);

@@ -152,10 +152,7 @@ int proc_show_mountstats(const struct proc_ctx *c, FILE *out);
 int proc_show_numa_maps(const struct proc_ctx *c, FILE *out);
 ssize_t proc_mem_transfer(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write);
 
-enum proc_ns { PROC_NS_TIME, PROC_NS_CGROUP, PROC_NS_IPC, PROC_NS_MNT, PROC_NS_NET, PROC_NS_PID, PROC_NS_USER, PROC_NS_UTS };
 extern const struct proc_dir proc_ns_dir, proc_net_dir;
-/* The file of the one namespace of a kind, counted. */
-int proc_ns_path(enum proc_ns kind, struct path *out) MUST_CHECK;
 
 /* The entry's string as it is; with a newline; its number with a newline. */
 int proc_show_text(const struct proc_ctx *c, FILE *out);

@@ -4,6 +4,7 @@
 
 #include "abi/errno.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/vfs/mount.h"
 
 /* ---- links to files ---- */
 

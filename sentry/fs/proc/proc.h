@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 
 struct cred;
+struct ns;
 struct file;
 struct process;
 struct super_block;
@@ -18,5 +19,8 @@ struct process *proc_process_of(const struct file *f);
 int proc_may_access(struct task *t, const struct cred *caller) MUST_CHECK;
 /* The same by the caller's real ids, as calls that name a process ask (PTRACE_MODE_*_REALCREDS). */
 int proc_may_access_real(struct task *t, const struct cred *caller) MUST_CHECK;
+
+/* A file of nsfs that stands for ns (which it holds), as /proc/PID/ns/KIND does when it is opened. */
+int ns_file_new(struct ns *ns, const struct cred *c, struct file **out) MUST_CHECK;
 
 #endif

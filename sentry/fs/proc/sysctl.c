@@ -61,12 +61,20 @@ static int show_boot_id(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+/* The caller's, borrowed. */
+static struct ns *own_uts(void)
+{
+	struct task *self = task_current();
+
+	return self ? self->ns[NS_UTS] : uts_ns_first();
+}
+
 /* value is where in struct l_utsname the string lies. */
 static int show_uts(const struct proc_ctx *c, FILE *out)
 {
 	struct l_utsname u;
 
-	uts_get(&u);
+	uts_get(own_uts(), &u);
 	fprintf(out, "%s\n", (const char *)&u + c->node->entry->value);
 	return 0;
 }
@@ -78,9 +86,9 @@ static int store_uts(const struct proc_ctx *c, const char *text, size_t len)
 
 	(void)len;
 	if (c->node->entry->value == offsetof(struct l_utsname, nodename))
-		uts_set_nodename(text, name_len);
+		uts_set_nodename(own_uts(), text, name_len);
 	else
-		uts_set_domainname(text, name_len);
+		uts_set_domainname(own_uts(), text, name_len);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ static int show_version(const struct proc_ctx *c, FILE *out)
 	struct l_utsname u;
 
 	(void)c;
-	uts_get(&u);
+	uts_get(uts_ns_first(), &u); /* what it says of the kernel is the same in all */
 	fprintf(out, "%s version %s (bailey@bailey) (cc " __VERSION__ ") %s\n", u.sysname, u.release, u.version);
 	return 0;
 }

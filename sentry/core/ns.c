@@ -1,0 +1,76 @@
+/* See ns.h. */
+#include "sentry/core/ns.h"
+
+#include <stddef.h>
+
+#include "abi/errno.h"
+#include "abi/sched.h"
+
+#define FIRST_INO 4026532000ull /* of those made later: Linux numbers them from here on, too */
+
+static const struct kind {
+	const char *name;
+	uint64_t flag, first_ino; /* first_ino: as Linux numbers the first */
+} kinds[NS_KINDS] = {
+	[NS_TIME] = {"time", L_CLONE_NEWTIME, 4026531834}, [NS_CGROUP] = {"cgroup", L_CLONE_NEWCGROUP, 4026531835},
+	[NS_IPC] = {"ipc", L_CLONE_NEWIPC, 4026531839},	   [NS_MNT] = {"mnt", L_CLONE_NEWNS, 4026531832},
+	[NS_NET] = {"net", L_CLONE_NEWNET, 4026531833},	   [NS_PID] = {"pid", L_CLONE_NEWPID, 4026531836},
+	[NS_USER] = {"user", L_CLONE_NEWUSER, 4026531837}, [NS_UTS] = {"uts", L_CLONE_NEWUTS, 4026531838},
+};
+
+#define ONLY(kind_, ino_) [kind_] = {.refs = {1}, .kind = (kind_), .ino = (ino_)}
+static struct ns initial[NS_KINDS] = {
+	ONLY(NS_TIME, 4026531834), ONLY(NS_CGROUP, 4026531835), ONLY(NS_NET, 4026531833),
+	ONLY(NS_PID, 4026531836),  ONLY(NS_USER, 4026531837),	ONLY(NS_IPC, 4026531839),
+};
+
+static _Atomic uint64_t last_seq, last_ino = FIRST_INO;
+static _Atomic int counts[NS_KINDS]; /* of those that can be freed */
+
+int ns_init(struct ns *ns, enum ns_kind kind, void (*release)(struct ns *ns))
+{
+	if (++counts[kind] > NS_MAX) {
+		counts[kind]--;
+		return -ENOSPC;
+	}
+	*ns = (struct ns){.kind = kind, .ino = ++last_ino, .seq = ++last_seq, .release = release};
+	refcount_init(&ns->refs, 1);
+	return 0;
+}
+
+void ns_init_first(struct ns *ns, enum ns_kind kind)
+{
+	*ns = (struct ns){.kind = kind, .ino = kinds[kind].first_ino, .seq = ++last_seq};
+	refcount_init(&ns->refs, 1);
+}
+
+struct ns *ns_get(struct ns *ns)
+{
+	refcount_inc(&ns->refs);
+	return ns;
+}
+
+void ns_put(struct ns *ns)
+{
+	if (!ns || !refcount_dec(&ns->refs))
+		return;
+	if (!ns->release)
+		return;
+	counts[ns->kind]--;
+	ns->release(ns);
+}
+
+struct ns *ns_initial(enum ns_kind kind)
+{
+	return &initial[kind];
+}
+
+const char *ns_kind_name(enum ns_kind kind)
+{
+	return kinds[kind].name;
+}
+
+uint64_t ns_kind_flag(enum ns_kind kind)
+{
+	return kinds[kind].flag;
+}

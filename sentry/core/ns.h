@@ -1,0 +1,38 @@
+/*
+ * What namespaces of all kinds have in common (namespaces(7)): a count, a kind and a number.  A kind of its own embeds
+ * this at its head and says how it is freed.  Kinds of which there is but one are here as a whole (ns_initial).
+ */
+#ifndef BAILEY_SENTRY_CORE_NS_H
+#define BAILEY_SENTRY_CORE_NS_H
+
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/refcount.h"
+
+enum ns_kind { NS_TIME, NS_CGROUP, NS_IPC, NS_MNT, NS_NET, NS_PID, NS_USER, NS_UTS, NS_KINDS };
+
+struct ns {
+	struct refcount refs;
+	enum ns_kind kind;		/* immutable */
+	uint64_t ino;			/* what stat says of its file; immutable */
+	uint64_t seq;			/* a later one has a higher number; immutable */
+	void (*release)(struct ns *ns); /* frees it; NULL: it is never freed */
+};
+
+/* Namespaces of a kind at most, /proc/sys/user/max_*_namespaces: a further one is -ENOSPC. */
+#define NS_MAX 4096
+
+/* Makes a new one, counted once.  -ENOSPC: there are NS_MAX of the kind. */
+int ns_init(struct ns *ns, enum ns_kind kind, void (*release)(struct ns *ns)) MUST_CHECK;
+/* The same for the first of its kind, with the number that Linux gives it; never freed. */
+void ns_init_first(struct ns *ns, enum ns_kind kind);
+struct ns *ns_get(struct ns *ns);
+void ns_put(struct ns *ns); /* NULL is allowed */
+/* The only one of a kind that cannot be made; borrowed. */
+struct ns *ns_initial(enum ns_kind kind);
+
+const char *ns_kind_name(enum ns_kind kind); /* "mnt", "uts"... */
+uint64_t ns_kind_flag(enum ns_kind kind);    /* L_CLONE_NEW* */
+
+#endif

@@ -1,0 +1,186 @@
+/* See fs_types.h. */
+#include "sentry/syscalls/fs_types.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "base/checked.h"
+#include "sentry/fs/mqueue/mqueue.h"
+#include "sentry/fs/proc/proc.h"
+#include "sentry/fs/sys/sysfs.h"
+#include "sentry/vfs/vfs.h"
+
+/* ---- values ---- */
+
+/* "64m" and the like; percentages of memory are not known here. */
+static int parse_size(const char *s, uint64_t *out)
+{
+	static const char units[] = "kmgtpe";
+	const char *unit;
+	char *end;
+	uint64_t n = strtoull(s, &end, 0);
+
+	if (end == s)
+		return -EINVAL;
+	unit = *end ? strchr(units, *end | 0x20) : NULL;
+	if (unit) {
+		if (!checked_mul(n, 1ull << (10 * (unit - units + 1)), &n))
+			return -EINVAL;
+		end++;
+	}
+	if (*end)
+		return -EINVAL;
+	*out = n;
+	return 0;
+}
+
+static int parse_number(const char *s, int base, uint32_t *out)
+{
+	char *end;
+	unsigned long n = strtoul(s, &end, base);
+
+	if (end == s || *end || n > UINT32_MAX)
+		return -EINVAL;
+	*out = (uint32_t)n;
+	return 0;
+}
+
+static int parse_mode(const char *s, uint32_t mask, uint32_t *out)
+{
+	int r = parse_number(s, 8, out);
+
+	*out &= mask;
+	return r;
+}
+
+/* ---- options by file system ---- */
+
+static int set_tmpfs(struct fs_options *o, const char *key, const char *value)
+{
+	uint64_t ignored;
+
+	if (!value)
+		return -EINVAL;
+	if (!strcmp(key, "size"))
+		return parse_size(value, &o->tmpfs.size);
+	if (!strcmp(key, "mode"))
+		return parse_mode(value, L_S_IALLUGO, &o->tmpfs.mode);
+	if (!strcmp(key, "uid"))
+		return parse_number(value, 10, &o->tmpfs.uid);
+	if (!strcmp(key, "gid"))
+		return parse_number(value, 10, &o->tmpfs.gid);
+	if (!strcmp(key, "nr_inodes") || !strcmp(key, "nr_blocks"))
+		return parse_size(value, &ignored);
+	return -EINVAL;
+}
+
+static int set_devpts(struct fs_options *o, const char *key, const char *value)
+{
+	struct devpts_options *d = &o->devpts;
+
+	if (!strcmp(key, "newinstance")) /* each is */
+		return 0;
+	if (!value)
+		return -EINVAL;
+	if (!strcmp(key, "max"))
+		return parse_number(value, 10, &d->max);
+	if (!strcmp(key, "mode"))
+		return parse_mode(value, 0777, &d->mode);
+	if (!strcmp(key, "ptmxmode"))
+		return parse_mode(value, 0777, &d->ptmx_mode);
+	if (!strcmp(key, "uid")) {
+		d->set_uid = true;
+		return parse_number(value, 10, &d->uid);
+	}
+	if (!strcmp(key, "gid")) {
+		d->set_gid = true;
+		return parse_number(value, 10, &d->gid);
+	}
+	return -EINVAL;
+}
+
+static int set_none(struct fs_options *o, const char *key, const char *value)
+{
+	(void)o;
+	(void)key;
+	(void)value;
+	return -EINVAL;
+}
+
+/* ramfs has always passed over what it does not know. */
+static int set_ramfs(struct fs_options *o, const char *key, const char *value)
+{
+	return value && !strcmp(key, "mode") ? parse_mode(value, L_S_IALLUGO, &o->tmpfs.mode) : 0;
+}
+
+static int create_tmpfs(const struct fs_options *o, struct super_block **out)
+{
+	return tmpfs_create(o->tmpfs.size, o->tmpfs.mode, o->tmpfs.uid, o->tmpfs.gid, out);
+}
+
+static int create_devpts(const struct fs_options *o, struct super_block **out)
+{
+	return devpts_create(&o->devpts, out);
+}
+
+static int create_proc(const struct fs_options *o, struct super_block **out)
+{
+	(void)o;
+	return procfs_create(out);
+}
+
+static int create_sysfs(const struct fs_options *o, struct super_block **out)
+{
+	(void)o;
+	return sysfs_create(out);
+}
+
+static int create_mqueue(const struct fs_options *o, struct super_block **out)
+{
+	(void)o;
+	return mqueuefs_get(out);
+}
+
+static const struct fs_type {
+	const char *name;
+	int (*set)(struct fs_options *o, const char *key, const char *value);
+	int (*create)(const struct fs_options *o, struct super_block **out);
+} types[] = {
+	{"tmpfs", set_tmpfs, create_tmpfs}, {"ramfs", set_ramfs, create_tmpfs},	   {"proc", set_none, create_proc},
+	{"sysfs", set_none, create_sysfs},  {"devpts", set_devpts, create_devpts}, {"mqueue", set_none, create_mqueue},
+};
+
+int fs_options_init(struct fs_options *o, const char *name, const struct cred *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		if (strcmp(types[i].name, name))
+			continue;
+		*o = (struct fs_options){
+			.type = &types[i],
+			.tmpfs = {.mode = 01777, .uid = c->fsuid, .gid = c->fsgid},
+			.devpts = {.mode = DEVPTS_DEFAULT_MODE, .max = UINT32_MAX},
+		};
+		return 0;
+	}
+	return -ENODEV;
+}
+
+const char *fs_options_type(const struct fs_options *o)
+{
+	return o->type->name;
+}
+
+int fs_options_set(struct fs_options *o, char *option)
+{
+	char *value = strchr(option, '=');
+
+	if (value)
+		*value++ = '\0';
+	return o->type->set(o, option, value);
+}
+
+int fs_create(const struct fs_options *o, struct super_block **out)
+{
+	return o->type->create(o, out);
+}

@@ -1,0 +1,251 @@
+/* See namespaces.h. */
+#include "sentry/task/namespaces.h"
+
+#include "abi/capability.h"
+#include "abi/errno.h"
+#include "abi/sched.h"
+#include "base/checked.h"
+#include "sentry/core/uts.h"
+#include "sentry/ipc/sysv.h"
+#include "sentry/mm/mm.h"
+#include "sentry/signal/signal.h"
+#include "sentry/task/internal.h"
+#include "sentry/vfs/mount.h"
+
+void task_first_ns(struct task *t)
+{
+	static const enum ns_kind only[] = {NS_TIME, NS_CGROUP, NS_IPC, NS_NET, NS_PID, NS_USER};
+
+	for (size_t i = 0; i < ARRAY_SIZE(only); i++)
+		t->ns[only[i]] = ns_get(ns_initial(only[i]));
+	t->ns[NS_UTS] = ns_get(uts_ns_first());
+}
+
+/* Linux without support for a kind answers so, too. */
+#define NOT_HAD                                                                                                        \
+	(L_CLONE_NEWIPC | L_CLONE_NEWUSER | L_CLONE_NEWPID | L_CLONE_NEWNET | L_CLONE_NEWCGROUP | L_CLONE_NEWTIME)
+
+int task_may_new_ns(const struct task *t, uint64_t flags)
+{
+	if ((flags & CLONE_NEW_FLAGS & ~L_CLONE_NEWUSER) && !cred_capable(t->cred, L_CAP_SYS_ADMIN))
+		return -EPERM;
+	return flags & NOT_HAD ? -EINVAL : 0;
+}
+
+int task_inherit_ns(struct task *t, struct task *child, uint64_t flags)
+{
+	int r = 0;
+
+	for (int kind = 0; kind < NS_KINDS; kind++) {
+		ns_put(child->ns[kind]);
+		child->ns[kind] = t->ns[kind] ? ns_get(t->ns[kind]) : NULL;
+	}
+	if (flags & L_CLONE_NEWUTS) {
+		ns_put(child->ns[NS_UTS]);
+		child->ns[NS_UTS] = NULL;
+		r = uts_ns_copy(t->ns[NS_UTS], &child->ns[NS_UTS]);
+	}
+	if (r == 0 && (flags & L_CLONE_NEWNS))
+		r = mnt_ns_copy(t->fs->ns, child->fs);
+	return r;
+}
+
+static struct ns *get_mnt_ns(struct task *t)
+{
+	struct fs_info *fs = task_get_fs(t);
+	struct ns *ns;
+
+	if (!fs)
+		return NULL;
+	mutex_lock(&fs->lock);
+	ns = fs->ns ? ns_get(mnt_ns_common(fs->ns)) : NULL;
+	mutex_unlock(&fs->lock);
+	fs_info_put(fs);
+	return ns;
+}
+
+struct ns *task_get_ns(struct task *t, enum ns_kind kind)
+{
+	struct ns *ns;
+
+	if (kind == NS_MNT)
+		return get_mnt_ns(t);
+	mutex_lock(&t->alloc_lock);
+	ns = t->ns[kind] ? ns_get(t->ns[kind]) : NULL;
+	mutex_unlock(&t->alloc_lock);
+	return ns;
+}
+
+void task_drop_ns(struct task *t)
+{
+	struct ns *old[NS_KINDS];
+
+	mutex_lock(&t->alloc_lock);
+	for (int kind = 0; kind < NS_KINDS; kind++) {
+		old[kind] = t->ns[kind];
+		t->ns[kind] = NULL;
+	}
+	mutex_unlock(&t->alloc_lock);
+	for (int kind = 0; kind < NS_KINDS; kind++)
+		ns_put(old[kind]);
+}
+
+/* ns is consumed. */
+static void replace_ns(struct task *t, struct ns *ns)
+{
+	struct ns *old;
+
+	mutex_lock(&t->alloc_lock);
+	old = t->ns[ns->kind];
+	t->ns[ns->kind] = ns;
+	mutex_unlock(&t->alloc_lock);
+	ns_put(old);
+}
+
+/* ---- unshare ---- */
+
+#define UNSHARE_FLAGS                                                                                                  \
+	(CLONE_NEW_FLAGS | L_CLONE_THREAD | L_CLONE_FS | L_CLONE_SIGHAND | L_CLONE_VM | L_CLONE_FILES | L_CLONE_SYSVSEM)
+
+static bool has_other_threads(struct task *t)
+{
+	bool others;
+
+	mutex_lock(&tasks_lock);
+	others = t->process->thread_count > 1;
+	mutex_unlock(&tasks_lock);
+	return others;
+}
+
+/* What cannot be taken apart any more can be asked for only by those who do not share it. */
+static int check_unshare(struct task *t, uint64_t flags)
+{
+	if (flags & ~UNSHARE_FLAGS)
+		return -EINVAL;
+	if ((flags & (L_CLONE_THREAD | L_CLONE_SIGHAND | L_CLONE_VM)) && has_other_threads(t))
+		return -EINVAL;
+	if ((flags & (L_CLONE_SIGHAND | L_CLONE_VM)) && refcount_read(&t->sighand->refs) > 1)
+		return -EINVAL;
+	return 0;
+}
+
+/* What unsharing one thing takes along: unshare(2). */
+static uint64_t implied(uint64_t flags)
+{
+	if (flags & L_CLONE_NEWUSER)
+		flags |= L_CLONE_THREAD | L_CLONE_FS;
+	if (flags & L_CLONE_VM)
+		flags |= L_CLONE_SIGHAND;
+	if (flags & L_CLONE_SIGHAND)
+		flags |= L_CLONE_THREAD;
+	if (flags & L_CLONE_NEWNS)
+		flags |= L_CLONE_FS;
+	return flags;
+}
+
+/* The parts made new, until all are there. */
+struct parts {
+	struct fs_info *fs;
+	struct fdtable *files;
+	struct ns *uts;
+};
+
+static void parts_put(struct parts *p)
+{
+	fs_info_put(p->fs);
+	if (p->files)
+		fdtable_put(p->files);
+	ns_put(p->uts);
+}
+
+static int make_parts(struct task *t, uint64_t flags, struct parts *p)
+{
+	int r = 0;
+
+	if ((flags & L_CLONE_FS) && ((flags & L_CLONE_NEWNS) || fs_info_shared(t->fs))) {
+		p->fs = fs_info_copy(t->fs);
+		if (!p->fs)
+			return -ENOMEM;
+	}
+	if ((flags & L_CLONE_FILES) && fdtable_shared(t->files)) {
+		p->files = fdtable_copy(t->files);
+		if (!p->files)
+			return -ENOMEM;
+	}
+	if (flags & L_CLONE_NEWUTS)
+		r = uts_ns_copy(t->ns[NS_UTS], &p->uts);
+	if (r == 0 && (flags & L_CLONE_NEWNS))
+		r = mnt_ns_copy(t->fs->ns, p->fs);
+	return r;
+}
+
+/* Gives t the new parts; p has the old ones afterwards. */
+static void swap_parts(struct task *t, struct parts *p)
+{
+	struct parts old = {NULL, NULL, NULL};
+
+	mutex_lock(&t->alloc_lock);
+	if (p->fs) {
+		old.fs = t->fs;
+		t->fs = p->fs;
+	}
+	if (p->files) {
+		old.files = t->files;
+		t->files = p->files;
+	}
+	mutex_unlock(&t->alloc_lock);
+	if (p->uts)
+		replace_ns(t, p->uts);
+	*p = old;
+}
+
+int task_unshare(struct task *t, uint64_t flags)
+{
+	struct parts p = {NULL, NULL, NULL};
+	int r;
+
+	flags = implied(flags);
+	r = check_unshare(t, flags);
+	if (r == 0)
+		r = task_may_new_ns(t, flags);
+	if (r == 0)
+		r = make_parts(t, flags, &p);
+	if (r == 0) {
+		if (flags & (L_CLONE_NEWIPC | L_CLONE_SYSVSEM))
+			sem_undos_leave(t);
+		swap_parts(t, &p);
+	}
+	parts_put(&p);
+	return r;
+}
+
+/* ---- setns ---- */
+
+static int enter_mnt(struct task *t, struct ns *ns)
+{
+	if (!cred_capable(t->cred, L_CAP_SYS_CHROOT))
+		return -EPERM;
+	if (fs_info_shared(t->fs))
+		return -EINVAL;
+	return mnt_ns_enter(mnt_ns_of(ns), t->fs);
+}
+
+int task_enter_ns(struct task *t, struct ns *ns)
+{
+	if (ns->kind == NS_USER)
+		return -EINVAL; /* there is the one that we are in */
+	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+		return -EPERM;
+	switch (ns->kind) {
+	case NS_MNT:
+		return enter_mnt(t, ns);
+	case NS_TIME:
+		if (has_other_threads(t))
+			return -EUSERS;
+		break;
+	default:
+		break;
+	}
+	replace_ns(t, ns_get(ns));
+	return 0;
+}
