@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +68,18 @@ void platform_note_host(void)
 uint64_t platform_vdso(const struct platform *pf)
 {
 	return pf->vdso;
+}
+
+ssize_t platform_vdso_read(const struct platform *pf, uint64_t addr, void *buf, size_t len)
+{
+	const uint8_t *own = (const uint8_t *)getauxval(AT_SYSINFO_EHDR); /* the same code: the guest's is lent */
+	uint64_t size = pf->vdso ? vdso_size() - vdso_ehdr(0) : 0, off = addr - pf->vdso;
+
+	if (!own || addr < pf->vdso || off >= size)
+		return -EFAULT;
+	len = (size_t)min_of((uint64_t)len, size - off);
+	memcpy(buf, own + off, len);
+	return (ssize_t)len;
 }
 
 size_t platform_xstate_size(const struct platform *pf)

@@ -94,6 +94,8 @@ void platform_note_host(void);
 void platform_leave_text_alone(struct platform *pf);
 /* The guest's vDSO, for AT_SYSINFO_EHDR: the same address in every address space, above GUEST_CEILING; 0: none. */
 uint64_t platform_vdso(const struct platform *pf);
+/* What lies at addr in the guest's vDSO, which pas_read does not reach: the count, short at its end; -EFAULT outside. */
+ssize_t platform_vdso_read(const struct platform *pf, uint64_t addr, void *buf, size_t len) MUST_CHECK;
 /*
  * Waits until the number of stubs that died while in use (by the host's OOM killer, kill -9; those of pas_kill may
  * count too) is no longer seen, and returns it.  For one sentry thread, which then asks pas_is_dead of each process's

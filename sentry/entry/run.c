@@ -14,8 +14,10 @@
 #include "abi/errno.h"
 #include "abi/signal.h"
 #include "sentry/entry/entry.h"
+#include "sentry/entry/syscall_work.h"
 #include "sentry/entry/strace.h"
 #include "sentry/mm/mm.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -41,6 +43,10 @@ static void on_syscall(struct task *t, const struct pf_event *ev)
 
 	t->syscall_nr = args.nr;
 	t->in_syscall = true;
+	if (UNLIKELY(t->syscall_work) && !syscall_work_enter(t, ev->arch, ev->ip, &args)) {
+		syscall_work_exit(t);
+		return;
+	}
 	if (UNLIKELY(ev->arch != L_AUDIT_ARCH_X86_64)) {
 		t->result = -ENOSYS; /* int 0x80: 32-bit calls are not offered */
 		return;
@@ -52,6 +58,8 @@ static void on_syscall(struct task *t, const struct pf_event *ev)
 	t->result = dispatch(t, &args);
 	if (UNLIKELY(strace_on))
 		strace_exit(t, &args, t->result);
+	if (UNLIKELY(t->syscall_work))
+		syscall_work_exit(t);
 }
 
 /* Results of -1 to -4095 are errors; the internal codes lie among them, and signal_work makes results of those. */
@@ -108,8 +116,12 @@ void task_run(struct task *t)
 			atomic_store(&t->ctx_running, false);
 			continue;
 		}
+		if (UNLIKELY(t->syscall_work & WORK_STEP))
+			trace_step_begin(t);
 		platform_switch(t->ctx, &ev);
 		atomic_store(&t->ctx_running, false);
+		if (UNLIKELY(t->syscall_work & WORK_STEP))
+			trace_step_end(t);
 		switch (ev.kind) {
 		case PF_SYSCALL:
 			on_syscall(t, &ev);

@@ -101,6 +101,10 @@ int mm_seal(struct task *t, struct mm *mm, uint64_t addr, uint64_t len) MUST_CHE
 int mm_remap_file(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, uint64_t page_off, int nonblock) MUST_CHECK;
 int mm_lock_all(struct task *t, struct mm *mm, int flags) MUST_CHECK;
 int mm_unlock_all(struct task *t, struct mm *mm) MUST_CHECK;
+/* Reads or writes memory as far as its protection or, for private memory, its owner's right to change that allows.  t is the
+ * calling task or NULL: a platform may refuse (-EINVAL) to force an access through any but a context of mm.  The count done, short
+ * where that ends, or -errno. */
+ssize_t mm_access(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t len, bool write) MUST_CHECK;
 /* True if every page of [addr, addr + len) is mapped. */
 bool mm_range_mapped(struct mm *mm, uint64_t addr, uint64_t len);
 

@@ -10,6 +10,7 @@
 #include "abi/wait.h"
 #include "base/checked.h"
 #include "sentry/debug/backtrace.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/tree.h"
 
@@ -66,7 +67,10 @@ static int finish_call(struct task *t, struct reg_cache *rc)
 	if (!t->in_syscall)
 		return 0;
 	if (!is_restart_code(t->result)) {
-		pctx_set_result(t->ctx, t->result);
+		if (rc->loaded)
+			rc->regs.rax = (uint64_t)t->result;
+		else
+			pctx_set_result(t->ctx, t->result);
 		t->in_syscall = false;
 		return 0;
 	}
@@ -91,6 +95,7 @@ static void stop_process(struct task *t, int sig)
 	    !(sig != L_SIGSTOP && pgrp_is_orphaned(p->pgid, NULL))) {
 		p->job = JOB_STOPPED;
 		p->stop_code = sig;
+		p->stop_count += p->stop_count == UINT32_MAX ? 2 : 1;
 		p->stop_reported = false;
 		p->wait_continued = false;
 		signal_wake_threads(p);
@@ -110,6 +115,8 @@ static void report_stop_if_complete(struct process *p) REQUIRES(tasks_lock)
 		if (!t->group_stopped)
 			return;
 	p->stop_reported = true;
+	if (trace_is_parents(p))
+		return; /* who has seen each thread's stop */
 	p->wait_stopped = true;
 	process_report_job_change(p, L_W_STOPCODE(p->stop_code));
 }
@@ -121,6 +128,7 @@ static void enter_stop(struct task *t)
 	mutex_lock(&tasks_lock);
 	mutex_lock(&p->sig_lock);
 	t->group_stopped = p->job == JOB_STOPPED;
+	t->trace.stop_seen = p->stop_count;
 	report_stop_if_complete(p);
 	mutex_unlock(&p->sig_lock);
 	mutex_unlock(&tasks_lock);
@@ -136,7 +144,7 @@ static void wait_while_stopped(struct task *t)
 	waitqueue_add(&p->job_wq, &e);
 	for (;;) {
 		sleeper_arm(&t->sleeper);
-		if (p->job != JOB_STOPPED || task_killed(t))
+		if (p->job != JOB_STOPPED || task_killed(t) || t->trace.traced)
 			break;
 		enter_stop(t); /* each time: it may have been continued and stopped again meanwhile */
 		if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
@@ -148,12 +156,22 @@ static void wait_while_stopped(struct task *t)
 
 /* ---- masks ---- */
 
+/* With its group, or for its tracer, who may also have resumed it alone.  sig_lock held. */
+static bool is_to_stop(const struct task *t)
+{
+	const struct process *p = t->process;
+
+	if (t->trace.traced && (t->trace.trap || t->trace.notify))
+		return true;
+	return p->job == JOB_STOPPED && !(t->trace.traced && t->trace.stop_seen == p->stop_count);
+}
+
 /* Whether anything asks for signal_work; sig_lock held. */
 static bool work_pending(const struct task *t)
 {
 	const struct process *p = t->process;
 
-	return ((t->pending.set | p->shared_pending.set) & ~t->blocked) || p->job == JOB_STOPPED || task_killed(t);
+	return ((t->pending.set | p->shared_pending.set) & ~t->blocked) || is_to_stop(t) || task_killed(t);
 }
 
 /* Of the calling task only; sig_lock held. */
@@ -270,7 +288,7 @@ int signal_take(struct task *t, sigset mask, struct l_siginfo *info)
 
 enum next { NEXT_NONE, NEXT_SIGNAL, NEXT_STOPPED, NEXT_LEAVE };
 
-static enum next next_signal(struct task *t, struct l_siginfo *info, struct l_sigaction *act)
+static enum next next_signal(struct task *t, struct l_siginfo *info)
 {
 	struct process *p = t->process;
 	enum next n = NEXT_NONE;
@@ -280,25 +298,69 @@ static enum next next_signal(struct task *t, struct l_siginfo *info, struct l_si
 	if (task_killed(t)) {
 		t->exit_code = p->group_exiting ? p->group_exit_status : 0;
 		n = NEXT_LEAVE;
-	} else if (p->job == JOB_STOPPED) {
+	} else if (is_to_stop(t)) {
 		n = NEXT_STOPPED;
 	} else {
 		sig = take_locked(t, ~t->blocked, info);
 		t->cont_seen = p->cont_count;
-		if (sig) {
-			struct l_sigaction *a = &t->sighand->action[sig - 1];
-
-			mutex_lock(&t->sighand->lock);
-			*act = *a;
-			if ((a->flags & L_SA_RESETHAND) && a->handler > L_SIG_IGN)
-				a->handler = L_SIG_DFL;
-			mutex_unlock(&t->sighand->lock);
+		if (sig)
 			n = NEXT_SIGNAL;
-		}
 	}
 	recompute(t);
 	mutex_unlock(&p->sig_lock);
 	return n;
+}
+
+/* The action for sig, which a one-shot handler loses by being asked for. */
+static struct l_sigaction take_action(struct task *t, int sig)
+{
+	struct l_sigaction *a = &t->sighand->action[sig - 1], act;
+
+	mutex_lock(&t->sighand->lock);
+	act = *a;
+	if ((a->flags & L_SA_RESETHAND) && a->handler > L_SIG_IGN)
+		a->handler = L_SIG_DFL;
+	mutex_unlock(&t->sighand->lock);
+	return act;
+}
+
+/* A traced task's stop, with its group or by itself. */
+static int stop_for_tracer(struct task *t, struct reg_cache *rc)
+{
+	struct process *p = t->process;
+	bool with_group;
+	int sig, r = load_regs(t, rc);
+
+	if (r < 0)
+		return r;
+	mutex_lock(&p->sig_lock);
+	with_group = p->job == JOB_STOPPED;
+	sig = with_group ? p->stop_code : L_SIGTRAP;
+	t->trace.trap = t->trace.notify = false; /* it may have become nobody's tracee */
+	mutex_unlock(&p->sig_lock);
+	if (with_group)
+		enter_stop(t);
+	trace_group_stop(t, sig, &rc->regs);
+	return 0;
+}
+
+static int stop(struct task *t, struct reg_cache *rc)
+{
+	if (t->trace.traced)
+		return stop_for_tracer(t, rc);
+	wait_while_stopped(t);
+	return 0;
+}
+
+/* Shows the tracer a signal; 0 if it is not to be acted on. */
+static int ask_tracer(struct task *t, struct reg_cache *rc, struct l_siginfo *info)
+{
+	int r;
+
+	if (!t->trace.traced)
+		return 1;
+	r = load_regs(t, rc);
+	return r < 0 ? r : trace_signal(t, info, &rc->regs);
 }
 
 /* Runs the handler's frame up; a stack that cannot take it is a SIGSEGV. */
@@ -365,16 +427,18 @@ bool signal_work(struct task *t)
 	int r;
 
 	for (;;) {
-		enum next n = next_signal(t, &info, &act);
+		enum next n = next_signal(t, &info);
 
 		if (n == NEXT_LEAVE)
 			return false;
 		if (n == NEXT_NONE)
 			break;
-		if (n == NEXT_STOPPED) {
-			wait_while_stopped(t);
+		r = n == NEXT_STOPPED ? stop(t, &rc) : ask_tracer(t, &rc, &info);
+		if (r < 0)
+			goto out_dead;
+		if (n == NEXT_STOPPED || r == 0)
 			continue;
-		}
+		act = take_action(t, info.si_signo);
 		if (act.handler == L_SIG_IGN)
 			continue;
 		if (act.handler == L_SIG_DFL) {
@@ -386,6 +450,8 @@ bool signal_work(struct task *t)
 		r = run_handler(t, &rc, &act, &info);
 		if (r < 0)
 			goto out_dead;
+		if (UNLIKELY(t->syscall_work))
+			trace_handler(t, &rc.regs);
 	}
 	if (t->restore_mask) {
 		t->restore_mask = false;

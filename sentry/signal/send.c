@@ -126,6 +126,12 @@ static void prepare_job_control(struct process *p, int sig) REQUIRES(tasks_lock)
 	if (sig != L_SIGCONT)
 		return;
 	p->cont_count++;
+	list_for_each_entry(t, &p->threads, thread_node) {
+		if (!t->trace.seized || !t->group_stopped)
+			continue;
+		t->trace.notify = true;
+		sleeper_wake(&t->sleeper);
+	}
 	if (p->job == JOB_STOPPED) {
 		p->job = JOB_RUNNING;
 		list_for_each_entry(t, &p->threads, thread_node)
@@ -140,6 +146,7 @@ static void prepare_job_control(struct process *p, int sig) REQUIRES(tasks_lock)
 /* SIGKILL asks nobody. */
 static void kill_now(struct process *p)
 {
+	p->kill_count++;
 	if (!p->group_exiting) {
 		p->group_exit_status = L_SIGKILL;
 		p->group_exiting = true;
@@ -184,7 +191,7 @@ static bool wanted(struct process *p, struct task *target, int sig)
 	struct sighand *sh = target ? target->sighand : process_sighand(p);
 	struct task *t = target ? target : list_first_entry(&p->threads, struct task, thread_node);
 
-	if ((t->blocked | t->wait_blocked) & sig_bit(sig))
+	if (((t->blocked | t->wait_blocked) & sig_bit(sig)) || t->trace.traced)
 		return true;
 	return !ignores(sh, sig) && !(p->unkillable && sighand_action(sh, sig).handler == L_SIG_DFL);
 }
@@ -200,7 +207,8 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 {
 	int sig = info->si_signo, r;
 
-	if (is_deaf(p))
+	/* One that is ending may have stopped for its tracer on the way, and only the sentry itself gets it out of there. */
+	if (is_deaf(p) && (sig != L_SIGKILL || info->si_code != L_SI_KERNEL || list_empty(&p->threads) || p->is_sentry))
 		return 0;
 	if (sig == L_SIGKILL) {
 		if (!p->unkillable || info->si_code == L_SI_KERNEL) /* the sentry kills pid 1, nobody inside does */
@@ -349,7 +357,7 @@ void signal_force(struct task *t, const struct l_siginfo *info)
 	mutex_lock(&t->sighand->lock);
 	if (was_blocked || a->handler == L_SIG_IGN)
 		a->handler = L_SIG_DFL;
-	if (a->handler == L_SIG_DFL)
+	if (a->handler == L_SIG_DFL && !t->trace.traced)
 		p->unkillable = false;
 	mutex_unlock(&t->sighand->lock);
 	t->blocked &= ~sig_bit(info->si_signo);

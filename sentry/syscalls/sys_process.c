@@ -219,6 +219,8 @@ static int put_wait_info(struct task *t, uint64_t gva, const struct wait_result 
 		info.chld.uid = res->uid;
 		if (res->code == L_CLD_EXITED || res->code == L_CLD_STOPPED)
 			info.chld.status = l_wexitstatus(res->status);
+		else if (res->code == L_CLD_TRAPPED)
+			info.chld.status = res->status >> 8; /* the event, too */
 		else
 			info.chld.status = res->code == L_CLD_CONTINUED ? L_SIGCONT : l_wtermsig(res->status);
 	}

@@ -16,6 +16,7 @@
 #include "loader/loader.h"
 #include "sentry/entry/entry.h"
 #include "sentry/mm/mm.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/exec_cred.h"
 #include "sentry/task/internal.h"
@@ -510,7 +511,7 @@ long task_exec(struct task *t, const struct exec_request *req)
 {
 	struct image img = {.randomize = exec_randomize_va_space && !(t->process->personality & L_ADDR_NO_RANDOMIZE)};
 	struct pctx *ctx = NULL;
-	int r;
+	int r, old_tid = t->tid;
 
 	r = find_program(t, req, &img);
 	if (r == 0 && (req->at_flags & L_AT_EXECVE_CHECK))
@@ -535,10 +536,12 @@ long task_exec(struct task *t, const struct exec_request *req)
 		r = reset_signals(t);
 	if (r == 0)
 		r = make_context(&img, &ctx);
-	if (r < 0)
+	if (r < 0) {
 		process_group_exit(t, img.mm ? L_SIGKILL : L_SIGSEGV);
-	else
+	} else {
 		move_over(t, &img, ctx);
+		trace_exec(t, old_tid);
+	}
 	r = 0;
 out:
 	image_free(&img);

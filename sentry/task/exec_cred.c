@@ -90,7 +90,7 @@ int exec_plan_cred(struct task *t, const struct file *f, struct exec_cred *out)
 			effective = true;
 	}
 	setid = c->euid != c->uid || c->egid != c->gid;
-	if (c->no_new_privs && (setid || (c->cap_permitted & ~old->cap_permitted))) {
+	if ((c->no_new_privs || (t->trace.traced && !t->trace.privileged)) && (setid || (c->cap_permitted & ~old->cap_permitted))) {
 		c->euid = c->uid;
 		c->egid = c->gid;
 		c->cap_permitted &= old->cap_permitted;

@@ -10,6 +10,7 @@
 #include "sentry/ipc/futex.h"
 #include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
@@ -216,7 +217,7 @@ static void reparent_children(struct process *p) REQUIRES(tasks_lock)
 		c->exit_signal = L_SIGCHLD;
 		list_add_tail(&c->sibling, &reaper->children);
 		send_pdeathsig(c);
-		if (c->zombie)
+		if (c->zombie && !trace_hides_from_parent(c))
 			tell_parent(c);
 		else if (c->pgid != p->pgid)
 			pgrp_signal_if_orphaned_and_stopped(c->pgid, NULL);
@@ -242,9 +243,19 @@ static bool process_end(struct process *p, struct task *leader_or_last) REQUIRES
 	if (p->session->sid == p->pid)
 		p->session->leader_exited = true;
 	p->zombie = true;
+	if (trace_claims_zombie(p))
+		return false;
 	reap = parent_ignores(p);
 	tell_parent(p);
 	return reap;
+}
+
+struct task *process_tell_end(struct process *p)
+{
+	bool reap = parent_ignores(p);
+
+	tell_parent(p);
+	return reap ? process_unlink(p) : NULL;
 }
 
 /*
@@ -298,9 +309,11 @@ static void release_exe(struct process *p)
 void task_exit(struct task *t, int wait_status)
 {
 	struct process *p = t->process;
+	struct list_head dropped = LIST_HEAD_INIT(dropped);
 	struct task *leader = NULL;
 	bool last, reap = false, drop_tid;
 
+	trace_exit(t, wait_status);
 	if (begin_exit(t, wait_status)) {
 		process_timers_stop(p);
 		process_book_stub(t);
@@ -309,8 +322,9 @@ void task_exit(struct task *t, int wait_status)
 	release_parts(t);
 
 	mutex_lock(&tasks_lock);
+	trace_release_tracees(t, &dropped);
 	last = leave_process(t);
-	drop_tid = t->tid != p->pid;
+	drop_tid = t->tid != p->pid && !trace_stays_zombie(t, p->group_exiting ? p->group_exit_status : wait_status);
 	if (drop_tid)
 		tid_release(t);
 	if (last) {
@@ -322,6 +336,7 @@ void task_exit(struct task *t, int wait_status)
 	}
 	waitqueue_wake(&p->pidfd_wq, L_POLLIN);
 	mutex_unlock(&tasks_lock);
+	trace_drop(&dropped);
 	if (last && p->session->sid == p->pid)
 		tty_disassociate(p->session, true);
 	if (!last && p->group_exec)
@@ -341,8 +356,10 @@ struct task *process_unlink(struct process *p)
 	waitqueue_wake(&p->pidfd_wq, L_POLLIN | L_POLLHUP);
 	rusage_add(&p->parent->reaped_children, &p->self);
 	rusage_add(&p->parent->reaped_children, &p->reaped_children);
-	if (leader)
+	if (leader) {
+		trace_unlink(leader);
 		tid_release(leader);
+	}
 	return leader;
 }
 

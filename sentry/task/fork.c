@@ -13,6 +13,7 @@
 #include "sentry/fs/anon/anon.h"
 #include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/namespaces.h"
@@ -233,7 +234,7 @@ static bool has_news(struct task *t)
 }
 
 /* Enters the child into the tree, unless there is news for the parent: -ERESTARTNOINTR. */
-static int link_child(struct task *t, struct task *child, uint64_t flags)
+static int link_child(struct task *t, struct task *child, uint64_t flags, int event)
 {
 	struct process *p = child->process, *parent;
 	int r;
@@ -249,6 +250,8 @@ static int link_child(struct task *t, struct task *child, uint64_t flags)
 	list_add_tail(&child->thread_node, &p->threads);
 	p->thread_count++;
 	p->live_count++;
+	if (event)
+		trace_inherit(t, child);
 	if (flags & L_CLONE_THREAD) {
 		/* It was not there to be woken by a stop or a signal of the process: it looks first thing. */
 		sleeper_set_interrupt_self(&child->sleeper, true);
@@ -277,6 +280,7 @@ static void unlink_child(struct task *child, uint64_t flags)
 	child->process->live_count--;
 	if (!(flags & L_CLONE_THREAD))
 		list_del_init(&child->process->sibling);
+	trace_unlink(child);
 	tid_release(child);
 	mutex_unlock(&tasks_lock);
 	waitqueue_wake(&child->process->job_wq, 0); /* an exec may wait for just this */
@@ -337,7 +341,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 	struct vfork_completion *vfork = NULL;
 	struct process *p;
 	struct task *child;
-	int pidfd = -1, r;
+	int pidfd = -1, event, r;
 	long tid;
 
 	r = check_flags(t, req);
@@ -358,6 +362,14 @@ long task_clone(struct task *t, const struct clone_request *req)
 	r = inherit_parts(t, child, req->flags);
 	if (r < 0)
 		goto out_child;
+	event = trace_clone_event(t, req->flags, req->exit_signal);
+	if (event) {
+		child->trace.xstate = malloc(platform_xstate_size(sandbox_platform()));
+		if (!child->trace.xstate) {
+			r = -ENOMEM;
+			goto out_child;
+		}
+	}
 	if (req->flags & L_CLONE_CHILD_CLEARTID)
 		child->clear_child_tid = req->child_tid;
 	r = capture_state(t, req, &child->start);
@@ -378,7 +390,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 		if (r < 0)
 			goto out_vfork;
 	}
-	r = link_child(t, child, req->flags);
+	r = link_child(t, child, req->flags, event);
 	if (r < 0)
 		goto out_pidfd;
 	tid = child->tid;
@@ -394,8 +406,11 @@ long task_clone(struct task *t, const struct clone_request *req)
 		unlink_child(child, req->flags);
 		goto out_pidfd;
 	}
-	if (vfork)
+	trace_clone(t, event, (int)tid);
+	if (vfork) {
 		vfork_wait(t, vfork);
+		trace_vfork_done(t, (int)tid);
+	}
 	return tid;
 
 out_pidfd:

@@ -30,6 +30,8 @@ struct task *tid_take_over(struct task *t, int pid) REQUIRES(tasks_lock);
  * caller's: give it to process_drop after unlocking. */
 struct task *process_unlink(struct process *p) REQUIRES(tasks_lock);
 void process_drop(struct process *p, struct task *leader);
+/* Tells p's parent that p, a zombie, has ended.  As process_unlink if the parent does not want to know; else NULL. */
+struct task *process_tell_end(struct process *p) REQUIRES(tasks_lock);
 /* Adds what the stub of t's address space, which t's process is about to leave, has used to the process's sum. */
 void process_book_stub(struct task *t);
 

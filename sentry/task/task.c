@@ -10,6 +10,7 @@
 #include "host/process.h"
 #include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/namespaces.h"
@@ -100,6 +101,7 @@ struct task *tid_take_over(struct task *t, int pid)
 {
 	struct task *old_leader = by_tid[pid];
 
+	trace_unlink(old_leader);
 	by_tid[t->tid] = NULL;
 	tidmap_remove(&tids, t->tid);
 	by_tid[pid] = t; /* the reference moves along */
@@ -259,6 +261,8 @@ struct task *task_new(struct process *p)
 		return NULL;
 	refcount_init(&t->refs, 1);
 	list_init(&t->thread_node);
+	list_init(&t->trace.node);
+	list_init(&t->tracees);
 	mutex_init(&t->alloc_lock);
 	sleeper_init(&t->sleeper);
 	atomic_init(&t->answers_stale, true);
@@ -295,6 +299,7 @@ void task_put(struct task *t)
 	cred_put(t->cred);
 	process_put(t->process);
 	free(t->start);
+	free(t->trace.xstate);
 	mutex_destroy(&t->alloc_lock);
 	free(t);
 }

@@ -28,6 +28,7 @@
 #include "sentry/core/ns.h"
 #include "sentry/core/wait.h"
 #include "sentry/mm/numa.h"
+#include "sentry/ptrace/state.h"
 #include "sentry/vfs/vfs.h"
 
 struct mm;
@@ -119,6 +120,8 @@ struct process {
 	_Atomic int job;	     /* enum job_state */
 	bool stop_reported;	     /* every thread has stopped, and the parent was told */
 	uint32_t cont_count;	     /* SIGCONTs so far: a stop signal taken before one of them is void */
+	uint32_t stop_count;	     /* group stops so far; never 0 in one */
+	_Atomic uint32_t kill_count; /* SIGKILLs so far */
 	_Atomic bool unkillable;     /* CMD as pid 1: default actions are not for it; until its own fault kills it */
 	_Atomic bool group_exiting;  /* exit_group or a fatal signal: every thread is to die */
 	int group_exit_status;	     /* wait status; valid once group_exiting */
@@ -225,7 +228,10 @@ struct task {
 	int exit_code;		     /* wait status it leaves with */
 	struct pf_fault last_fault;  /* what a handler's frame says of the last exception */
 	long result;		     /* of the call in hand, restart codes included */
-	_Atomic char state;	     /* 'R', 'S', 'T', 'Z' as /proc shows */
+	_Atomic char state;	     /* 'R', 'S', 'T', 't', 'Z' as /proc shows */
+	struct trace_state trace;
+	struct list_head tracees;    /* of trace.node: those it traces; guarded by tasks_lock */
+	_Atomic unsigned syscall_work; /* WORK_*: changed by its tracer while it is stopped, and by itself */
 	struct sched_params sched;   /* what the scheduling calls set; guarded by alloc_lock */
 	_Atomic bool futex_dead;     /* it owns no futex any more: written under futex_pi.c's pi_lock */
 	int nice;

@@ -2,16 +2,17 @@
 #include "abi/errno.h"
 #include "abi/signal.h"
 #include "abi/wait.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/usage.h"
 
-static bool selected(const struct task *t, const struct process *c, const struct wait_request *req) REQUIRES(tasks_lock)
+static bool selected(const struct task *t, struct process *c, const struct wait_request *req) REQUIRES(tasks_lock)
 {
 	bool is_clone_child = c->exit_signal != L_SIGCHLD;
 
 	if ((req->options & L___WNOTHREAD) && c->parent_thread != t)
 		return false;
-	if (!(req->options & L___WALL) && is_clone_child != ((req->options & L___WCLONE) != 0))
+	if (!(req->options & L___WALL) && !trace_is_parents(c) && is_clone_child != ((req->options & L___WCLONE) != 0))
 		return false;
 	switch (req->type) {
 	case L_P_PID:
@@ -47,7 +48,7 @@ static bool look_at(struct process *c, const struct wait_request *req, struct wa
 		    struct task **leader) REQUIRES(tasks_lock)
 {
 	if (c->zombie) {
-		if (!(req->options & L_WEXITED))
+		if (!(req->options & L_WEXITED) || trace_hides_from_parent(c))
 			return false;
 		report(c, c->exit_status, exit_code_of(c->exit_status), out);
 		if (!(req->options & L_WNOWAIT)) {
@@ -71,12 +72,99 @@ static bool look_at(struct process *c, const struct wait_request *req, struct wa
 	return false;
 }
 
+/* ---- tracees ---- */
+
+static bool selects_tracee(const struct task *o, const struct wait_request *req) REQUIRES(tasks_lock)
+{
+	switch (req->type) {
+	case L_P_PID:
+		return o->tid == req->id;
+	case L_P_PIDFD:
+		return o->process == req->process && o->tid == o->process->pid;
+	case L_P_PGID:
+		return o->process->pgid == req->id;
+	default:
+		return true;
+	}
+}
+
+static void report_tracee(struct task *o, int status, int code, struct wait_result *out)
+{
+	out->pid = o->tid;
+	out->uid = task_uid(o);
+	out->status = status;
+	out->code = code;
+	out->usage = o->process->self;
+}
+
+/* One look at a tracee, as look_at at a child.  Its stops are news whether or not they were asked for. */
+static bool look_at_tracee(struct task *o, const struct wait_request *req, struct wait_result *out,
+			   struct list_head *dropped) REQUIRES(tasks_lock)
+{
+	bool leader_ended = o->process->zombie && o->tid == o->process->pid;
+	int status = o->trace.zombie ? o->trace.exit_status : o->process->exit_status;
+
+	if (o->trace.zombie || leader_ended) {
+		if (!(req->options & L_WEXITED))
+			return false;
+		report_tracee(o, status, exit_code_of(status), out);
+		if (!(req->options & L_WNOWAIT))
+			trace_reap(o, dropped);
+		return true;
+	}
+	if (!o->trace.stopped || o->trace.listening || !o->trace.code)
+		return false;
+	report_tracee(o, o->trace.code << 8 | 0x7f, L_CLD_TRAPPED, out);
+	if (!(req->options & L_WNOWAIT))
+		o->trace.code = 0;
+	return true;
+}
+
+/* The tracees of one thread: 1, 0 or -ECHILD, as scan. */
+static int scan_tracees(struct task *tracer, const struct wait_request *req, struct wait_result *out,
+			struct list_head *dropped) REQUIRES(tasks_lock)
+{
+	struct task *o, *tmp;
+	int r = -ECHILD;
+
+	list_for_each_entry_safe(o, tmp, &tracer->tracees, trace.node) {
+		if (!selects_tracee(o, req))
+			continue;
+		r = 0;
+		if (look_at_tracee(o, req, out, dropped))
+			return 1;
+	}
+	return r;
+}
+
+/* The same of t's process. */
+static int scan_all_tracees(struct task *t, const struct wait_request *req, struct wait_result *out,
+			    struct list_head *dropped) REQUIRES(tasks_lock)
+{
+	struct task *tracer;
+	int r = -ECHILD;
+
+	list_for_each_entry(tracer, &t->process->threads, thread_node) {
+		int one;
+
+		if ((req->options & L___WNOTHREAD) && tracer != t)
+			continue;
+		one = scan_tracees(tracer, req, out, dropped);
+		if (one > 0)
+			return one;
+		if (one == 0)
+			r = 0;
+	}
+	return r;
+}
+
 /* 1: found; 0: children, but no news; -ECHILD. */
 static int scan(struct task *t, const struct wait_request *req, struct wait_result *out)
 {
 	struct process *c, *reap = NULL;
+	struct list_head dropped = LIST_HEAD_INIT(dropped);
 	struct task *leader = NULL;
-	int r = -ECHILD;
+	int r = -ECHILD, traced;
 
 	mutex_lock(&tasks_lock);
 	list_for_each_entry(c, &t->process->children, sibling) {
@@ -88,7 +176,13 @@ static int scan(struct task *t, const struct wait_request *req, struct wait_resu
 			break;
 		}
 	}
+	if (r != 1) {
+		traced = scan_all_tracees(t, req, out, &dropped);
+		if (traced >= 0)
+			r = traced;
+	}
 	mutex_unlock(&tasks_lock);
+	trace_drop(&dropped);
 	if (reap) {
 		process_drop(reap, leader);
 		process_put(reap);

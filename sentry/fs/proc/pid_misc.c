@@ -16,6 +16,7 @@
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/mm/mm.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/task/usage.h"
 #include "sentry/time/posix_timers.h"
 
@@ -305,20 +306,21 @@ int proc_show_numa_maps(const struct proc_ctx *c, FILE *out)
 /* ---- mem: the process's memory, at its addresses ---- */
 
 /* One chunk of either direction; counts, 0 past the end of a process. */
-static ssize_t mem_chunk(struct mm *mm, struct uio *u, uint64_t addr, uint8_t *buf, size_t len, bool write)
+static ssize_t mem_chunk(struct task *t, struct uio *u, uint64_t addr, uint8_t *buf, size_t len, bool write)
 {
 	ssize_t n;
 
 	if (write) {
 		n = uio_take(u, buf, len);
-		return n > 0 ? pas_write(mm->as, addr, buf, (size_t)n) : n;
+		return n > 0 ? trace_access(t, addr, buf, (size_t)n, true) : n;
 	}
-	n = pas_read(mm->as, addr, buf, len);
+	n = trace_access(t, addr, buf, len, false);
 	return n > 0 ? uio_put(u, buf, (size_t)n) : n;
 }
 
 /* proc_pid_mem(5).  Who may do it is asked each time, so that a descriptor that outlives an exec gives nothing away.
- * DIVERGES: pages that the process itself may not write are not written.  Test: procpid. */
+ * DIVERGES: on the ptrace platform what the process itself may not write is written only by itself, or while it is in a
+ * tracer's stop. */
 ssize_t proc_mem_transfer(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write)
 {
 	struct mm *mm;
@@ -336,7 +338,7 @@ ssize_t proc_mem_transfer(const struct proc_ctx *c, const struct cred *caller, s
 		uint64_t addr = (uint64_t)pos + (uint64_t)done;
 		size_t len = min_of(uio_left(u), PAGE_SIZE - addr % PAGE_SIZE);
 
-		r = addr < GUEST_CEILING ? mem_chunk(mm, u, addr, buf, len, write) : -EIO;
+		r = mem_chunk(c->task, u, addr, buf, len, write);
 		if (r <= 0)
 			break;
 		done += r;

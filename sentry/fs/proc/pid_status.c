@@ -13,6 +13,7 @@
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/mm/mm.h"
+#include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/usage.h"
 
@@ -85,7 +86,7 @@ char proc_task_state(const struct task *t)
 {
 	char state = t->state;
 
-	if (state == 'Z' || state == 'T')
+	if (state == 'Z' || state == 'T' || state == 't')
 		return state;
 	return t->sleeper.asleep ? 'S' : 'R';
 }
@@ -206,6 +207,8 @@ static const char *state_name(char state)
 		return "R (running)";
 	case 'T':
 		return "T (stopped)";
+	case 't':
+		return "t (tracing stop)";
 	case 'Z':
 		return "Z (zombie)";
 	default:
@@ -353,8 +356,8 @@ int proc_show_status(const struct proc_ctx *c, FILE *out)
 		mutex_unlock(&fs->lock);
 		fs_info_put(fs);
 	}
-	fprintf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", state_name(proc_task_state(t)),
-		p->pid, t->tid, rel.ppid);
+	fprintf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", state_name(proc_task_state(t)),
+		p->pid, t->tid, rel.ppid, trace_tracer_tid(t));
 	show_credentials(cred, out);
 	fprintf(out, "FDSize:\t%d\nGroups:\t", show_fdsize(t));
 	for (uint32_t i = 0; i < cred->group_count; i++)
