@@ -40,6 +40,13 @@ struct l_seccomp_data {
 };
 L_ASSERT_SIZE(struct l_seccomp_data, 64);
 
+struct l_seccomp_notif_sizes {
+	uint16_t notif, response, data;
+};
+L_ASSERT_SIZE(struct l_seccomp_notif_sizes, 6);
+#define L_SECCOMP_NOTIF_SIZE 80
+#define L_SECCOMP_NOTIF_RESP_SIZE 24
+
 struct l_sock_filter {
 	uint16_t code;
 	uint8_t jt, jf;

@@ -3,13 +3,15 @@
 
 #include "abi/audit.h"
 #include "sentry/ptrace/ptrace.h"
+#include "sentry/seccomp/seccomp.h"
 
 bool syscall_work_enter(struct task *t, uint32_t arch, uint64_t ip, struct sys_args *args)
 {
-	(void)arch, (void)ip;
-	if ((t->syscall_work & (WORK_TRACE | WORK_EMULATE)) && !trace_syscall_entry(t, args))
+	bool native = arch == L_AUDIT_ARCH_X86_64; /* tracers are not shown calls of other kinds, which all fail */
+
+	if (native && (t->syscall_work & (WORK_TRACE | WORK_EMULATE)) && !trace_syscall_entry(t, args))
 		return false;
-	return true;
+	return !(t->syscall_work & WORK_SECCOMP) || seccomp_check(t, arch, ip, args);
 }
 
 void syscall_work_exit(struct task *t)

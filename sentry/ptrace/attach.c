@@ -6,7 +6,6 @@
 #include "abi/ptrace.h"
 #include "abi/sched.h"
 #include "abi/wait.h"
-#include "sentry/fs/proc/proc.h"
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
@@ -68,14 +67,6 @@ int trace_me(struct task *t)
 	return r;
 }
 
-/* What can be said before o is looked into. */
-static int may_attach(struct task *t, struct task *o)
-{
-	if (o->process == t->process || o->process->is_sentry)
-		return -EPERM;
-	return proc_may_access_real(o, t->cred) < 0 ? -EPERM : 0;
-}
-
 /* Makes o, which runs or sleeps somewhere, come to a first stop. */
 static void ask_to_stop(struct task *o, bool seize) REQUIRES(tasks_lock)
 {
@@ -92,18 +83,15 @@ static void ask_to_stop(struct task *o, bool seize) REQUIRES(tasks_lock)
 	mutex_unlock(&o->process->sig_lock);
 }
 
-int trace_attach(struct task *t, int tid, bool seize, uint32_t options)
+int trace_attach(struct task *t, struct task *o, bool seize, uint32_t options)
 {
-	struct task *o = task_find(tid);
 	int r;
 
-	if (!o)
-		return -ESRCH;
-	r = may_attach(t, o);
-	if (r == 0)
-		r = make_room(o);
+	if (o->process == t->process || o->process->is_sentry)
+		return -EPERM;
+	r = make_room(o);
 	if (r < 0)
-		goto out;
+		return r;
 	mutex_lock(&tasks_lock);
 	if (o->dead || o->trace.tracer) {
 		r = -EPERM;
@@ -112,8 +100,6 @@ int trace_attach(struct task *t, int tid, bool seize, uint32_t options)
 		ask_to_stop(o, seize);
 	}
 	mutex_unlock(&tasks_lock);
-out:
-	task_put(o);
 	return r;
 }
 

@@ -125,6 +125,11 @@ bool trace_syscall_entry(struct task *t, struct sys_args *args)
 	return take_call(t, &regs, args) && !emulate && !task_killed(t);
 }
 
+bool trace_suspends_seccomp(const struct task *t)
+{
+	return wants(t, L_PTRACE_O_SUSPEND_SECCOMP);
+}
+
 bool trace_seccomp(struct task *t, struct sys_args *args, uint32_t data)
 {
 	struct trace_stop s = {

@@ -19,7 +19,8 @@
 
 /* PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE (with options), PTRACE_DETACH (sig 0: none); -errno as ptrace(2) says. */
 int trace_me(struct task *t) MUST_CHECK;
-int trace_attach(struct task *t, int tid, bool seize, uint32_t options) MUST_CHECK;
+/* The caller has made sure that t may look into o. */
+int trace_attach(struct task *t, struct task *o, bool seize, uint32_t options) MUST_CHECK;
 int trace_detach(struct task *t, int tid, int sig) MUST_CHECK;
 /* Resumes t's stopped tracee, with sig (0: none) and WORK_*; -ESRCH if there is none such. */
 int trace_resume(struct task *t, int tid, int sig, unsigned work) MUST_CHECK;
@@ -85,6 +86,8 @@ bool trace_syscall_entry(struct task *t, struct sys_args *args);
 void trace_syscall_exit(struct task *t);
 /* For a seccomp filter's sake: false if the call is not to be made. */
 bool trace_seccomp(struct task *t, struct sys_args *args, uint32_t data) MUST_CHECK;
+/* Whether t's tracer has switched its filters off: PTRACE_O_SUSPEND_SECCOMP. */
+bool trace_suspends_seccomp(const struct task *t);
 /* Around a switch that is to trap after one instruction. */
 void trace_step_begin(struct task *t);
 void trace_step_end(struct task *t);

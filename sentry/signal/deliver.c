@@ -399,6 +399,15 @@ static bool core_allowed(struct process *p)
 	return p->dumpable && process_rlimit(p, L_RLIMIT_CORE) >= PAGE_SIZE;
 }
 
+void signal_die(struct task *t, int sig)
+{
+	bool core = signal_default(sig) == SIG_DEFAULT_CORE;
+
+	if (core)
+		backtrace_death(t, sig);
+	process_group_exit(t, sig | (core && core_allowed(t->process) ? L_WCOREFLAG : 0));
+}
+
 static void default_action(struct task *t, int sig)
 {
 	switch (signal_default(sig)) {
@@ -409,12 +418,9 @@ static void default_action(struct task *t, int sig)
 		stop_process(t, sig);
 		return;
 	case SIG_DEFAULT_CORE:
-		backtrace_death(t, sig);
-		process_group_exit(t, sig | (core_allowed(t->process) ? L_WCOREFLAG : 0));
-		return;
 	case SIG_DEFAULT_TERM:
 	default:
-		process_group_exit(t, sig);
+		signal_die(t, sig);
 		return;
 	}
 }

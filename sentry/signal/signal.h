@@ -100,6 +100,8 @@ void signal_watch_tell(const struct process *p, int sig);
 /* ---- deliver.c ---- */
 /* Acts on what is pending, stops, finishes or restarts the call in hand.  False: t is to leave (t->exit_code is set). */
 bool signal_work(struct task *t) MUST_CHECK;
+/* Ends t's process as the default action of sig, a signal that ends one, does. */
+void signal_die(struct task *t, int sig);
 void signal_set_blocked(struct task *t, sigset mask);
 /* For sigsuspend, ppoll and kin: mask is in force until the call's end (and its handlers' frames restore the old one). */
 void signal_set_temporary_mask(struct task *t, sigset mask);

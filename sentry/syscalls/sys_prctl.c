@@ -13,6 +13,8 @@
 #include "abi/signal.h"
 #include "base/checked.h"
 #include "sentry/mm/mm.h"
+#include "sentry/seccomp/seccomp.h"
+#include "sentry/syscalls/seccomp_args.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
 
@@ -341,6 +343,32 @@ static long credentials_option(struct task *t, const struct sys_args *args)
 	}
 }
 
+static long set_seccomp(struct task *t, const struct sys_args *args)
+{
+	switch (args->a[1]) {
+	case L_SECCOMP_MODE_STRICT:
+		return seccomp_set_strict(t);
+	case L_SECCOMP_MODE_FILTER:
+		return seccomp_filter_arg(t, 0, args->a[2]);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Who may trace whom is not Yama's to say here (its ptrace_scope is 0), so that an exception from its rule changes nothing. */
+static long set_ptracer(uint64_t pid)
+{
+	struct task *o;
+
+	if (pid == 0 || (int)pid == -1)
+		return 0;
+	o = task_find((int)pid);
+	if (!o)
+		return -EINVAL;
+	task_put(o);
+	return 0;
+}
+
 long sys_prctl(struct task *t, const struct sys_args *args)
 {
 	struct process *p = t->process;
@@ -374,7 +402,6 @@ long sys_prctl(struct task *t, const struct sys_args *args)
 	case L_PR_GET_CHILD_SUBREAPER:
 		return put_int(t, a, p->child_subreaper);
 	case L_PR_GET_TIMING:
-	case L_PR_GET_SECCOMP:
 	case L_PR_TASK_PERF_EVENTS_DISABLE:
 	case L_PR_TASK_PERF_EVENTS_ENABLE:
 		return 0;
@@ -406,6 +433,12 @@ long sys_prctl(struct task *t, const struct sys_args *args)
 		return io_flusher(t, args);
 	case L_PR_SET_SYSCALL_USER_DISPATCH:
 		return a == L_PR_SYS_DISPATCH_OFF && !args->a[2] && !args->a[3] && !args->a[4] ? 0 : -EINVAL;
+	case L_PR_GET_SECCOMP:
+		return t->seccomp_mode;
+	case L_PR_SET_SECCOMP:
+		return set_seccomp(t, args);
+	case L_PR_SET_PTRACER:
+		return set_ptracer(a);
 	case L_PR_SET_MM:
 		return set_mm(t, args);
 	case L_PR_SET_MDWE:

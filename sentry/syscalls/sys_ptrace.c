@@ -2,10 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/capability.h"
 #include "abi/errno.h"
 #include "abi/ptrace.h"
 #include "base/checked.h"
+#include "sentry/fs/proc/proc.h"
 #include "sentry/ptrace/ptrace.h"
+#include "sentry/seccomp/seccomp.h"
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/ptrace_regs.h"
 #include "sentry/syscalls/syscalls.h"
@@ -59,14 +62,25 @@ static long poke(const struct request *q)
 
 /* ---- stops ---- */
 
+/* Unknown ones are `unknown`.  Whoever is filtered cannot lift others' filters. */
+static int check_options(const struct request *q, int unknown)
+{
+	if (q->data & ~(uint64_t)L_PTRACE_O_MASK)
+		return unknown;
+	if ((q->data & L_PTRACE_O_SUSPEND_SECCOMP) &&
+	    (!cred_capable(q->t->cred, L_CAP_SYS_ADMIN) || q->t->seccomp_mode || trace_suspends_seccomp(q->t)))
+		return -EPERM;
+	return 0;
+}
+
 static long set_options(const struct request *q)
 {
 	struct task *o;
+	int r;
 
-	if (q->data & ~(uint64_t)L_PTRACE_O_MASK)
-		return -EINVAL;
-	if (q->data & L_PTRACE_O_SUSPEND_SECCOMP)
-		return -EPERM; /* as for a tracer that is filtered itself, or has no CAP_SYS_ADMIN */
+	r = check_options(q, -EINVAL);
+	if (r < 0)
+		return r;
 	mutex_lock(&tasks_lock);
 	o = trace_stopped_tracee(q->t, q->tid);
 	if (o)
@@ -340,6 +354,54 @@ static long get_rseq_configuration(const struct request *q)
 	return r < 0 ? r : (long)sizeof(c);
 }
 
+/* ---- seccomp filters ---- */
+
+/* Those who are filtered do not look at others' filters. */
+static bool may_see_filters(const struct request *q)
+{
+	return cred_capable(q->t->cred, L_CAP_SYS_ADMIN) && q->t->seccomp_mode == L_SECCOMP_MODE_DISABLED;
+}
+
+static long get_filter(const struct request *q)
+{
+	struct l_sock_filter *insns;
+	uint64_t flags;
+	struct task *o;
+	long n = may_see_filters(q) ? tracee_get(q, &o) : -EACCES;
+	int r = 0;
+
+	if (n < 0)
+		return n;
+	n = seccomp_copy_filter(o, q->addr, &insns, &flags);
+	task_put(o);
+	if (n < 0)
+		return n;
+	if (q->data)
+		r = copy_out(q->t->ctx, q->data, insns, (size_t)n * sizeof(*insns));
+	free(insns);
+	return r < 0 ? r : n;
+}
+
+static long get_filter_metadata(const struct request *q)
+{
+	struct l_seccomp_metadata m = {0};
+	struct l_sock_filter *insns;
+	struct task *o;
+	long n = may_see_filters(q) ? tracee_get(q, &o) : -EACCES;
+
+	if (n < 0)
+		return n;
+	n = q->addr < sizeof(m.filter_off) ? -EINVAL : copy_in(q->t->ctx, &m.filter_off, q->data, sizeof(m.filter_off));
+	if (n == 0)
+		n = seccomp_copy_filter(o, m.filter_off, &insns, &m.flags);
+	task_put(o);
+	if (n < 0)
+		return n;
+	free(insns);
+	n = (long)min_of(q->addr, (uint64_t)sizeof(m));
+	return copy_out(q->t->ctx, q->data, &m, (size_t)n) < 0 ? -EFAULT : n;
+}
+
 /* ---- resuming and ending ---- */
 
 static long resume_with(const struct request *q, unsigned work)
@@ -351,13 +413,22 @@ static long resume_with(const struct request *q, unsigned work)
 
 static long attach(const struct request *q, bool seize)
 {
+	struct task *o;
+	long r;
+
 	if (seize && q->addr)
 		return -EIO;
-	if (seize && (q->data & ~(uint64_t)L_PTRACE_O_MASK))
-		return -EIO;
-	if (seize && (q->data & L_PTRACE_O_SUSPEND_SECCOMP))
-		return -EPERM;
-	return trace_attach(q->t, q->tid, seize, seize ? (uint32_t)q->data : 0);
+	r = seize ? check_options(q, -EIO) : 0;
+	if (r < 0)
+		return r;
+	o = task_find(q->tid);
+	if (!o)
+		return -ESRCH;
+	r = proc_may_access_real(o, q->t->cred) < 0 ? -EPERM : 0;
+	if (r == 0)
+		r = trace_attach(q->t, o, seize, seize ? (uint32_t)q->data : 0);
+	task_put(o);
+	return r;
 }
 
 static long kill_tracee(const struct request *q)
@@ -404,6 +475,10 @@ static long stopped_request(const struct request *q, int request)
 		return set_syscall_info(q);
 	case L_PTRACE_GET_RSEQ_CONFIGURATION:
 		return get_rseq_configuration(q);
+	case L_PTRACE_SECCOMP_GET_FILTER:
+		return get_filter(q);
+	case L_PTRACE_SECCOMP_GET_METADATA:
+		return get_filter_metadata(q);
 	case L_PTRACE_LISTEN:
 		return trace_listen(q->t, q->tid);
 	case L_PTRACE_CONT:

@@ -90,6 +90,8 @@ int task_become_only_thread(struct task *t)
 	mutex_unlock(&p->sig_lock);
 	if (!p->group_exiting && t->tid != p->pid)
 		old_leader = tid_take_over(t, p->pid);
+	if (old_leader)
+		trace_unlink(old_leader);
 	mutex_unlock(&tasks_lock);
 	if (old_leader)
 		task_put(old_leader);

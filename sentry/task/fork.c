@@ -14,6 +14,7 @@
 #include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
 #include "sentry/ptrace/ptrace.h"
+#include "sentry/seccomp/seccomp.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/namespaces.h"
@@ -250,6 +251,7 @@ static int link_child(struct task *t, struct task *child, uint64_t flags, int ev
 	list_add_tail(&child->thread_node, &p->threads);
 	p->thread_count++;
 	p->live_count++;
+	seccomp_inherit(t, child);
 	if (event)
 		trace_inherit(t, child);
 	if (flags & L_CLONE_THREAD) {

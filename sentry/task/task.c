@@ -10,7 +10,7 @@
 #include "host/process.h"
 #include "sentry/ipc/sysv.h"
 #include "sentry/mm/mm.h"
-#include "sentry/ptrace/ptrace.h"
+#include "sentry/seccomp/seccomp.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/namespaces.h"
@@ -101,7 +101,6 @@ struct task *tid_take_over(struct task *t, int pid)
 {
 	struct task *old_leader = by_tid[pid];
 
-	trace_unlink(old_leader);
 	by_tid[t->tid] = NULL;
 	tidmap_remove(&tids, t->tid);
 	by_tid[pid] = t; /* the reference moves along */
@@ -297,6 +296,7 @@ void task_put(struct task *t)
 	mm_put(t->mm);
 	sighand_put(t->sighand);
 	cred_put(t->cred);
+	seccomp_drop(t);
 	process_put(t->process);
 	free(t->start);
 	free(t->trace.xstate);

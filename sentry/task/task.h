@@ -32,6 +32,7 @@
 #include "sentry/vfs/vfs.h"
 
 struct mm;
+struct seccomp_filter;
 struct tty;
 
 #define TASK_COMM_LEN 16
@@ -195,6 +196,9 @@ struct task {
 	const struct cred *cred;
 	struct ns *ns[NS_KINDS];     /* counted; not those of NS_MNT, which is fs's */
 	char comm[TASK_COMM_LEN];
+	struct seccomp_filter *seccomp; /* counted, or NULL; its process's other threads may replace it, under tasks_lock, too */
+	_Atomic int seccomp_mode;    /* L_SECCOMP_MODE_*; as seccomp */
+	_Atomic bool no_new_privs_due; /* another thread has set it for this one */
 
 	struct sleeper sleeper;
 	struct pctx *ctx;	     /* its thread's own; others use it (pctx_interrupt) under sig_lock */

@@ -14,6 +14,7 @@
 #include "sentry/fs/tty/tty.h"
 #include "sentry/mm/mm.h"
 #include "sentry/ptrace/ptrace.h"
+#include "sentry/seccomp/seccomp.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/usage.h"
 
@@ -259,12 +260,15 @@ static void show_credentials(const struct cred *c, FILE *out)
 		c->egid, c->sgid, c->fsgid);
 }
 
-static void show_capabilities(const struct cred *c, FILE *out)
+static void show_capabilities(struct task *t, const struct cred *c, FILE *out)
 {
+	unsigned filters;
+	int mode = seccomp_mode(t, &filters);
+
 	fprintf(out, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n",
 		(ull)c->cap_inheritable, (ull)c->cap_permitted, (ull)c->cap_effective, (ull)c->cap_bounding,
 		(ull)c->cap_ambient);
-	fprintf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", c->no_new_privs);
+	fprintf(out, "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%u\n", c->no_new_privs || t->no_new_privs_due, mode, filters);
 	fputs("Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown\n", out);
 }
 
@@ -366,7 +370,7 @@ int proc_show_status(const struct proc_ctx *c, FILE *out)
 	show_memory(c, out);
 	fprintf(out, "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\nThreads:\t%d\n", rel.threads);
 	show_signals(t, out);
-	show_capabilities(cred, out);
+	show_capabilities(t, cred, out);
 	show_cpus(out);
 	fprintf(out, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n", (ull)use.nvcsw, (ull)use.nivcsw);
 	cred_put(cred);

@@ -223,7 +223,9 @@ TABLE(random_dir,
       PROC_FILE("uuid", 0444, show_uuid),
       NUMBER("write_wakeup_threshold", 256));
 
-TABLE(seccomp_dir, STRING("actions_avail", "kill_process kill_thread trap errno user_notif trace log allow"));
+TABLE(seccomp_dir, STRING("actions_avail", "kill_process kill_thread trap errno trace log allow"));
+
+TABLE(yama_dir, NUMBER("ptrace_scope", 0));
 
 TABLE(pty_dir, NUMBER("max", PTY_MAX), PROC_FILE("nr", 0444, show_pty_count), NUMBER("reserve", 0));
 
@@ -270,7 +272,8 @@ TABLE(kernel_dir,
       NUMBER("tainted", 0),
       NUMBER("threads-max", PID_MAX),
       NUMBER("unprivileged_bpf_disabled", 2),
-      UTS("version", version));
+      UTS("version", version),
+      PROC_DIR("yama", 0555, yama_dir));
 
 TABLE(vm_dir,
       NUMBER("admin_reserve_kbytes", 8192),
