@@ -4,8 +4,8 @@
  *     look for signals -> let the guest run -> act on what happened -> again
  *
  * Who wants this task's attention (a signal, exit_group, a stop) first raises the sleeper's interrupt flag and then, if
- * ctx_running is set, kicks the context.  The loop sets ctx_running first and looks at the flag afterwards.  Both sides use
- * sequentially consistent atomics, so one of them sees the other: nothing is lost without a lock on this path.
+ * ctx_running is set, kicks the context.  The loop sets ctx_running first and looks at the flag afterwards.  Both sides
+ * use sequentially consistent atomics, so one of them sees the other: nothing is lost without a lock on this path.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -39,7 +39,8 @@ static void on_fault(struct task *t, const struct pf_fault *f)
 static void on_syscall(struct task *t, const struct pf_event *ev)
 {
 	/* Linux looks at the low half of rax only. */
-	struct sys_args args = {(uint32_t)ev->nr, {ev->args[0], ev->args[1], ev->args[2], ev->args[3], ev->args[4], ev->args[5]}};
+	struct sys_args args = {(uint32_t)ev->nr,
+				{ev->args[0], ev->args[1], ev->args[2], ev->args[3], ev->args[4], ev->args[5]}};
 
 	t->syscall_nr = args.nr;
 	t->in_syscall = true;
@@ -116,12 +117,14 @@ void task_run(struct task *t)
 			atomic_store(&t->ctx_running, false);
 			continue;
 		}
-		if (UNLIKELY(t->syscall_work & WORK_STEP))
-			trace_step_begin(t);
+		if (UNLIKELY(t->syscall_work & (WORK_STEP | WORK_WATCH)) && !trace_step_begin(t)) {
+			atomic_store(&t->ctx_running, false);
+			continue;
+		}
 		platform_switch(t->ctx, &ev);
 		atomic_store(&t->ctx_running, false);
-		if (UNLIKELY(t->syscall_work & WORK_STEP))
-			trace_step_end(t);
+		if (UNLIKELY(t->syscall_work & (WORK_STEP | WORK_WATCH)))
+			trace_step_end(t, &ev);
 		switch (ev.kind) {
 		case PF_SYSCALL:
 			on_syscall(t, &ev);

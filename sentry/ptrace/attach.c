@@ -47,6 +47,7 @@ void trace_unlink(struct task *t)
 	t->trace.traced = false;
 	t->trace.options = 0;
 	atomic_fetch_and(&t->syscall_work, ~(unsigned)WORK_OF_TRACER);
+	trace_clear_debug_registers(t);
 }
 
 int trace_me(struct task *t)

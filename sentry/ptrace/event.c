@@ -287,25 +287,39 @@ void trace_handler(struct task *t, struct abi_regs *regs)
 
 /* ---- single steps ---- */
 
-void trace_step_begin(struct task *t)
+bool trace_step_begin(struct task *t)
 {
 	struct abi_regs regs;
 
 	if (pctx_get_regs(t->ctx, &regs) < 0)
-		return;
+		return true;
+	if ((t->syscall_work & WORK_WATCH) && !trace_watch_begin(t, regs.rip))
+		return false;
 	t->trace.guest_step = (regs.eflags & L_EFLAGS_TF) != 0;
 	regs.eflags |= L_EFLAGS_TF;
 	if (pctx_set_regs(t->ctx, &regs) < 0)
 		log_debug("the trap flag could not be set");
+	return true;
 }
 
-void trace_step_end(struct task *t)
+void trace_step_end(struct task *t, struct pf_event *ev)
 {
+	bool trapped = ev->kind == PF_FAULT && ev->fault.signo == L_SIGTRAP && ev->fault.code == L_TRAP_TRACE;
 	struct abi_regs regs;
 
-	if (t->trace.guest_step || pctx_get_regs(t->ctx, &regs) < 0)
+	if (ev->kind == PF_DEAD)
 		return;
-	regs.eflags &= ~(uint64_t)L_EFLAGS_TF;
-	if (pctx_set_regs(t->ctx, &regs) < 0)
-		log_debug("the trap flag could not be cleared");
+	if (ev->kind != PF_INTERRUPTED)
+		t->trace.met_ip = 0;
+	if (!t->trace.guest_step && pctx_get_regs(t->ctx, &regs) == 0) {
+		regs.eflags &= ~(uint64_t)L_EFLAGS_TF;
+		if (pctx_set_regs(t->ctx, &regs) < 0)
+			log_debug("the trap flag could not be cleared");
+	}
+	if (!trapped || !(t->syscall_work & WORK_WATCH))
+		return;
+	if (trace_watch_end(t))
+		ev->fault.code = L_TRAP_HWBKPT;
+	else if (!(t->syscall_work & WORK_STEP) && !t->trace.guest_step)
+		ev->kind = PF_INTERRUPTED; /* nobody asked for this trap */
 }

@@ -5,6 +5,7 @@
  *   stop.c     a tracee's stops: what it shows its tracer, how it waits, what it takes back
  *   event.c    where stops come from: calls, fork, exec, exit, single steps
  *   memory.c   a tracee's memory, whatever its protection
+ *   watch.c    debug registers
  *
  * A tracee stops by its own sentry thread waiting in trace_stop.  It has put its registers into a snapshot (state.h),
  * which the tracer reads and changes under tasks_lock; what needs the tracee's context itself is a request that its
@@ -88,9 +89,10 @@ void trace_syscall_exit(struct task *t);
 bool trace_seccomp(struct task *t, struct sys_args *args, uint32_t data) MUST_CHECK;
 /* Whether t's tracer has switched its filters off: PTRACE_O_SUSPEND_SECCOMP. */
 bool trace_suspends_seccomp(const struct task *t);
-/* Around a switch that is to trap after one instruction. */
-void trace_step_begin(struct task *t);
-void trace_step_end(struct task *t);
+/* Around a switch that is to trap after one instruction.  begin: false if there is something to see to first.  end: *ev
+ * is what the guest is to know of it. */
+bool trace_step_begin(struct task *t) MUST_CHECK;
+void trace_step_end(struct task *t, struct pf_event *ev);
 /* Which event a clone is: L_PTRACE_EVENT_* if the child is to be traced; 0: not; -1: it is, without an event. */
 int trace_clone_event(const struct task *t, uint64_t flags, int exit_signal);
 void trace_clone(struct task *t, int event, int child_tid);
@@ -110,5 +112,15 @@ void trace_handler(struct task *t, struct abi_regs *regs);
 /* Reads or writes o's memory whatever its protection, as far as private memory goes; the count, or -EIO.  write keeps
  * buf. */
 ssize_t trace_access(struct task *o, uint64_t addr, void *buf, size_t len, bool write) MUST_CHECK EXCLUDES(tasks_lock);
+
+/* ---- watch.c ---- */
+
+/* Debug register n < 8 of a tracee in a stop; -EIO for what there is not, -EINVAL for what cannot be watched. */
+int trace_set_debug_register(struct task *o, unsigned n, uint64_t value) REQUIRES(tasks_lock) MUST_CHECK;
+void trace_clear_debug_registers(struct task *o);
+/* Around a step of t, the calling task, at ip.  begin: false if it met a breakpoint instead.  end: true if what it
+ * watches changed. */
+bool trace_watch_begin(struct task *t, uint64_t ip) MUST_CHECK;
+bool trace_watch_end(struct task *t) MUST_CHECK;
 
 #endif

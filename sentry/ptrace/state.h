@@ -24,6 +24,7 @@ enum {
 	WORK_TRACE = 1,	  /* PTRACE_SYSCALL: stop at entry and exit */
 	WORK_EMULATE = 2, /* PTRACE_SYSEMU: stop at entry, and make no call */
 	WORK_STEP = 4,	  /* trap after one instruction */
+	WORK_WATCH = 16,  /* step by step: debug registers are set */
 	WORK_SECCOMP = 8, /* there are filters, or strict mode */
 };
 #define WORK_OF_TRACER (WORK_TRACE | WORK_EMULATE | WORK_STEP)
@@ -62,6 +63,9 @@ struct trace_state {
 	bool notify;	    /* its group, with which it has stopped, goes on: the same */
 	uint32_t stop_seen; /* process->stop_count when it last stopped with its group */
 
+	uint64_t debug[8];   /* debug registers: the tracer's while it is stopped, as the snapshot */
+	uint64_t watched[4]; /* its own thread's: what they watch, before a step */
+	uint64_t met_ip; /* its own thread's: the breakpoint there was met, and its instruction comes next; 0: none */
 	bool guest_step; /* its own thread's: the guest itself has set the trap flag */
 };
 

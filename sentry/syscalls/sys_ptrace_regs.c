@@ -259,11 +259,47 @@ static long regset(struct task *t, int tid, int request, uint64_t type, uint64_t
 
 /* ---- the user area ---- */
 
+static int poke_debug(struct task *t, int tid, unsigned n, uint64_t value)
+{
+	struct task *o;
+	int r = -ESRCH;
+
+	mutex_lock(&tasks_lock);
+	o = trace_stopped_tracee(t, tid);
+	if (o)
+		r = trace_set_debug_register(o, n, value);
+	mutex_unlock(&tasks_lock);
+	return r;
+}
+
+static uint64_t peek_debug(struct task *t, int tid, unsigned n)
+{
+	struct trace_state *tr;
+	uint64_t value = 0;
+
+	mutex_lock(&tasks_lock);
+	tr = snapshot(t, tid);
+	if (tr)
+		value = tr->debug[n];
+	mutex_unlock(&tasks_lock);
+	return value;
+}
+
+/* Where debug register *n lies: false if something else does. */
+static bool is_debug_register(uint64_t off, unsigned *n)
+{
+	if (off < L_USER_DEBUGREG_OFF || off >= L_USER_DEBUGREG_OFF + L_USER_DEBUGREG_COUNT * sizeof(uint64_t))
+		return false;
+	*n = (unsigned)((off - L_USER_DEBUGREG_OFF) / sizeof(uint64_t));
+	return true;
+}
+
 /* Registers and debug registers lie there, and zeroes: the rest was of core files of old. */
 static long peek_user(struct task *t, int tid, uint64_t off, uint64_t gva)
 {
 	struct abi_regs regs;
 	uint64_t word = 0;
+	unsigned n;
 	int r = get_regs(t, tid, &regs);
 
 	if (r < 0)
@@ -272,23 +308,15 @@ static long peek_user(struct task *t, int tid, uint64_t off, uint64_t gva)
 		return -EIO;
 	if (off < sizeof(regs))
 		memcpy(&word, (const uint8_t *)&regs + off, sizeof(word));
+	else if (is_debug_register(off, &n))
+		word = peek_debug(t, tid, n);
 	return copy_out(t->ctx, gva, &word, sizeof(word));
-}
-
-/*
- * DIVERGES: there are no debug registers to be had, as on a machine where others use all of them: they read as 0, can
- * be cleared, and setting one fails with ENOSPC, after which debuggers do without.  Test: ptrace_regs.
- */
-static long poke_debugreg(uint64_t index, uint64_t value)
-{
-	if (index == 4 || index == 5)
-		return -EIO;
-	return value && index != 6 ? -ENOSPC : 0;
 }
 
 static long poke_user(struct task *t, int tid, uint64_t off, uint64_t value)
 {
 	struct abi_regs regs;
+	unsigned n;
 	int r = get_regs(t, tid, &regs);
 
 	if (r < 0)
@@ -299,9 +327,7 @@ static long poke_user(struct task *t, int tid, uint64_t off, uint64_t value)
 		memcpy((uint8_t *)&regs + off, &value, sizeof(value));
 		return set_regs(t, tid, &regs);
 	}
-	if (off >= L_USER_DEBUGREG_OFF)
-		return poke_debugreg((off - L_USER_DEBUGREG_OFF) / sizeof(value), value);
-	return -EIO;
+	return is_debug_register(off, &n) ? poke_debug(t, tid, n, value) : -EIO;
 }
 
 static long arch_prctl_of(struct task *t, int tid, uint64_t addr, uint64_t option)

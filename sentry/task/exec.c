@@ -540,6 +540,7 @@ long task_exec(struct task *t, const struct exec_request *req)
 		process_group_exit(t, img.mm ? L_SIGKILL : L_SIGSEGV);
 	} else {
 		move_over(t, &img, ctx);
+		trace_clear_debug_registers(t);
 		trace_exec(t, old_tid);
 	}
 	r = 0;
