@@ -70,7 +70,7 @@ void trace_tell_tracer(struct task *t, int si_code, int status) REQUIRES(tasks_l
 /* The siginfo of a stop that is no signal's. */
 void trace_fill_info(const struct task *t, struct l_siginfo *info, int code);
 
-/* Has fn run by o's thread in its stop; -EBUSY if it is in none. */
+/* Has fn run by o, or another thread of its process, in its stop; -EBUSY if none is in one. */
 struct trace_request {
 	int (*fn)(struct task *o, void *arg);
 	void *arg;

@@ -64,20 +64,38 @@ static void wait_for_request(struct task *self, struct trace_request *r)
 	mutex_unlock(&tasks_lock);
 }
 
+static bool takes_requests(struct task *o) REQUIRES(tasks_lock)
+{
+	return o->trace.stopped && !o->trace.request && !task_killed(o);
+}
+
+/* o, or another thread of its process: they share their memory. */
+static struct task *find_taker(struct task *o) REQUIRES(tasks_lock)
+{
+	struct task *other;
+
+	if (takes_requests(o))
+		return o;
+	list_for_each_entry (other, &o->process->threads, thread_node)
+		if (takes_requests(other))
+			return other;
+	return NULL;
+}
+
 int trace_run_in(struct task *o, int (*fn)(struct task *o, void *arg), void *arg)
 {
 	struct task *self = task_current();
 	struct trace_request r = {.fn = fn, .arg = arg, .from = self};
-	bool posted;
+	struct task *taker;
 
 	mutex_lock(&tasks_lock);
-	posted = self && o->trace.stopped && !o->trace.request && !task_killed(o);
-	if (posted) {
-		o->trace.request = &r;
-		sleeper_wake(&o->sleeper);
+	taker = self ? find_taker(o) : NULL;
+	if (taker) {
+		taker->trace.request = &r;
+		sleeper_wake(&taker->sleeper);
 	}
 	mutex_unlock(&tasks_lock);
-	if (!posted)
+	if (!taker)
 		return -EBUSY;
 	wait_for_request(self, &r);
 	return r.result;

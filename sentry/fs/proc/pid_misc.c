@@ -319,8 +319,8 @@ static ssize_t mem_chunk(struct task *t, struct uio *u, uint64_t addr, uint8_t *
 }
 
 /* proc_pid_mem(5).  Who may do it is asked each time, so that a descriptor that outlives an exec gives nothing away.
- * DIVERGES: on the ptrace platform what the process itself may not write is written only by itself, or while it is in a
- * tracer's stop. */
+ * DIVERGES: on the ptrace platform what the process itself may not write is written only by itself, or while one of its
+ * threads is in a tracer's stop. */
 ssize_t proc_mem_transfer(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write)
 {
 	struct mm *mm;
