@@ -50,6 +50,16 @@ void trace_unlink(struct task *t)
 	trace_clear_debug_registers(t);
 }
 
+/* Of another task than the calling one. */
+static bool may_trace_anybody(struct task *o)
+{
+	const struct cred *c = task_get_cred(o);
+	bool may = cred_capable(c, L_CAP_SYS_PTRACE);
+
+	cred_put(c);
+	return may;
+}
+
 int trace_me(struct task *t)
 {
 	struct process *p = t->process;
@@ -63,7 +73,7 @@ int trace_me(struct task *t)
 	if (t->trace.tracer || !tracer || p->parent->is_sentry)
 		r = -EPERM; /* the sentry's own init is no debugger */
 	else
-		link_tracee(tracer, t, false, cred_capable(tracer->cred, L_CAP_SYS_PTRACE), 0);
+		link_tracee(tracer, t, false, may_trace_anybody(tracer), 0);
 	mutex_unlock(&tasks_lock);
 	return r;
 }
@@ -344,7 +354,7 @@ int trace_tracer_tid(struct task *t)
 	int tid;
 
 	mutex_lock(&tasks_lock);
-	tid = t->trace.tracer ? t->trace.tracer->process->pid : 0;
+	tid = t->trace.tracer ? t->trace.tracer->tid : 0;
 	mutex_unlock(&tasks_lock);
 	return tid;
 }

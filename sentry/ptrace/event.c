@@ -222,6 +222,18 @@ void trace_syscall_exit(struct task *t)
 
 /* ---- signals ---- */
 
+/* A signal that t's tracer made of another. */
+static void fill_from_tracer(const struct task *t, int sig, struct l_siginfo *info) REQUIRES(tasks_lock)
+{
+	memset(info, 0, sizeof(*info));
+	info->si_signo = sig;
+	info->si_code = L_SI_USER;
+	if (!t->trace.tracer)
+		return; /* gone since */
+	info->kill.pid = t->trace.tracer->process->pid;
+	info->kill.uid = task_uid(t->trace.tracer);
+}
+
 bool trace_signal(struct task *t, struct l_siginfo *info, struct abi_regs *regs)
 {
 	struct trace_stop s = {.code = info->si_signo, .info = info};
@@ -239,12 +251,8 @@ bool trace_signal(struct task *t, struct l_siginfo *info, struct abi_regs *regs)
 		return false;
 	mutex_lock(&tasks_lock);
 	next = t->trace.info;
-	if (sig != next.si_signo) {
-		if (t->trace.tracer)
-			signal_fill_user(&next, sig, L_SI_USER, t->trace.tracer);
-		else
-			signal_fill_kernel(&next, sig);
-	}
+	if (sig != next.si_signo)
+		fill_from_tracer(t, sig, &next);
 	mutex_unlock(&tasks_lock);
 	*info = next;
 	blocked = (t->blocked & sig_bit(sig)) != 0;

@@ -56,7 +56,7 @@ struct trace_stop {
 	int event;
 	enum trace_op op;
 	bool group_stop;
-	bool final; /* it is ending: only a kill sent from now on ends the stop early */
+	bool final; /* it is ending; DIVERGES: not for one that SIGKILL ends, which stops no more */
 	uint64_t message;
 	const struct l_siginfo *info; /* or NULL */
 };

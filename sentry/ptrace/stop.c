@@ -110,7 +110,7 @@ static bool begin_stop(struct task *t, const struct trace_stop *s, const struct 
 	bool stops;
 
 	mutex_lock(&tasks_lock);
-	stops = tr->tracer && (s->final || !task_killed(t));
+	stops = tr->tracer && (s->final ? t->process->kill_count == 0 : !task_killed(t));
 	if (stops) {
 		tr->code = s->code;
 		tr->event = s->event;
@@ -136,35 +136,40 @@ static bool begin_stop(struct task *t, const struct trace_stop *s, const struct 
 	return stops;
 }
 
-/* One look at what the stop is waiting for: false to wait on. */
-static bool look(struct task *t, bool final, uint32_t kills)
+/* Whether the stop is over; else *request is what is to be carried out meanwhile, or NULL. */
+static bool is_over(struct task *t, bool final, struct trace_request **request)
 {
 	struct trace_state *tr = &t->trace;
-	struct trace_request *r;
 	bool over;
-	int result;
 
 	mutex_lock(&tasks_lock);
-	r = tr->request;
-	over = !tr->stopped || (final ? t->process->kill_count != kills : task_killed(t)) ||
+	*request = tr->request;
+	over = !tr->stopped || (final ? t->process->kill_count > 0 : task_killed(t)) ||
 	       (tr->listening && (tr->trap || tr->notify));
 	mutex_unlock(&tasks_lock);
-	if (over || !r)
-		return over;
-	result = r->fn(t, r->arg);
+	return over;
+}
+
+static void carry_out(struct task *t, struct trace_request *r)
+{
+	int result = r->fn(t, r->arg);
+
 	mutex_lock(&tasks_lock);
 	finish_request(t, result);
 	mutex_unlock(&tasks_lock);
-	return look(t, final, kills);
 }
 
-static void wait_for_tracer(struct task *t, bool final, uint32_t kills)
+static void wait_for_tracer(struct task *t, bool final)
 {
+	struct trace_request *r;
+
 	for (;;) {
 		sleeper_arm(&t->sleeper);
-		if (look(t, final, kills))
+		if (is_over(t, final, &r))
 			return;
-		if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
+		if (r)
+			carry_out(t, r);
+		else if (sleeper_sleep_uninterruptible(&t->sleeper, NO_DEADLINE) < 0)
 			return;
 	}
 }
@@ -194,7 +199,6 @@ static int end_stop(struct task *t, struct abi_regs *regs)
 int trace_stop(struct task *t, const struct trace_stop *s, struct abi_regs *regs)
 {
 	struct trace_state *tr = &t->trace;
-	uint32_t kills = t->process->kill_count;
 	ssize_t n;
 
 	tr->regs_dirty = false;
@@ -206,7 +210,7 @@ int trace_stop(struct task *t, const struct trace_stop *s, struct abi_regs *regs
 	tr->xstate_size = (size_t)n;
 	if (!begin_stop(t, s, regs))
 		return 0;
-	wait_for_tracer(t, s->final, kills);
+	wait_for_tracer(t, s->final);
 	return end_stop(t, regs);
 }
 

@@ -801,6 +801,47 @@ TEST(end_of_a_strangers_tracee)
 	gate_free(&waited);
 }
 
+/* ---- races ---- */
+
+static void spins(void)
+{
+	for (;;)
+		getppid();
+}
+
+/* Whatever a tracer asks while its tracee dies, it gets an answer. */
+TEST(requests_while_it_is_killed)
+{
+	for (int i = 0; i < 50; i++) {
+		pid_t pid = traced_child(spins), killer;
+		struct user_regs_struct regs;
+		struct gate go;
+		int status = STOPPED(0);
+		long word;
+
+		gate_init(&go);
+		killer = h_fork();
+		if (killer == 0) {
+			gate_pass(&go);
+			kill(pid, SIGKILL);
+			_exit(0);
+		}
+		gate_open(&go);
+		while (WIFSTOPPED(status)) {
+			ptrace(PTRACE_SYSCALL, pid, 0, 0);
+			ptrace(PTRACE_GETREGS, pid, 0, &regs);
+			status = next(pid);
+			ptrace(PTRACE_GETREGS, pid, 0, &regs);
+			ptrace(PTRACE_SETREGS, pid, 0, &regs);
+			pt(PTRACE_PEEKDATA, pid, (unsigned long)&got, (unsigned long)&word);
+			pt(PTRACE_POKETEXT, pid, (unsigned long)exits, *(unsigned long *)(uintptr_t)exits);
+		}
+		CHECK_EQ(status, SIGKILL);
+		JOIN(killer);
+		gate_free(&go);
+	}
+}
+
 /* ---- waiting ---- */
 
 TEST(waitid_tells_trapped)
