@@ -154,7 +154,7 @@ static void resume(struct task *o, int sig) REQUIRES(tasks_lock)
 	o->trace.resume_signal = sig;
 	o->trace.stopped = o->trace.listening = false;
 	o->trace.code = 0;
-	o->state = 'R';
+	o->state = 'r';
 	sleeper_wake(&o->sleeper);
 }
 

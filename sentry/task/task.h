@@ -232,7 +232,7 @@ struct task {
 	int exit_code;		     /* wait status it leaves with */
 	struct pf_fault last_fault;  /* what a handler's frame says of the last exception */
 	long result;		     /* of the call in hand, restart codes included */
-	_Atomic char state;	     /* 'R', 'S', 'T', 't', 'Z' as /proc shows */
+	_Atomic char state;	     /* 'R', 'S', 'T', 't', 'Z' as /proc shows; 'r': R, however asleep it is yet */
 	struct trace_state trace;
 	struct list_head tracees;    /* of trace.node: those it traces; guarded by tasks_lock */
 	_Atomic unsigned syscall_work; /* WORK_*: changed by its tracer while it is stopped, and by itself */
