@@ -52,7 +52,7 @@ static void on_syscall(struct task *t, const struct pf_event *ev)
 		t->result = -ENOSYS; /* int 0x80: 32-bit calls are not offered */
 		return;
 	}
-	if (UNLIKELY(ev->hot))
+	if (UNLIKELY(ev->hot) && !t->trace.traced) /* a debugger is to find the text as it was */
 		mm_patch_text(t, ev);
 	if (UNLIKELY(strace_on))
 		strace_enter(t, &args);
@@ -83,15 +83,18 @@ static bool before_guest(struct task *t)
 	return true;
 }
 
-/* Tells the platform what the calls that only ask for an id would answer; with strace on, each is to be seen. */
+/* Tells the platform what the calls that only ask for an id would answer; with strace on, a tracer or filters,
+ * each is to be seen. */
 static void publish_answers(struct task *t)
 {
 	static const struct sys_args none;
 	struct pctx_answers a;
 
 	atomic_store(&t->answers_stale, false);
-	if (strace_on)
+	if (strace_on || t->syscall_work) {
+		pctx_set_answers(t->ctx, NULL);
 		return;
+	}
 	a = (struct pctx_answers){
 		.pid = (int)sys_getpid(t, &none),
 		.tid = (int)sys_gettid(t, &none),

@@ -48,6 +48,7 @@ void trace_unlink(struct task *t)
 	t->trace.options = 0;
 	atomic_fetch_and(&t->syscall_work, ~(unsigned)WORK_OF_TRACER);
 	trace_clear_debug_registers(t);
+	atomic_store(&t->answers_stale, true);
 }
 
 /* Of another task than the calling one. */
@@ -167,6 +168,7 @@ int trace_resume(struct task *t, int tid, int sig, unsigned work)
 	if (o) {
 		atomic_fetch_and(&o->syscall_work, ~(unsigned)WORK_OF_TRACER);
 		atomic_fetch_or(&o->syscall_work, work);
+		atomic_store(&o->answers_stale, true); /* it looks before it runs */
 		resume(o, sig);
 	}
 	mutex_unlock(&tasks_lock);

@@ -42,6 +42,7 @@ void seccomp_filter_set(struct task *t, struct seccomp_filter *f)
 	t->seccomp_mode = L_SECCOMP_MODE_FILTER;
 	mutex_unlock(&t->alloc_lock);
 	atomic_fetch_or(&t->syscall_work, WORK_SECCOMP);
+	atomic_store(&t->answers_stale, true);
 	seccomp_filter_put(old);
 }
 

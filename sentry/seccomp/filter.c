@@ -32,8 +32,10 @@ int seccomp_set_strict(struct task *t)
 	else
 		t->seccomp_mode = L_SECCOMP_MODE_STRICT;
 	mutex_unlock(&t->alloc_lock);
-	if (r == 0)
+	if (r == 0) {
 		atomic_fetch_or(&t->syscall_work, WORK_SECCOMP);
+		atomic_store(&t->answers_stale, true);
+	}
 	return r;
 }
 
@@ -49,6 +51,15 @@ static int unsynchronisable_thread(struct task *t) REQUIRES(tasks_lock)
 			return o->tid;
 	}
 	return 0;
+}
+
+/* Its next call is to be judged, even one that the platform answers by itself. */
+static void take_out_of_guest(struct task *o) REQUIRES(tasks_lock)
+{
+	mutex_lock(&o->process->sig_lock);
+	if (o->ctx && o->ctx_running)
+		pctx_interrupt(o->ctx);
+	mutex_unlock(&o->process->sig_lock);
 }
 
 /* Makes f, whose prev is not set yet, t's newest, and its process's other threads' too if it is so asked.  Consumes f.
@@ -72,6 +83,7 @@ static long attach(struct task *t, struct seccomp_filter *f, uint32_t flags)
 		if (!(flags & L_SECCOMP_FILTER_FLAG_TSYNC) || o == t || o->leaving)
 			continue;
 		seccomp_filter_set(o, seccomp_filter_get(f));
+		take_out_of_guest(o);
 		if (t->cred->no_new_privs)
 			o->no_new_privs_due = true;
 	}
