@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "abi/errno.h"
+#include "abi/poll.h"
 #include "host/futex.h"
 #include "platform/placement.h"
 
@@ -53,14 +54,16 @@ void waitqueue_remove(struct wait_entry *e)
 int waitqueue_wake_some(struct waitqueue *wq, uint32_t events, int n)
 {
 	struct wait_entry *e, *tmp;
+	bool exclusive;
 	int woken = 0;
 
 	mutex_lock(&wq->lock);
 	list_for_each_entry_safe(e, tmp, &wq->entries, node) {
 		if (e->exclusive && woken == n)
 			break;
-		e->wake(e, events);
-		woken += e->exclusive;
+		exclusive = e->exclusive; /* the callback may take the entry away */
+		if (e->wake(e, events))
+			woken += exclusive;
 	}
 	mutex_unlock(&wq->lock);
 	return woken;
@@ -68,7 +71,7 @@ int waitqueue_wake_some(struct waitqueue *wq, uint32_t events, int n)
 
 void waitqueue_wake(struct waitqueue *wq, uint32_t events)
 {
-	waitqueue_wake_some(wq, events, -1);
+	waitqueue_wake_some(wq, events, !events || (events & (L_POLLERR | L_POLLHUP)) ? -1 : 1);
 }
 
 /* ---- sleepers ---- */
@@ -160,9 +163,10 @@ bool sleeper_interrupted(const struct sleeper *s)
 	return atomic_load(&s->interrupt) != 0;
 }
 
-static void wake_sleeper(struct wait_entry *e, uint32_t events)
+static bool wake_sleeper(struct wait_entry *e, uint32_t events)
 {
 	sleeper_wake(e->arg);
+	return true;
 }
 
 void wait_entry_init_sleeper(struct wait_entry *e, struct sleeper *s)

@@ -25,10 +25,11 @@ struct waitqueue {
 struct wait_entry {
 	struct list_head node;
 	struct waitqueue *wq; /* where it hangs; NULL if nowhere; written by its owner only */
-	/* events is a poll mask of what happened, or 0 for "something".  Called with wq->lock held. */
-	void (*wake)(struct wait_entry *e, uint32_t events);
+	/* events is a poll mask of what happened, or 0 for "something".  True if somebody will see to it, so that an
+	 * exclusive entry counts.  Called with wq->lock held. */
+	bool (*wake)(struct wait_entry *e, uint32_t events);
 	void *arg;
-	bool exclusive; /* waitqueue_wake_some wakes only so many of these */
+	bool exclusive; /* only so many of these are woken at once */
 };
 
 void waitqueue_init(struct waitqueue *wq);
@@ -39,9 +40,10 @@ void waitqueue_add(struct waitqueue *wq, struct wait_entry *e);
 void waitqueue_add_exclusive(struct waitqueue *wq, struct wait_entry *e);
 /* Harmless if e hangs nowhere.  When it returns, the callback is not running and will not run. */
 void waitqueue_remove(struct wait_entry *e);
-/* Wakes all entries. */
+/* Wakes all that are not exclusive, and of those one; or all if events are unknown (0), or an error or end, which stay.
+ */
 void waitqueue_wake(struct waitqueue *wq, uint32_t events);
-/* Wakes all that are not exclusive and at most n that are; returns how many exclusive ones. */
+/* Wakes all that are not exclusive, and exclusive ones until n of them have taken it; returns how many have. */
 int waitqueue_wake_some(struct waitqueue *wq, uint32_t events, int n);
 
 /* ---- sleepers: a sentry thread that may block ---- */

@@ -32,12 +32,14 @@ void pollset_free(struct pollset *ps)
 }
 
 /* Wakes the thread only for what it asked for: a needless wake-up costs two switches. */
-static void wake_if_wanted(struct wait_entry *e, uint32_t events)
+static bool wake_if_wanted(struct wait_entry *e, uint32_t events)
 {
 	struct poll_slot *s = container_of(e, struct poll_slot, entry);
 
-	if (!events || (events & s->events))
-		sleeper_wake(e->arg);
+	if (events && !(events & s->events))
+		return false;
+	sleeper_wake(e->arg);
+	return true;
 }
 
 /* Looks at all files.  The first time round also hangs on their queues, until one turns out to be ready. */

@@ -239,3 +239,78 @@ TEST(eventfd_between_processes)
 	JOIN(pid);
 	close(fd);
 }
+
+/* A process that watches fd exclusively, and says in a byte to `out` that it was woken. */
+static pid_t exclusive_waiter(int fd, int out)
+{
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		struct epoll_event ev;
+		int ep = epoll_create1(0);
+
+		REQUIRE(ep >= 0);
+		OK(add(ep, fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE, 1));
+		CHECK_EQ(epoll_wait(ep, &ev, 1, 20000), 1);
+		CHECK_EQ(write(out, "w", 1), 1);
+		child_exit();
+	}
+	return pid;
+}
+
+/* Of those who watch exclusively, each event wakes one. */
+TEST(exclusive)
+{
+	enum { WAITERS = 5 };
+	pid_t pids[WAITERS];
+	struct pollfd more;
+	int told[2];
+	char c;
+
+	REQUIRE(pipe(p) == 0 && pipe(told) == 0);
+	for (int i = 0; i < WAITERS; i++) {
+		pids[i] = exclusive_waiter(p[0], told[1]);
+		REQUIRE(h_wait_state(pids[i], "S"));
+	}
+	for (int i = 0; i < WAITERS; i++) {
+		REQUIRE(write(p[1], "x", 1) == 1);
+		REQUIRE(read(told[0], &c, 1) == 1);
+		JOIN(pids[i]); /* the first that came */
+		more = (struct pollfd){told[0], POLLIN, 0};
+		CHECK_EQ(poll(&more, 1, 0), 0);
+		for (int k = i + 1; k < WAITERS; k++)
+			CHECK(h_wait_state(pids[k], "S"));
+		REQUIRE(read(p[0], &c, 1) == 1);
+	}
+	close(p[0]);
+	close(p[1]);
+	close(told[0]);
+	close(told[1]);
+}
+
+/* The end of a pipe is everybody's. */
+TEST(exclusive_all_see_the_end)
+{
+	enum { WAITERS = 3 };
+	pid_t pids[WAITERS];
+	int told[2], end[2];
+
+	REQUIRE(pipe2(end, O_CLOEXEC) == 0 && pipe(told) == 0);
+	for (int i = 0; i < WAITERS; i++) {
+		pid_t pid = h_fork();
+
+		if (pid == 0) {
+			close(end[1]);
+			pids[i] = exclusive_waiter(end[0], told[1]);
+			JOIN(pids[i]);
+			child_exit();
+		}
+		pids[i] = pid;
+	}
+	close(end[1]);
+	for (int i = 0; i < WAITERS; i++)
+		JOIN(pids[i]);
+	close(end[0]);
+	close(told[0]);
+	close(told[1]);
+}

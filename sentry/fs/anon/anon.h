@@ -39,6 +39,9 @@ int eventpoll_ctl(struct file *ep, int op, struct file *target, int fd, const st
  * (-errno) they stay ready.  Waits until the monotonic clock reaches deadline_ns; 0: not at all.  The count, 0 when
  * the time is over, -EINTR, or put's error if no event was given.
  */
+/* The file that is watched under descriptor fd, the first but skip of those: for comparison alone, as it is not
+ * counted.  -EINVAL: f is no epoll; -ENOENT. */
+int eventpoll_target(struct file *f, int fd, uint32_t skip, const struct file **out) MUST_CHECK;
 typedef int eventpoll_put(void *arg, size_t first, const struct l_epoll_event *events, size_t count);
 int eventpoll_wait(struct file *ep, size_t max, int64_t deadline_ns, eventpoll_put *put, void *arg) MUST_CHECK;
 

@@ -90,22 +90,26 @@ static void make_ready(struct epitem *it)
 	mutex_unlock(&it->ep->ready_lock);
 }
 
-static void make_ready_and_wake(struct epitem *it)
+/* True if that woke one who waits in epoll_wait. */
+static bool make_ready_and_wake(struct epitem *it)
 {
+	bool woken;
+
 	make_ready(it);
-	waitqueue_wake_some(&it->ep->wq, READABLE, 1);
+	woken = waitqueue_wake_some(&it->ep->wq, READABLE, 1) > 0;
 	waitqueue_wake(&it->ep->poll_wq, READABLE);
+	return woken;
 }
 
 /* The file's waitqueue tells of events (0: of something); its lock is held. */
-static void on_wake(struct wait_entry *e, uint32_t events)
+static bool on_wake(struct wait_entry *e, uint32_t events)
 {
 	struct epitem *it = e->arg;
 	uint32_t wanted = it->events & ~MODE_BITS;
 
 	if (!wanted || (events && !(events & wanted)))
-		return;
-	make_ready_and_wake(it);
+		return false;
+	return make_ready_and_wake(it);
 }
 
 /* What of the item's events is true now.  ep->mtx held. */
@@ -207,10 +211,11 @@ static int give(struct eventpoll *ep, size_t max, eventpoll_put *put, void *arg)
 }
 
 /* Wakes the sleeper and leaves the queue, so that the next event wakes another. */
-static void wake_once(struct wait_entry *e, uint32_t events)
+static bool wake_once(struct wait_entry *e, uint32_t events)
 {
 	list_del_init(&e->node);
 	sleeper_wake(e->arg);
+	return true;
 }
 
 static int wait_until_ready(struct eventpoll *ep, int64_t deadline_ns)
@@ -477,6 +482,26 @@ int eventpoll_ctl(struct file *f, int op, struct file *target, int fd, const str
 	mutex_unlock(&ep->mtx);
 out:
 	mutex_unlock(&links_lock);
+	return r;
+}
+
+int eventpoll_target(struct file *f, int fd, uint32_t skip, const struct file **out)
+{
+	struct eventpoll *ep = f->priv;
+	struct epitem *it;
+	int r = -ENOENT;
+
+	if (!eventpoll_file_is(f))
+		return -EINVAL;
+	mutex_lock(&ep->mtx);
+	list_for_each_entry(it, &ep->items, node) {
+		if (it->fd != fd || skip--)
+			continue;
+		*out = it->file;
+		r = 0;
+		break;
+	}
+	mutex_unlock(&ep->mtx);
 	return r;
 }
 
