@@ -41,10 +41,12 @@ int sigpending_add(struct sigpending *q, struct process *p, const struct l_sigin
 {
 	int sig = info->si_signo;
 	struct sigqueue *s;
+	bool over_limit;
 
 	if (sig < L_SIGRTMIN && (q->set & sig_bit(sig)))
 		return 0;
-	s = p->pending_count < process_rlimit(p, L_RLIMIT_SIGPENDING) || sig < L_SIGRTMIN ? malloc(sizeof(*s)) : NULL;
+	over_limit = sig < L_SIGRTMIN && info->si_code >= 0; /* one of each kind at most */
+	s = over_limit || p->pending_count < process_rlimit(p, L_RLIMIT_SIGPENDING) ? malloc(sizeof(*s)) : NULL;
 	if (!s) {
 		if (may_fail && sig >= L_SIGRTMIN)
 			return -EAGAIN;

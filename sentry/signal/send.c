@@ -219,7 +219,7 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 	if (!wanted(p, target, sig))
 		return 0;
 	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, info,
-			   info->si_code != L_SI_USER && info->si_code != L_SI_KERNEL && info->si_code != L_SI_TKILL);
+			   info->si_code != L_SI_USER && info->si_code != L_SI_KERNEL);
 	if (r == 0)
 		wake_for(p, target, sig);
 	return r;

@@ -12,7 +12,7 @@
 
 static int kill_one(struct task *t, int pid, int sig)
 {
-	struct process *p = process_find(pid);
+	struct process *p = process_of_thread(pid);
 	struct l_siginfo info;
 	int r = 0;
 
@@ -141,7 +141,7 @@ long sys_rt_sigqueueinfo(struct task *t, const struct sys_args *args)
 	r = copy_in_siginfo(t, &info, args->a[2], sig, pid == t->tid);
 	if (r < 0)
 		return r;
-	p = process_find(pid);
+	p = process_of_thread(pid);
 	if (!p)
 		return -ESRCH;
 	mutex_lock(&tasks_lock);

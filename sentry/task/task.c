@@ -145,6 +145,19 @@ struct process *process_find(int pid)
 	return p;
 }
 
+struct process *process_of_thread(int tid)
+{
+	struct process *p = NULL;
+
+	if (tid <= 0 || tid >= PID_MAX)
+		return NULL;
+	mutex_lock(&tasks_lock);
+	if (by_tid[tid])
+		p = process_get(by_tid[tid]->process);
+	mutex_unlock(&tasks_lock);
+	return p;
+}
+
 int process_for_each(int (*fn)(struct process *p, void *arg), void *arg)
 {
 	struct process *p;

@@ -224,7 +224,7 @@ struct task {
 	uint64_t rseq;		     /* gva or 0 */
 	uint32_t rseq_size, rseq_sig;
 	struct mem_policy mem_policy; /* set_mempolicy */
-	struct sem_undos *sem_undos; /* counted; SEM_UNDO's notes, or NULL */
+	_Atomic(struct sem_undos *) sem_undos; /* counted; SEM_UNDO's notes, or NULL */
 	struct vfork_completion *vfork; /* counted; completed when this task lets go of the shared mm */
 	struct clone_start *start;   /* the state it begins with; until its thread has loaded it */
 	bool leaving;		     /* exit(2): this thread alone is to end */
@@ -259,6 +259,7 @@ void process_put(struct process *p);
 /* Lookups: counted, or NULL. */
 struct task *task_find(int tid);
 struct process *process_find(int pid);
+struct process *process_of_thread(int tid); /* by any of its threads, as kill(2) finds it */
 /* Calls fn for every process, in pid order, with tasks_lock held; stops when fn returns non-zero and returns that. */
 int process_for_each(int (*fn)(struct process *p, void *arg), void *arg);
 /* The lowest pid of a live process >= from, or -1: for readdir of /proc. */

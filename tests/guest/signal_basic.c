@@ -581,6 +581,46 @@ TEST(group)
 	gate_free(&g);
 }
 
+static void *tell_tid_and_wait(void *arg)
+{
+	int *fds = arg;
+	pid_t tid = gettid();
+	sigset_t all;
+	char c;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	REQUIRE(write(fds[1], &tid, sizeof(tid)) == sizeof(tid));
+	REQUIRE(read(fds[2], &c, 1) == 1);
+	return NULL;
+}
+
+/* kill and sigqueue find a process by any of its threads. */
+TEST(process_named_by_a_thread)
+{
+	union sigval v = {.sival_int = 7};
+	int fds[4]; /* there and back */
+	pthread_t t;
+	pid_t tid;
+
+	REQUIRE(pipe(fds) == 0 && pipe(fds + 2) == 0);
+	install(SIGUSR1, 0);
+	int to_thread = fds[3];
+	REQUIRE(pthread_create(&t, NULL, tell_tid_and_wait, fds) == 0);
+	REQUIRE(read(fds[0], &tid, sizeof(tid)) == sizeof(tid));
+	OK(kill(tid, 0));
+	OK(sigqueue(tid, SIGUSR1, v));
+	CHECK_EQ(last_info.si_code, SI_QUEUE);
+	CHECK_EQ(last_info.si_value.sival_int, 7);
+	OK(kill(tid, SIGUSR1));
+	CHECK_EQ(last_info.si_code, SI_USER);
+	REQUIRE(write(to_thread, "x", 1) == 1);
+	pthread_join(t, NULL);
+	CHECK_ERR(kill(tid, 0), ESRCH);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+}
+
 /* Only to itself may a thread send a siginfo that looks like the kernel's. */
 TEST(queueinfo_to_another_thread)
 {

@@ -320,6 +320,38 @@ TEST(dropped_signals_do_not_count)
 	JOIN(pid);
 }
 
+/* What cannot be queued is an error only where a signal of its own would be lost. */
+TEST(no_room_in_the_queue)
+{
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		struct rlimit none = {0, 0};
+		siginfo_t info;
+		sigset_t set;
+
+		sigemptyset(&set);
+		sigaddset(&set, SIGUSR1);
+		sigaddset(&set, SIGRTMIN);
+		REQUIRE(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+		REQUIRE(setrlimit(RLIMIT_SIGPENDING, &none) == 0);
+		CHECK_ERR(syscall(SYS_tgkill, getpid(), gettid(), SIGRTMIN), EAGAIN);
+		CHECK_ERR(sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 1}), EAGAIN);
+		OK(kill(getpid(), SIGRTMIN)); /* it comes, and tells of nobody */
+		CHECK_EQ(sigwaitinfo(&set, &info), SIGRTMIN);
+		CHECK_EQ(info.si_code, SI_USER);
+		CHECK_EQ(info.si_pid, 0);
+		OK(sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 1}));
+		CHECK_EQ(sigwaitinfo(&set, &info), SIGUSR1);
+		CHECK_EQ(info.si_code, SI_USER);
+		OK(kill(getpid(), SIGUSR1));
+		CHECK_EQ(sigwaitinfo(&set, &info), SIGUSR1);
+		CHECK_EQ(info.si_pid, getpid());
+		child_exit();
+	}
+	JOIN(pid);
+}
+
 /* A timer may be set for ever. */
 TEST(huge_interval)
 {
