@@ -250,6 +250,8 @@ L_ASSERT_SIZE(struct l_inotify_event, 16);
 #define L_MFD_HUGETLB 4u
 #define L_MFD_NOEXEC_SEAL 8u
 #define L_MFD_EXEC 16u
+#define L_MFD_HUGE_SHIFT 26 /* where the base-2 logarithm of the size lies */
+#define L_MFD_HUGE_MASK 63u
 
 /* name_to_handle_at(2) */
 struct l_file_handle {

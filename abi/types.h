@@ -67,6 +67,12 @@ L_ASSERT_SIZE(struct l_xattr_args, 16);
 #define L_KCMP_SYSVSEM 6
 #define L_KCMP_EPOLL_TFD 7
 
+struct l_kcmp_epoll_slot {
+	uint32_t efd;  /* the epoll */
+	uint32_t tfd;  /* the descriptor that it watches */
+	uint32_t toff; /* how many items of that descriptor come before */
+};
+
 /* personality(2) */
 #define L_PER_LINUX 0
 #define L_PER_MASK 0xff

@@ -141,6 +141,7 @@ int futex_wake(struct task *t, uint64_t addr, bool process_private, int n, uint3
 {
 	struct mm_key key;
 	struct futex_bucket *b;
+	uint32_t word;
 	int r;
 
 	if (!bitset)
@@ -152,6 +153,9 @@ int futex_wake(struct task *t, uint64_t addr, bool process_private, int n, uint3
 	mutex_lock(&b->lock);
 	r = wake_in_bucket(b, &key, n, bitset);
 	mutex_unlock(&b->lock);
+	/* Where somebody waits there is a word; elsewhere a file may have ended before the place. */
+	if (r == 0 && key.object != (uintptr_t)t->mm && copy_in(t->ctx, &word, addr, sizeof(word)) < 0)
+		return -EFAULT;
 	return r;
 }
 

@@ -198,7 +198,9 @@ int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_k
 		return addr < GUEST_CEILING ? 0 : -EFAULT;
 	mutex_lock(&mm->lock);
 	v = mm_find(mm, addr);
-	if (!v)
+	/* A private page that is only read is none's in particular: whoever writes to it gets another. */
+	if (!v || !(v->prot & (L_PROT_READ | L_PROT_WRITE)) ||
+	    (!(v->prot & L_PROT_WRITE) && !(v->flags & L_MAP_SHARED) && !v->file))
 		r = -EFAULT;
 	else if ((v->flags & L_MAP_SHARED) && v->shared_id)
 		*out = (struct mm_key){v->shared_id, v->off + (addr - v->start)};

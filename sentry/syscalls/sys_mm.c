@@ -15,6 +15,17 @@ static int implied_prot(const struct task *t, int prot)
 	return (t->process->personality & L_READ_IMPLIES_EXEC) && (prot & L_PROT_READ) ? prot | L_PROT_EXEC : prot;
 }
 
+/* The error of a mapping of no bytes: the descriptor is looked at first. */
+static long no_length(struct task *t, int fd)
+{
+	struct file *file = fd_lookup(t->files, fd);
+
+	if (!file)
+		return -EBADF;
+	file_put(file);
+	return -EINVAL;
+}
+
 long sys_mmap(struct task *t, const struct sys_args *args)
 {
 	uint64_t addr = args->a[0], len = args->a[1], off = args->a[5], end;
@@ -26,7 +37,7 @@ long sys_mmap(struct task *t, const struct sys_args *args)
 	if (off & ~PAGE_MASK)
 		return -EINVAL;
 	if (len == 0)
-		return -EINVAL;
+		return flags & L_MAP_ANONYMOUS ? -EINVAL : no_length(t, fd);
 	switch (flags & L_MAP_TYPE) {
 	case L_MAP_PRIVATE:
 	case L_MAP_SHARED:

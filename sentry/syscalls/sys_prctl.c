@@ -82,7 +82,8 @@ static bool may_set_securebits(const struct cred *c, uint64_t bits)
 
 	if ((bits & ~(uint64_t)L_SECBIT_ALL) || (change & locked >> 1) || (locked & ~bits))
 		return false;
-	return !(change & ~(uint64_t)L_SECBIT_UNPRIVILEGED) || cred_capable(c, L_CAP_SETPCAP);
+	/* Without the capability even what changes nothing is refused, as it always was. */
+	return (change && !(change & ~(uint64_t)L_SECBIT_UNPRIVILEGED)) || cred_capable(c, L_CAP_SETPCAP);
 }
 
 static void clear_ambient(struct cred *c, uint64_t arg)

@@ -165,21 +165,48 @@ static long compare(const void *a, const void *b)
 	return x == y ? 0 : x < y ? 1 : 2;
 }
 
+/* Counted; NULL if there is none. */
+static struct file *file_of_task(struct task *o, uint64_t fd)
+{
+	struct fdtable *files = task_get_files(o);
+	struct file *f = files ? fd_lookup(files, (int)fd) : NULL;
+
+	if (files)
+		fdtable_put(files);
+	return f;
+}
+
 static long compare_files(struct task *a, struct task *b, uint64_t fd_a, uint64_t fd_b)
 {
-	struct fdtable *files_a = task_get_files(a), *files_b = task_get_files(b);
-	struct file *fa = files_a ? fd_lookup(files_a, (int)fd_a) : NULL;
-	struct file *fb = files_b ? fd_lookup(files_b, (int)fd_b) : NULL;
+	struct file *fa = file_of_task(a, fd_a), *fb = file_of_task(b, fd_b);
 	long r = fa && fb ? compare(fa, fb) : -EBADF;
 
 	if (fa)
 		file_put(fa);
 	if (fb)
 		file_put(fb);
-	if (files_a)
-		fdtable_put(files_a);
-	if (files_b)
-		fdtable_put(files_b);
+	return r;
+}
+
+/* One's open file and one that another's epoll watches. */
+static long compare_epoll_target(struct task *t, struct task *a, struct task *b, uint64_t fd_a, gva_t slot_at)
+{
+	const struct file *watched;
+	struct l_kcmp_epoll_slot slot;
+	struct file *fa, *ep;
+	long r = copy_in(t->ctx, &slot, slot_at, sizeof(slot));
+
+	if (r < 0)
+		return r;
+	fa = file_of_task(a, fd_a);
+	ep = file_of_task(b, slot.efd);
+	r = fa && ep ? eventpoll_target(ep, (int)slot.tfd, slot.toff, &watched) : -EBADF;
+	if (r == 0)
+		r = compare(fa, watched);
+	if (fa)
+		file_put(fa);
+	if (ep)
+		file_put(ep);
 	return r;
 }
 
@@ -199,6 +226,9 @@ static const void *part_of(struct task *o, int type)
 	case L_KCMP_FS:
 		part = o->fs;
 		break;
+	case L_KCMP_SYSVSEM:
+		part = o->sem_undos;
+		break;
 	default:
 		part = o->sighand;
 		break;
@@ -207,7 +237,7 @@ static const void *part_of(struct task *o, int type)
 	return part;
 }
 
-static long compare_tasks(struct task *a, struct task *b, const struct sys_args *args)
+static long compare_tasks(struct task *t, struct task *a, struct task *b, const struct sys_args *args)
 {
 	int type = (int)args->a[2];
 
@@ -218,11 +248,14 @@ static long compare_tasks(struct task *a, struct task *b, const struct sys_args 
 	case L_KCMP_FILES:
 	case L_KCMP_FS:
 	case L_KCMP_SIGHAND:
+	case L_KCMP_SYSVSEM:
 		return compare(part_of(a, type), part_of(b, type));
 	case L_KCMP_IO:
 		return 0; /* nobody has an I/O context */
+	case L_KCMP_EPOLL_TFD:
+		return compare_epoll_target(t, a, b, args->a[3], args->a[4]);
 	default:
-		return type == L_KCMP_SYSVSEM || type == L_KCMP_EPOLL_TFD ? -EOPNOTSUPP : -EINVAL;
+		return -EINVAL;
 	}
 }
 
@@ -236,7 +269,7 @@ long sys_kcmp(struct task *t, const struct sys_args *args)
 	else if (proc_may_access_real(a, t->cred) < 0 || proc_may_access_real(b, t->cred) < 0)
 		r = -EPERM;
 	else
-		r = compare_tasks(a, b, args);
+		r = compare_tasks(t, a, b, args);
 	if (a)
 		task_put(a);
 	if (b)

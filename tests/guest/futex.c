@@ -43,6 +43,41 @@ TEST(errors)
 	CHECK_EQ(futex(&word, FUTEX_WAKE, 10, NULL, NULL, 0), 0);
 }
 
+/* A word that is not private is looked for in what is mapped there. */
+TEST(no_word_there)
+{
+	uint32_t *gone = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t *locked = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t *read_only = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t *past_end;
+	int fd = memfd_create("futex", MFD_CLOEXEC);
+
+	REQUIRE(gone != MAP_FAILED && locked != MAP_FAILED && read_only != MAP_FAILED);
+	REQUIRE(fd >= 0 && ftruncate(fd, 4096) == 0);
+	past_end = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	REQUIRE(past_end != MAP_FAILED);
+	CHECK_EQ(futex(past_end, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
+	REQUIRE(ftruncate(fd, 0) == 0 && munmap(gone, 4096) == 0);
+
+	uint32_t *const nowhere[] = {gone, locked, past_end};
+
+	word = 0;
+	for (int i = 0; i < 3; i++) {
+		CHECK_ERR(futex(nowhere[i], FUTEX_WAKE, 1, NULL, NULL, 0), EFAULT);
+		CHECK_ERR(futex(nowhere[i], FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
+		CHECK_ERR(futex(nowhere[i], FUTEX_CMP_REQUEUE, 1, (void *)1, &word, 0), EFAULT);
+		CHECK_EQ(futex(nowhere[i], FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 0);
+	}
+	CHECK_ERR(futex(&word, FUTEX_CMP_REQUEUE, 1, (void *)1, gone, 0), EFAULT);
+	CHECK_ERR(futex(&word, FUTEX_CMP_REQUEUE, 1, (void *)1, locked, 0), EFAULT);
+	CHECK_ERR(futex(read_only, FUTEX_WAKE, 1, NULL, NULL, 0),
+		  EFAULT); /* another page takes its place when it is written */
+	munmap(locked, 4096);
+	munmap(read_only, 4096);
+	munmap(past_end, 4096);
+	close(fd);
+}
+
 TEST(timeouts)
 {
 	struct timespec wait = {0, 3000000}, until;

@@ -183,6 +183,8 @@ TEST(capacity)
 
 	open_pipe(O_NONBLOCK);
 	CHECK_EQ(fcntl(p[0], F_GETPIPE_SZ), 65536);
+	CHECK_EQ(fcntl(p[0], F_SETPIPE_SZ, 0), 4096);
+	CHECK_ERR(fcntl(p[0], F_SETPIPE_SZ, 0x80000001u), EINVAL);
 	CHECK_EQ(fcntl(p[0], F_SETPIPE_SZ, 8000), 8192);
 	CHECK_EQ(fcntl(p[1], F_GETPIPE_SZ), 8192);
 	memset(buf, 0, sizeof(buf));

@@ -218,6 +218,15 @@ TEST(securebits)
 	pid_t pid = h_fork();
 
 	if (pid == 0) {
+		if (geteuid() == 0)
+			REQUIRE(setresuid(65534, 65534, 65534) == 0);
+		CHECK_EQ(pr(PR_GET_SECUREBITS, 0, 0, 0, 0), 0);
+		CHECK_ERR(pr(PR_SET_SECUREBITS, 0, 0, 0, 0), EPERM); /* that nothing changes is no excuse */
+		child_exit();
+	}
+	JOIN(pid);
+	pid = h_fork();
+	if (pid == 0) {
 		if (pr(PR_SET_SECUREBITS, 0x10, 0, 0, 0) == 0) {
 			CHECK_EQ(pr(PR_GET_KEEPCAPS, 0, 0, 0, 0), 1);
 			OK(pr(PR_SET_SECUREBITS, 0x20, 0, 0, 0)); /* KEEP_CAPS off, and locked */

@@ -1,11 +1,12 @@
 /* process_vm_readv, process_vm_writev and kcmp: another process's memory, and what two processes have in common. */
 #include "harness.h"
 
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
 #define PAGE 4096ul
-enum { C_FILE, C_VM, C_FILES, C_FS, C_SIGHAND, C_IO };
+enum { C_FILE, C_VM, C_FILES, C_FS, C_SIGHAND, C_IO, C_SYSVSEM, C_EPOLL };
 
 static char *pages(size_t n)
 {
@@ -165,12 +166,55 @@ TEST(kcmp)
 	CHECK_ERR(syscall(SYS_kcmp, me, me, 99, 0, 0), EINVAL);
 	CHECK_ERR(syscall(SYS_kcmp, me, 0x7ffffff, C_VM, 0, 0), ESRCH);
 	REQUIRE(pipe(fds) == 0);
-	shares = clone(waits, pages(16) + 16 * PAGE, CLONE_VM | CLONE_FILES | SIGCHLD, &fds[0]);
+	shares = clone(waits, pages(16) + 16 * PAGE, CLONE_VM | CLONE_FILES | CLONE_SYSVSEM | SIGCHLD, &fds[0]);
 	REQUIRE(shares > 0);
 	CHECK_EQ(syscall(SYS_kcmp, me, shares, C_VM, 0, 0), 0);
 	CHECK_EQ(syscall(SYS_kcmp, me, shares, C_FILES, 0, 0), 0);
+	CHECK_EQ(syscall(SYS_kcmp, me, shares, C_SYSVSEM, 0, 0), 0);
 	CHECK(syscall(SYS_kcmp, me, shares, C_FS, 0, 0) > 0);
 	CHECK_EQ(write(fds[1], "x", 1), 1);
 	CHECK_EQ(waitpid(shares, NULL, 0), shares);
 	CHECK_EQ(release(pid, end), 0);
+}
+
+/* A file by its place among those that an epoll watches. */
+TEST(kcmp_epoll)
+{
+	struct {
+		uint32_t ep, fd, skip;
+	} slot;
+	struct epoll_event ev = {.events = EPOLLIN};
+	pid_t me = getpid();
+	int ep = epoll_create1(0), fds[2], twin;
+
+	REQUIRE(ep >= 0 && pipe(fds) == 0);
+	OK(epoll_ctl(ep, EPOLL_CTL_ADD, fds[0], &ev));
+	slot.ep = (uint32_t)ep;
+	slot.fd = (uint32_t)fds[0];
+	slot.skip = 0;
+	CHECK_EQ(syscall(SYS_kcmp, me, me, C_EPOLL, fds[0], &slot), 0);
+	CHECK(syscall(SYS_kcmp, me, me, C_EPOLL, fds[1], &slot) > 0);
+	CHECK_ERR(syscall(SYS_kcmp, me, me, C_EPOLL, 999, &slot), EBADF);
+	CHECK_ERR(syscall(SYS_kcmp, me, me, C_EPOLL, fds[0], 8), EFAULT);
+	slot.skip = 1;
+	CHECK_ERR(syscall(SYS_kcmp, me, me, C_EPOLL, fds[0], &slot), ENOENT);
+	slot.skip = 0;
+	slot.fd = (uint32_t)fds[1];
+	CHECK_ERR(syscall(SYS_kcmp, me, me, C_EPOLL, fds[0], &slot), ENOENT);
+	slot.ep = (uint32_t)fds[1];
+	CHECK_ERR(syscall(SYS_kcmp, me, me, C_EPOLL, fds[0], &slot), EINVAL);
+	slot.ep = 999;
+	CHECK_ERR(syscall(SYS_kcmp, me, me, C_EPOLL, fds[0], &slot), EBADF);
+
+	/* The number is what it was watched under, though it may mean another file now. */
+	slot.ep = (uint32_t)ep;
+	slot.fd = (uint32_t)fds[0];
+	twin = dup(fds[0]);
+	REQUIRE(twin >= 0 && dup2(fds[1], fds[0]) == fds[0]);
+	CHECK_EQ(syscall(SYS_kcmp, me, me, C_EPOLL, twin, &slot), 0);
+	CHECK(syscall(SYS_kcmp, me, me, C_EPOLL, fds[0], &slot) > 0);
+	close(twin);
+	close(fds[0]);
+	close(fds[1]);
+	close(ep);
 }

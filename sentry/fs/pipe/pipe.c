@@ -304,7 +304,7 @@ static long resize(struct pipe *p, uint64_t size, const struct cred *c)
 	unsigned slots = 1;
 	int r;
 
-	if (size > MAX_SIZE || size == 0)
+	if (size > MAX_SIZE)
 		return -EINVAL;
 	while (slots * PAGE_SIZE < size)
 		slots *= 2;
