@@ -39,7 +39,12 @@ struct receiver {
 	struct ipc_msg *msg; /* what it got */
 };
 
-static struct ipc_ids msg_ids = IPC_IDS_INIT(MSGMNI);
+struct tunable msg_next_id = IPC_NEXT_ID_INIT;
+struct tunable msgmni = {32000, 0, L_IPCMNI, NULL};
+struct tunable msgmax = {8192, 0, 1 << 20, NULL};
+struct tunable msgmnb = {16384, 0, 16 << 20, NULL};
+
+static struct ipc_ids msg_ids = IPC_IDS_INIT(&msgmni, &msg_next_id);
 
 static struct msg_queue *queue_of(struct ipc_perm *p)
 {
@@ -55,7 +60,7 @@ static int queue_create(const struct ipc_request *req, struct ipc_perm **out)
 	(void)req;
 	if (!q)
 		return -ENOMEM;
-	q->max_bytes = MSGMNB;
+	q->max_bytes = tunable_get(&msgmnb);
 	q->ctime = ipc_now();
 	list_init(&q->messages);
 	list_init(&q->senders);
@@ -314,7 +319,7 @@ int msg_set(struct task *t, int id, const struct l_msqid64_ds *from)
 	mutex_lock(&msg_ids.lock);
 	p = ipc_find(&msg_ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
-	if (r == 0 && from->msg_qbytes > MSGMNB && !cred_capable(t->cred, L_CAP_SYS_RESOURCE))
+	if (r == 0 && from->msg_qbytes > tunable_get(&msgmnb) && !cred_capable(t->cred, L_CAP_SYS_RESOURCE))
 		r = -EPERM;
 	if (r == 0)
 		r = ipc_perm_set(p, &from->msg_perm);

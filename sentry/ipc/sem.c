@@ -52,7 +52,10 @@ struct sem_wait {
 	struct sem_op op;
 };
 
-static struct ipc_ids sem_ids = IPC_IDS_INIT(SEMMNI);
+struct tunable sem_next_id = IPC_NEXT_ID_INIT;
+struct tunable semmni = {32000, 0, L_IPCMNI, NULL};
+
+static struct ipc_ids sem_ids = IPC_IDS_INIT(&semmni, &sem_next_id);
 static int total_sems; /* guarded by sem_ids.lock */
 
 static struct sem_set *set_of(struct ipc_perm *p)

@@ -28,7 +28,10 @@ struct shm_segment {
 	bool removed;	   /* it is out of the table */
 };
 
-static struct ipc_ids shm_ids = IPC_IDS_INIT(SHMMNI);
+struct tunable shm_next_id = IPC_NEXT_ID_INIT;
+struct tunable shmmni = {4096, 0, L_IPCMNI, NULL};
+
+static struct ipc_ids shm_ids = IPC_IDS_INIT(&shmmni, &shm_next_id);
 static uint64_t total_pages; /* guarded by shm_ids.lock */
 
 static struct shm_segment *segment_of(struct ipc_perm *p)

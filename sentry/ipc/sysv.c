@@ -43,9 +43,10 @@ static struct ipc_perm *find_key(struct ipc_ids *ids, int32_t key)
 	return NULL;
 }
 
-static int grow(struct ipc_ids *ids)
+/* Makes room for index `at`. */
+static int grow(struct ipc_ids *ids, int at)
 {
-	int cap = ids->cap ? min_of(ids->cap * 2, L_IPCMNI) : 16;
+	int cap = min_of(max_of(max_of(ids->cap * 2, at + 1), 16), L_IPCMNI);
 	struct ipc_perm **slots = realloc(ids->slots, (size_t)cap * sizeof(struct ipc_perm *));
 
 	if (!slots)
@@ -57,25 +58,32 @@ static int grow(struct ipc_ids *ids)
 	return 0;
 }
 
-/* Gives p the lowest index that is free.  An id comes back only after its sequence has gone round. */
+/* Gives p the lowest index that is free.  An id comes back only after its sequence has gone round, or when it is asked for: then
+ * it has that sequence, and the first free index from that one on. */
 static int add(struct ipc_ids *ids, struct ipc_perm *p)
 {
-	int i = 0;
+	int64_t wanted = atomic_exchange(&ids->next_id->value, -1);
+	int i = wanted < 0 ? 0 : (int)(wanted % L_IPCMNI), seq = (int)(wanted / L_IPCMNI);
 
 	while (i < ids->cap && ids->slots[i])
 		i++;
-	if (i == ids->cap) {
-		int r = grow(ids);
+	if (i == L_IPCMNI)
+		return -ENOSPC;
+	if (i >= ids->cap) {
+		int r = grow(ids, i);
 
 		if (r < 0)
 			return r;
 	}
-	if (i <= ids->last_index)
-		ids->seq = (ids->seq + 1) % (INT32_MAX / L_IPCMNI);
-	ids->last_index = i;
+	if (wanted < 0) {
+		if (i <= ids->last_index)
+			ids->seq = (ids->seq + 1) % (INT32_MAX / L_IPCMNI);
+		ids->last_index = i;
+		seq = ids->seq;
+	}
 	ids->slots[i] = p;
 	ids->count++;
-	p->id = ids->seq * L_IPCMNI + i;
+	p->id = seq * L_IPCMNI + i;
 	return p->id;
 }
 
@@ -90,7 +98,7 @@ static int create(struct ipc_ids *ids, const struct ipc_request *req)
 	struct ipc_perm *p;
 	int r;
 
-	if (ids->count >= ids->limit)
+	if (ids->count >= ids->limit->value)
 		return -ENOSPC;
 	r = req->create(req, &p);
 	if (r < 0)

@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "sentry/core/cred.h"
+#include "sentry/core/tunable.h"
 #include "sentry/core/wait.h"
 
 struct task;
@@ -35,11 +36,13 @@ struct ipc_ids { /* a table; guarded by lock */
 	struct mutex lock;
 	struct ipc_perm **slots; /* by an id's low part; NULL: free */
 	int cap, count;
-	int limit;	/* objects at most; immutable */
+	struct tunable *limit; /* objects at most; immutable */
+	struct tunable *next_id; /* which id is to be given out next, -1: any; immutable, but its value is reset under lock */
 	int last_index; /* of the last id given out: one not above it begins a new sequence */
 	int seq;
 };
-#define IPC_IDS_INIT(limit_) { .lock = MUTEX_INIT, .limit = (limit_), .last_index = -1 }
+#define IPC_IDS_INIT(limit_, next_id_) { .lock = MUTEX_INIT, .limit = (limit_), .next_id = (next_id_), .last_index = -1 }
+#define IPC_NEXT_ID_INIT { -1, -1, INT32_MAX, NULL }
 
 /* What shmget, semget and msgget have in common. */
 struct ipc_request {
@@ -90,9 +93,10 @@ int ipc_waiter_sleep(struct ipc_waiter *w, struct mutex *lock, int64_t deadline_
 
 /* ---- shared memory (shm.c): errors as the calls' ---- */
 
+extern struct tunable shm_next_id;
+extern struct tunable shmmni; /* segments */
 #define SHMMAX (UINT64_MAX - (1ull << 24))
 #define SHMALL (UINT64_MAX - (1ull << 24))
-#define SHMMNI 4096
 
 int shm_get(struct task *t, int32_t key, uint64_t size, uint32_t flags) MUST_CHECK;
 int64_t shm_attach(struct task *t, int id, uint64_t addr, uint32_t flags) MUST_CHECK;
@@ -106,9 +110,10 @@ int shm_show(FILE *out);	      /* /proc/sysvipc/shm */
 
 /* ---- semaphores (sem.c) ---- */
 
-#define SEMMNI 32000
+extern struct tunable sem_next_id;
+extern struct tunable semmni; /* sets */
 #define SEMMSL 32000
-#define SEMMNS (SEMMNI * SEMMSL)
+#define SEMMNS (32000 * SEMMSL)
 #define SEMOPM 500
 #define SEMVMX 32767
 
@@ -137,9 +142,10 @@ void sem_undos_leave(struct task *t);
 
 /* ---- message queues (msg.c) ---- */
 
-#define MSGMAX 8192
-#define MSGMNB 16384
-#define MSGMNI 32000
+extern struct tunable msg_next_id;
+extern struct tunable msgmni; /* queues */
+extern struct tunable msgmax; /* bytes of a message */
+extern struct tunable msgmnb; /* bytes of a new queue */
 
 struct ipc_msg { /* a message on its way; free() it */
 	struct list_head node;

@@ -54,7 +54,7 @@ int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, int prot, int f
 
 	if (!t)
 		return 0;
-	if (mm->vma_count >= MM_MAX_MAP_COUNT)
+	if (mm->vma_count >= tunable_get(&mm_max_map_count))
 		return -ENOMEM;
 	as_limit = process_rlimit(t->process, L_RLIMIT_AS);
 	if (mm->total_size + len > as_limit)

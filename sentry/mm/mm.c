@@ -188,6 +188,8 @@ bool mm_file_extent(struct mm *mm, uint64_t addr, uint64_t *start, uint64_t *end
 	return found;
 }
 
+struct tunable mm_max_map_count = {65530, 0, 1 << 20, NULL};
+
 int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_key *out)
 {
 	struct vma *v;

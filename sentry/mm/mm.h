@@ -17,6 +17,7 @@
 #include "base/lock.h"
 #include "base/refcount.h"
 #include "platform/platform.h"
+#include "sentry/core/tunable.h"
 #include "sentry/mm/numa.h"
 
 struct file;
@@ -59,7 +60,7 @@ struct mm {
 };
 
 /* Most VMAs an address space may have, as vm.max_map_count. */
-#define MM_MAX_MAP_COUNT 65530
+extern struct tunable mm_max_map_count;
 /* Kept free below a mapping that grows. */
 #define MM_STACK_GAP (256 * PAGE_SIZE)
 

@@ -22,7 +22,7 @@ long sys_msgsnd(struct task *t, const struct sys_args *args)
 
 	if (r < 0)
 		return r;
-	if (size > MSGMAX || id < 0 || type < 1)
+	if (size > tunable_get(&msgmax) || id < 0 || type < 1)
 		return -EINVAL;
 	m = malloc(sizeof(*m) + size);
 	if (!m)
@@ -60,13 +60,13 @@ long sys_msgrcv(struct task *t, const struct sys_args *args)
 static long get_info(struct task *t, int cmd, uint64_t buf)
 {
 	struct l_msginfo info = {
-		.msgpool = MSGMNI * (MSGMNB / 1024),
-		.msgmap = MSGMNB,
-		.msgmax = MSGMAX,
-		.msgmnb = MSGMNB,
-		.msgmni = MSGMNI,
+		.msgpool = (int)(msgmni.value * (msgmnb.value / 1024)),
+		.msgmap = (int)msgmnb.value,
+		.msgmax = (int)msgmax.value,
+		.msgmnb = (int)msgmnb.value,
+		.msgmni = (int)msgmni.value,
 		.msgssz = 16,
-		.msgtql = MSGMNB,
+		.msgtql = (int)msgmnb.value,
 		.msgseg = 0xffff,
 	};
 	int queues, messages, bytes, max = msg_info(&queues, &messages, &bytes), r;

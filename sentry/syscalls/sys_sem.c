@@ -60,7 +60,7 @@ static long get_info(struct task *t, int cmd, uint64_t buf)
 {
 	struct l_seminfo info = {
 		.semmap = SEMMNS,
-		.semmni = SEMMNI,
+		.semmni = (int)semmni.value,
 		.semmns = SEMMNS,
 		.semmnu = SEMMNS,
 		.semmsl = SEMMSL,

@@ -21,7 +21,13 @@ long sys_shmdt(struct task *t, const struct sys_args *args)
 
 static long get_limits(struct task *t, uint64_t buf)
 {
-	struct l_shminfo64 info = {.shmmax = SHMMAX, .shmmin = 1, .shmmni = SHMMNI, .shmseg = SHMMNI, .shmall = SHMALL};
+	struct l_shminfo64 info = {
+		.shmmax = SHMMAX,
+		.shmmin = 1,
+		.shmmni = tunable_get(&shmmni),
+		.shmseg = tunable_get(&shmmni),
+		.shmall = SHMALL,
+	};
 	struct l_shm_info used;
 	int max = shm_info(&used), r = copy_out(t->ctx, buf, &info, sizeof(info));
 

@@ -137,7 +137,7 @@ static int set_limit(struct task *t, struct process *p, unsigned resource, const
 
 	if (next->rlim_cur > next->rlim_max)
 		return -EINVAL;
-	if (resource == L_RLIMIT_NOFILE && next->rlim_max > L_NR_OPEN)
+	if (resource == L_RLIMIT_NOFILE && next->rlim_max > tunable_get(&vfs_nr_open))
 		return -EPERM;
 	mutex_lock(&p->limits_lock);
 	if (next->rlim_max > cur->rlim_max && !cred_capable(t->cred, L_CAP_SYS_RESOURCE))

@@ -78,6 +78,13 @@ int tid_last(void)
 	return tid;
 }
 
+void tid_set_last(int tid)
+{
+	mutex_lock(&tasks_lock);
+	last_tid = tid;
+	mutex_unlock(&tasks_lock);
+}
+
 struct task *tid_lookup_locked(int tid)
 {
 	return tid > 0 && tid < PID_MAX ? by_tid[tid] : NULL;

@@ -367,8 +367,9 @@ void process_orphan_command(struct process *p);
 
 /* Counts of what there is, for limits and /proc/loadavg. */
 int task_count(void);
-/* The number given out last. */
+/* The number given out last; the next is above it. */
 int tid_last(void);
+void tid_set_last(int tid);
 
 /* kernel.randomize_va_space: 0 nothing, 1 all but the heap, 2 the heap too is put where chance has it by execve. */
 extern _Atomic unsigned exec_randomize_va_space;

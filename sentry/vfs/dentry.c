@@ -219,6 +219,25 @@ static void evict(struct list_head *gone)
 	}
 }
 
+size_t dcache_shrink(void)
+{
+	struct list_head gone = LIST_HEAD_INIT(gone);
+	struct dentry *d, *tmp;
+	size_t taken = 0;
+
+	mutex_lock(&dcache_lock);
+	list_for_each_entry_safe(d, tmp, &lru, lru) {
+		if (refcount_read(&d->refs) != 1)
+			continue;
+		uncache(d);
+		list_add(&d->lru, &gone);
+		taken++;
+	}
+	mutex_unlock(&dcache_lock);
+	put_all(&gone);
+	return taken;
+}
+
 void dentry_hash(struct dentry *d)
 {
 	struct list_head gone = LIST_HEAD_INIT(gone);

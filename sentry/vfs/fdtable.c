@@ -8,13 +8,15 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "abi/resource.h"
 #include "base/checked.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 
 #define WORD_BITS 64u
 #define FD_FIRST 64u		/* descriptors a new table has room for */
-#define FD_CEILING (1u << 20)	/* as fs.nr_open */
+
+struct tunable vfs_nr_open = {L_NR_OPEN, WORD_BITS, L_NR_OPEN, NULL};
 
 struct fdtable {
 	struct refcount refs;
@@ -38,8 +40,8 @@ static void set_bit(uint64_t *map, unsigned n, bool on)
 	map[n / WORD_BITS] = on ? map[n / WORD_BITS] | mask : map[n / WORD_BITS] & ~mask;
 }
 
-/* Makes room for descriptor n.  -EMFILE past what any table may hold, -ENOMEM. */
-static int grow(struct fdtable *t, unsigned n)
+/* Makes room for descriptor n.  -ENOMEM. */
+static int make_room(struct fdtable *t, unsigned n)
 {
 	unsigned cap = t->cap;
 	struct file **files;
@@ -47,8 +49,6 @@ static int grow(struct fdtable *t, unsigned n)
 
 	if (n < cap)
 		return 0;
-	if (n >= FD_CEILING)
-		return -EMFILE;
 	while (cap <= n)
 		cap = cap ? cap * 2 : FD_FIRST;
 	files = calloc(cap, sizeof(*files));
@@ -72,6 +72,12 @@ static int grow(struct fdtable *t, unsigned n)
 	return 0;
 }
 
+/* The same for a new descriptor.  -EMFILE past what any table may hold. */
+static int grow(struct fdtable *t, unsigned n)
+{
+	return n >= t->cap && n >= tunable_get(&vfs_nr_open) ? -EMFILE : make_room(t, n);
+}
+
 struct fdtable *fdtable_new(void)
 {
 	struct fdtable *t = calloc(1, sizeof(*t));
@@ -80,7 +86,7 @@ struct fdtable *fdtable_new(void)
 		return NULL;
 	refcount_init(&t->refs, 1);
 	mutex_init(&t->lock);
-	if (grow(t, 0) < 0) {
+	if (make_room(t, 0) < 0) {
 		free(t);
 		return NULL;
 	}
@@ -97,7 +103,7 @@ struct fdtable *fdtable_copy(struct fdtable *old)
 	mutex_lock(&old->lock);
 	for (top = old->cap / WORD_BITS; top > 1 && !old->used[top - 1];)
 		top--;
-	if (grow(t, top * WORD_BITS - 1) < 0) {
+	if (make_room(t, top * WORD_BITS - 1) < 0) {
 		mutex_unlock(&old->lock);
 		fdtable_put(t);
 		return NULL;

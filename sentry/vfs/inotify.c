@@ -57,6 +57,10 @@ struct watch {
 /* Guards all of the above, and inode->watches.  Outside of waitqueue locks, inside of all others. */
 static struct mutex inotify_lock = MUTEX_INIT;
 static struct list_head instances = LIST_HEAD_INIT(instances); /* guarded by inotify_lock */
+struct tunable inotify_max_queued_events = {16384, 0, 1 << 20, NULL};
+struct tunable inotify_max_instances = {512, 0, 8192, NULL};
+struct tunable inotify_max_watches = {65536, 0, 1 << 20, NULL};
+
 static unsigned instance_count;				       /* guarded by inotify_lock */
 static size_t queued_bytes;				       /* guarded by inotify_lock */
 static uint32_t last_cookie;				       /* guarded by inotify_lock */
@@ -135,7 +139,7 @@ static void queue(struct inotify *n, int wd, uint32_t mask, uint32_t cookie, con
 
 	if (!list_empty(&n->events) && same_event(list_last_entry(&n->events, struct event, node), wd, mask, name))
 		return;
-	if (n->event_count >= INOTIFY_MAX_QUEUED_EVENTS || queued_bytes >= QUEUED_BYTES_MAX) {
+	if (n->event_count >= tunable_get(&inotify_max_queued_events) || queued_bytes >= QUEUED_BYTES_MAX) {
 		overflow(n);
 		return;
 	}
@@ -234,7 +238,7 @@ int inotify_watch(struct file *f, struct inode *i, uint32_t mask)
 	w = watch_of(n, i);
 	if (w) {
 		r = change_watch(w, mask);
-	} else if (watch_count >= INOTIFY_MAX_WATCHES) {
+	} else if (watch_count >= tunable_get(&inotify_max_watches)) {
 		r = -ENOSPC;
 	} else {
 		fresh->owner = n;
@@ -578,7 +582,7 @@ int inotify_file_new(uint32_t flags, const struct cred *c, struct file **out)
 	list_init(&n->watches);
 	waitqueue_init(&n->wq);
 	mutex_lock(&inotify_lock);
-	if (instance_count >= INOTIFY_MAX_INSTANCES) {
+	if (instance_count >= tunable_get(&inotify_max_instances)) {
 		r = -EMFILE;
 	} else {
 		instance_count++;

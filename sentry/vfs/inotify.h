@@ -2,12 +2,13 @@
 #ifndef BAILEY_SENTRY_VFS_INOTIFY_H
 #define BAILEY_SENTRY_VFS_INOTIFY_H
 
+#include "sentry/core/tunable.h"
 #include "sentry/vfs/vfs.h"
 
 /* /proc/sys/fs/inotify; of the whole sandbox, where Linux counts by user.  A watch keeps its inode in memory. */
-#define INOTIFY_MAX_QUEUED_EVENTS 16384
-#define INOTIFY_MAX_INSTANCES 512
-#define INOTIFY_MAX_WATCHES 65536
+extern struct tunable inotify_max_queued_events; /* of an instance */
+extern struct tunable inotify_max_instances;
+extern struct tunable inotify_max_watches;
 
 /* An instance: flags is L_O_NONBLOCK or 0.  -EMFILE past the limit. */
 int inotify_file_new(uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;

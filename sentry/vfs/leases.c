@@ -14,8 +14,8 @@
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/locks.h"
 
-_Atomic int lease_break_time = 45; /* s; 0: for ever */
-_Atomic int leases_enable = 1;
+struct tunable lease_break_time = {45, 0, INT32_MAX, NULL}; /* s; 0: for ever */
+struct tunable leases_enable = {1, INT32_MIN, INT32_MAX, NULL};
 
 static struct lease *lease_of(struct inode_locks *l, const struct file *f) REQUIRES(locks_lock)
 {
@@ -163,7 +163,7 @@ int vfs_set_lease(struct file *f, int fd, int type, const struct cred *c, int pi
 		return -EINVAL;
 	if (c->fsuid != f->inode->uid && !cred_capable(c, L_CAP_LEASE))
 		return -EACCES;
-	if (!inode_is(f->inode, L_S_IFREG) || (type != L_F_UNLCK && !leases_enable))
+	if (!inode_is(f->inode, L_S_IFREG) || (type != L_F_UNLCK && !leases_enable.value))
 		return -EINVAL;
 	if (type != L_F_UNLCK) {
 		r = add(f, fd, type, pid);
@@ -212,7 +212,7 @@ static bool conflicts(const struct lease *k, bool write)
 /* Asks the holders of what conflicts, once each, to give it up.  *any: there are some; *until: when to look again. */
 static void ask(struct inode_locks *l, bool write, bool *any, int64_t *until) REQUIRES(locks_lock)
 {
-	int64_t limit = lease_break_time;
+	int64_t limit = lease_break_time.value;
 	int64_t at = limit ? host_clock_ns(L_CLOCK_MONOTONIC) + limit * L_NSEC_PER_SEC : NO_DEADLINE;
 	struct lease *k;
 

@@ -25,6 +25,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/refcount.h"
+#include "sentry/core/tunable.h"
 #include "sentry/core/cred.h"
 #include "sentry/core/uio.h"
 #include "sentry/core/wait.h"
@@ -360,6 +361,9 @@ void fs_info_put(struct fs_info *fs);
 
 /* The file descriptor table; shared by CLONE_FILES. */
 struct fdtable;
+/* Forgets all names that nobody uses; how many. */
+size_t dcache_shrink(void);
+extern struct tunable vfs_nr_open; /* descriptors of a process, whatever its limit */
 struct fdtable *fdtable_new(void);
 struct fdtable *fdtable_copy(struct fdtable *old); /* fork; NULL: no memory */
 struct fdtable *fdtable_get(struct fdtable *t);
@@ -477,8 +481,8 @@ void vfs_locks_release(struct inode *i, const void *owner); /* all of owner's; a
  * lease through f; -EACCES, -EINVAL, -ENOLCK. */
 int vfs_set_lease(struct file *f, int fd, int type, const struct cred *c, int pid) MUST_CHECK;
 int vfs_get_lease(struct file *f);	/* F_GETLEASE: the type that it has, or is asked to take */
-extern _Atomic int lease_break_time;	/* fs.lease-break-time */
-extern _Atomic int leases_enable;	/* fs.leases-enable */
+extern struct tunable lease_break_time; /* fs.lease-break-time */
+extern struct tunable leases_enable;	/* fs.leases-enable */
 void vfs_show_locks(FILE *out);				     /* the lines of /proc/locks */
 /* The "lock:" lines of f's fdinfo, in the descriptor table `table`. */
 void vfs_show_file_locks(FILE *out, const struct file *f, const void *table);

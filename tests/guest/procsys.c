@@ -1,6 +1,8 @@
 /* /proc/sys, and what /proc says of the machine. */
 #include "proctext.h"
 
+#include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 
 /* Each is one line of so many numbers, in that order of size. */
@@ -80,6 +82,8 @@ TEST(not_to_be_written)
 	CHECK_EQ(st.st_mode, S_IFREG | 0644);
 	OK(stat("/proc/sys/kernel/osrelease", &st));
 	CHECK_EQ(st.st_mode, S_IFREG | 0444);
+	CHECK_EQ(open("/proc/sys/vm/drop_caches", O_RDONLY), -1);
+	CHECK_EQ(errno, EACCES);
 	if (getuid() == 0) { /* here root may open, but there is nobody to write to */
 		CHECK_EQ(write_text("/proc/version", "x"), -EIO);
 		CHECK_EQ(write_text("/proc/self/uid_map", "0 0 1"), -EPERM);
@@ -134,6 +138,90 @@ TEST(values_that_act)
 	for (int i = 0; i < 4; i++)
 		CHECK_EQ(random_base(), base);
 	CHECK_EQ(write_text("/proc/sys/kernel/randomize_va_space", "2"), 0);
+}
+
+/* Writes a number to a file of /proc/sys and gives what was there; -errno. */
+static long change(const char *path, long to)
+{
+	long old = strtol(text_of(path), NULL, 10);
+	char text[24];
+	int r;
+
+	snprintf(text, sizeof(text), "%ld", to);
+	r = write_text(path, text);
+	return r < 0 ? r : old;
+}
+
+/* What is set holds for what comes after; in a place of its own, as above. */
+TEST(limits_that_act)
+{
+	int files[80], pipes[2], n = 0, extra;
+	long old;
+	struct utsname u;
+	pid_t pid;
+	void *p;
+
+	REQUIRE(uname(&u) == 0);
+	if (!strstr(u.version, "Bailey"))
+		SKIP("not inside");
+	if (getuid() != 0) {
+		CHECK_EQ(change("/proc/sys/fs/inotify/max_user_instances", 3), -EACCES);
+		CHECK_EQ(change("/proc/sys/kernel/ns_last_pid", 1000), -EPERM);
+		return;
+	}
+	old = change("/proc/sys/fs/inotify/max_user_instances", 3);
+	CHECK(old > 3);
+	while (n < 80 && (files[n] = inotify_init()) >= 0)
+		n++;
+	CHECK_EQ(n, 3);
+	CHECK_EQ(errno, EMFILE);
+	CHECK_EQ(change("/proc/sys/fs/inotify/max_user_instances", old), 3);
+	CHECK((extra = inotify_init()) >= 0);
+	close(extra);
+	while (n)
+		close(files[--n]);
+	CHECK_EQ(change("/proc/sys/fs/inotify/max_user_instances", -1), -EINVAL);
+
+	/* Rounded up to a power of two of pages; it binds those without privileges. */
+	old = change("/proc/sys/fs/pipe-max-size", 9000);
+	CHECK_STR(text_of("/proc/sys/fs/pipe-max-size"), "16384\n");
+	pid = h_fork();
+	if (pid == 0) {
+		REQUIRE(setresuid(65534, 65534, 65534) == 0);
+		REQUIRE(pipe(pipes) == 0);
+		CHECK_ERR(fcntl(pipes[0], F_SETPIPE_SZ, 1 << 17), EPERM);
+		CHECK_EQ(fcntl(pipes[0], F_SETPIPE_SZ, 1 << 14), 1 << 14);
+		child_exit();
+	}
+	JOIN(pid);
+	CHECK_EQ(change("/proc/sys/fs/pipe-max-size", old), 16384);
+	CHECK_EQ(change("/proc/sys/fs/pipe-max-size", 4095), -EINVAL);
+
+	/* The next process has the next free number. */
+	CHECK(change("/proc/sys/kernel/ns_last_pid", 20000) > 0);
+	pid = h_fork();
+	if (pid == 0)
+		_exit(0);
+	CHECK_EQ(pid, 20001);
+	JOIN(pid);
+
+	/* A descriptor beyond it is no limit of the process's, but no table holds it. */
+	old = change("/proc/sys/fs/nr_open", 64);
+	CHECK_ERR(dup2(2, 300), EBADF);
+	CHECK_EQ(change("/proc/sys/fs/nr_open", old), 64);
+	CHECK_EQ(dup2(2, 300), 300);
+	close(300);
+
+	old = change("/proc/sys/vm/max_map_count", 0);
+	p = mmap(NULL, 4096, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(p == MAP_FAILED && errno == ENOMEM);
+	CHECK_EQ(change("/proc/sys/vm/max_map_count", old), 0);
+
+	CHECK(change("/proc/sys/vm/nr_hugepages", 5) >= 0);
+	CHECK_STR(text_of("/proc/sys/vm/nr_hugepages"), "0\n"); /* there are none to be had */
+	CHECK_EQ(write_text("/proc/sys/vm/drop_caches", "3"), 0);
+	CHECK_EQ(write_text("/proc/sys/vm/drop_caches", "5"), -EINVAL);
+	OK(access("/proc/self/stat", F_OK));
 }
 
 TEST(machine)

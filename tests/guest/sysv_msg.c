@@ -212,3 +212,33 @@ TEST(stat_and_lists)
 	CHECK(strstr(text, want));
 	OK(msgctl(id, IPC_RMID, NULL));
 }
+
+/* /proc/sys/kernel/msg_next_id: the id of the next queue, once; of a place that is taken, the next free one in that sequence. */
+TEST(wanted_ids)
+{
+	enum { PER_SEQUENCE = 32768 };
+	int fd = open("/proc/sys/kernel/msg_next_id", O_RDWR | O_CLOEXEC), first, second, third, wanted;
+	char text[24];
+
+	if (fd < 0) {
+		CHECK(errno == EACCES || errno == ENOENT);
+		SKIP("takes root, and a kernel with checkpoints");
+	}
+	first = make();
+	wanted = first + 5 * PER_SEQUENCE + 3;
+	REQUIRE(pwrite(fd, text, (size_t)snprintf(text, sizeof(text), "%d", wanted), 0) > 0);
+	second = make();
+	CHECK_EQ(second, wanted);
+	CHECK_EQ(pread(fd, text, sizeof(text), 0), 3);
+	CHECK(memcmp(text, "-1\n", 3) == 0);
+	wanted = first + 7 * PER_SEQUENCE;
+	REQUIRE(pwrite(fd, text, (size_t)snprintf(text, sizeof(text), "%d", wanted), 0) > 0);
+	third = make();
+	CHECK(third > wanted && third < wanted + PER_SEQUENCE);
+	CHECK_EQ(third / PER_SEQUENCE, wanted / PER_SEQUENCE);
+	CHECK_ERR(pwrite(fd, "-2", 2, 0), EINVAL);
+	OK(msgctl(first, IPC_RMID, NULL));
+	OK(msgctl(second, IPC_RMID, NULL));
+	OK(msgctl(third, IPC_RMID, NULL));
+	close(fd);
+}

@@ -16,7 +16,23 @@
 
 #define DEFAULT_SLOTS 16u /* 64 KiB */
 #define MAX_SIZE (1ul << 31)
-#define MAX_SIZE_UNPRIVILEGED (1ul << 20) /* fs.pipe-max-size */
+
+/* A power of two. */
+static unsigned slots_for(uint64_t size)
+{
+	unsigned slots = 1;
+
+	while (slots * PAGE_SIZE < size)
+		slots *= 2;
+	return slots;
+}
+
+static int64_t whole_slots(int64_t size)
+{
+	return (int64_t)slots_for((uint64_t)size) * (int64_t)PAGE_SIZE;
+}
+
+struct tunable pipe_max_size = {1 << 20, PAGE_SIZE, MAX_SIZE, whole_slots};
 
 struct pipe *pipe_new(void)
 {
@@ -301,14 +317,13 @@ static int set_slots(struct pipe *p, unsigned slots)
 /* size is rounded up to a power of two of pages; what lies in the pipe must fit. */
 static long resize(struct pipe *p, uint64_t size, const struct cred *c)
 {
-	unsigned slots = 1;
+	unsigned slots;
 	int r;
 
 	if (size > MAX_SIZE)
 		return -EINVAL;
-	while (slots * PAGE_SIZE < size)
-		slots *= 2;
-	if (slots > p->slots && slots * PAGE_SIZE > MAX_SIZE_UNPRIVILEGED && !cred_capable(c, L_CAP_SYS_RESOURCE))
+	slots = slots_for(size);
+	if (slots > p->slots && slots * PAGE_SIZE > tunable_get(&pipe_max_size) && !cred_capable(c, L_CAP_SYS_RESOURCE))
 		return -EPERM;
 	if (p->used > slots)
 		return -EBUSY;

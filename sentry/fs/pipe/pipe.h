@@ -7,6 +7,7 @@
 #ifndef BAILEY_SENTRY_FS_PIPE_PIPE_H
 #define BAILEY_SENTRY_FS_PIPE_PIPE_H
 
+#include "sentry/core/tunable.h"
 #include "sentry/vfs/fasync.h"
 
 /* A page's worth of bytes that were written together, or added to. */
@@ -29,6 +30,8 @@ struct pipe {
 	struct waitqueue wq; /* everything that can happen to it */
 	struct fasync_list reader_async, writer_async; /* whom it tells by SIGIO: files open for reading, for writing */
 };
+
+extern struct tunable pipe_max_size; /* bytes that a pipe may be made to hold without CAP_SYS_RESOURCE */
 
 struct pipe *pipe_new(void);
 void pipe_free(struct pipe *p);

@@ -20,6 +20,14 @@ struct snapshot {
 	size_t size;
 };
 
+/* By the bits alone, without privileges; such files are root's. */
+static bool mode_allows(uint32_t mode, const struct file *f)
+{
+	uint32_t want = (f->mode & FILE_READ ? 04 : 0) | (f->mode & FILE_WRITE ? 02 : 0);
+
+	return ((f->cred->euid == 0 ? mode >> 6 : mode) & want) == want;
+}
+
 int proc_file_open(struct inode *i, struct file *f)
 {
 	const struct proc_node *n = i->priv;
@@ -27,7 +35,7 @@ int proc_file_open(struct inode *i, struct file *f)
 	struct proc_ctx c;
 	int r = 0;
 
-	if (n->sysctl && (f->mode & FILE_WRITE) && !(n->entry->mode & (f->cred->euid == 0 ? 0200 : 0002)))
+	if (n->sysctl && !mode_allows(n->entry->mode, f))
 		return -EACCES;
 	if (n->process) {
 		r = proc_ctx_begin(&c, n);

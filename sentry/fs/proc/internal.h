@@ -60,6 +60,7 @@ struct proc_entry {
 	/* For functions that serve several entries. */
 	uint64_t value;
 	const char *string;
+	struct tunable *tunable;
 };
 
 struct proc_dir {

@@ -16,6 +16,7 @@
 #include "host/system.h"
 #include "sentry/core/uts.h"
 #include "sentry/fs/mqueue/mqueue.h"
+#include "sentry/fs/pipe/pipe.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/tty/pty.h"
 #include "sentry/ipc/sysv.h"
@@ -130,41 +131,21 @@ static int store_protected(const struct proc_ctx *c, const char *text, size_t le
 	return r;
 }
 
-static int show_lease_time(const struct proc_ctx *c, FILE *out)
+static int show_tunable(const struct proc_ctx *c, FILE *out)
 {
-	(void)c;
-	fprintf(out, "%d\n", lease_break_time);
+	fprintf(out, "%lld\n", (long long)c->node->entry->tunable->value);
 	return 0;
 }
 
-static int store_lease_time(const struct proc_ctx *c, const char *text, size_t len)
+static int store_tunable(const struct proc_ctx *c, const char *text, size_t len)
 {
+	struct tunable *t = c->node->entry->tunable;
 	int64_t v;
-	int r = proc_parse_number(text, 10, 0, INT32_MAX, &v);
+	int r = proc_parse_number(text, 10, t->min, t->max, &v);
 
-	(void)c;
 	(void)len;
 	if (r == 0)
-		lease_break_time = (int)v;
-	return r;
-}
-
-static int show_leases(const struct proc_ctx *c, FILE *out)
-{
-	(void)c;
-	fprintf(out, "%d\n", leases_enable);
-	return 0;
-}
-
-static int store_leases(const struct proc_ctx *c, const char *text, size_t len)
-{
-	int64_t v;
-	int r = proc_parse_number(text, 10, INT32_MIN, INT32_MAX, &v);
-
-	(void)c;
-	(void)len;
-	if (r == 0)
-		leases_enable = (int)v;
+		t->value = t->round ? t->round(v) : v;
 	return r;
 }
 
@@ -173,6 +154,47 @@ static int show_ns_last_pid(const struct proc_ctx *c, FILE *out)
 	(void)c;
 	fprintf(out, "%d\n", tid_last());
 	return 0;
+}
+
+static int store_ns_last_pid(const struct proc_ctx *c, const char *text, size_t len)
+{
+	const struct cred *cred = task_current()->cred;
+	int64_t v;
+	int r = proc_parse_number(text, 10, 0, PID_MAX - 1, &v);
+
+	(void)c;
+	(void)len;
+	if (!cred_capable(cred, L_CAP_SYS_ADMIN) && !cred_capable(cred, L_CAP_CHECKPOINT_RESTORE))
+		return -EPERM;
+	if (r == 0)
+		tid_set_last((int)v);
+	return r;
+}
+
+/* A pool for which no memory can be had: whatever is asked for, it stays empty. */
+static int store_huge_pages(const struct proc_ctx *c, const char *text, size_t len)
+{
+	int64_t ignored;
+
+	(void)c;
+	(void)len;
+	return proc_parse_number(text, 10, 0, INT64_MAX, &ignored);
+}
+
+#define DROP_PAGES 1  /* of file contents, which the host caches */
+#define DROP_NAMES 2
+#define DROP_SILENT 4 /* Linux says in its log who asked for it */
+
+static int store_drop_caches(const struct proc_ctx *c, const char *text, size_t len)
+{
+	int64_t what;
+	int r = proc_parse_number(text, 10, DROP_PAGES, DROP_SILENT, &what);
+
+	(void)c;
+	(void)len;
+	if (r == 0 && (what & DROP_NAMES))
+		log_debug("%zu cached names dropped", dcache_shrink());
+	return r;
 }
 
 /* Open files, those of them that wait for use (none), how many there may be. */
@@ -203,12 +225,13 @@ static int show_pty_count(const struct proc_ctx *c, FILE *out)
 static int show_sem_limits(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
-	fprintf(out, "%d\t%d\t%d\t%d\n", SEMMSL, SEMMNS, SEMOPM, SEMMNI);
+	fprintf(out, "%d\t%d\t%d\t%d\n", SEMMSL, SEMMNS, SEMOPM, (int)semmni.value);
 	return 0;
 }
 
 #define UTS(name, field) PROC_FILE(name, 0444, show_uts, .value = offsetof(struct l_utsname, field))
 #define PROTECTED(name, kind) PROC_FILE("protected_" name, 0644, show_protected, .store = store_protected, .value = (kind))
+#define TUNABLE(name, t) PROC_FILE(name, 0644, show_tunable, .store = store_tunable, .tunable = &(t))
 #define NUMBER(name, n) PROC_FILE(name, 0444, proc_show_value, .value = (n))
 #define STRING(name, s) PROC_FILE(name, 0444, proc_show_string, .string = (s))
 #define TABLE(dir, ...)                                                                                                \
@@ -242,11 +265,12 @@ TABLE(kernel_dir,
       PROC_FILE("hostname", 0644, show_uts, .store = store_uts, .value = offsetof(struct l_utsname, nodename)),
       NUMBER("io_uring_disabled", 2),
       NUMBER("kptr_restrict", 1),
-      NUMBER("msgmax", MSGMAX),
-      NUMBER("msgmnb", MSGMNB),
-      NUMBER("msgmni", MSGMNI),
+      TUNABLE("msg_next_id", msg_next_id),
+      TUNABLE("msgmax", msgmax),
+      TUNABLE("msgmnb", msgmnb),
+      TUNABLE("msgmni", msgmni),
       NUMBER("ngroups_max", L_NGROUPS_MAX),
-      PROC_FILE("ns_last_pid", 0444, show_ns_last_pid),
+      PROC_FILE("ns_last_pid", 0666, show_ns_last_pid, .store = store_ns_last_pid),
       NUMBER("numa_balancing", 0),
       UTS("osrelease", release),
       UTS("ostype", sysname),
@@ -264,10 +288,12 @@ TABLE(kernel_dir,
       NUMBER("sched_rt_runtime_us", 950000),
       PROC_DIR("seccomp", 0555, seccomp_dir),
       PROC_FILE("sem", 0444, show_sem_limits),
+      TUNABLE("sem_next_id", sem_next_id),
+      TUNABLE("shm_next_id", shm_next_id),
       NUMBER("shm_rmid_forced", 0),
       NUMBER("shmall", SHMALL),
       NUMBER("shmmax", SHMMAX),
-      NUMBER("shmmni", SHMMNI),
+      TUNABLE("shmmni", shmmni),
       NUMBER("sysctl_writes_strict", 1),
       NUMBER("tainted", 0),
       NUMBER("threads-max", PID_MAX),
@@ -283,13 +309,14 @@ TABLE(vm_dir,
       NUMBER("dirty_expire_centisecs", 3000),
       NUMBER("dirty_ratio", 20),
       NUMBER("dirty_writeback_centisecs", 500),
+      PROC_FILE("drop_caches", 0200, NULL, .store = store_drop_caches),
       NUMBER("laptop_mode", 0),
       NUMBER("legacy_va_layout", 0),
-      NUMBER("max_map_count", MM_MAX_MAP_COUNT),
+      TUNABLE("max_map_count", mm_max_map_count),
       NUMBER("memfd_noexec", 0),
       NUMBER("min_free_kbytes", 67584),
       NUMBER("mmap_min_addr", GUEST_MIN),
-      NUMBER("nr_hugepages", 0),
+      PROC_FILE("nr_hugepages", 0644, proc_show_value, .store = store_huge_pages),
       NUMBER("nr_overcommit_hugepages", 0),
       NUMBER("oom_dump_tasks", 1),
       NUMBER("oom_kill_allocating_task", 0),
@@ -306,9 +333,9 @@ TABLE(vm_dir,
 
 TABLE(epoll_dir, NUMBER("max_user_watches", 1 << 20));
 TABLE(inotify_dir,
-      NUMBER("max_queued_events", INOTIFY_MAX_QUEUED_EVENTS),
-      NUMBER("max_user_instances", INOTIFY_MAX_INSTANCES),
-      NUMBER("max_user_watches", INOTIFY_MAX_WATCHES));
+      TUNABLE("max_queued_events", inotify_max_queued_events),
+      TUNABLE("max_user_instances", inotify_max_instances),
+      TUNABLE("max_user_watches", inotify_max_watches));
 TABLE(mqueue_dir,
       NUMBER("msg_default", MQ_MSG_DEFAULT),
       NUMBER("msg_max", MQ_MSG_MAX),
@@ -326,14 +353,14 @@ TABLE(fs_dir,
       PROC_FILE("inode-nr", 0444, show_inode_nr, .value = 1),
       PROC_FILE("inode-state", 0444, show_inode_nr, .value = 6),
       PROC_DIR("inotify", 0555, inotify_dir),
-      PROC_FILE("lease-break-time", 0644, show_lease_time, .store = store_lease_time),
-      PROC_FILE("leases-enable", 0644, show_leases, .store = store_leases),
+      TUNABLE("lease-break-time", lease_break_time),
+      TUNABLE("leases-enable", leases_enable),
       NUMBER("mount-max", 100000),
       PROC_DIR("mqueue", 0555, mqueue_dir),
-      NUMBER("nr_open", L_NR_OPEN),
+      TUNABLE("nr_open", vfs_nr_open),
       NUMBER("overflowgid", 65534),
       NUMBER("overflowuid", 65534),
-      NUMBER("pipe-max-size", 1048576),
+      TUNABLE("pipe-max-size", pipe_max_size),
       NUMBER("pipe-user-pages-hard", 0),
       NUMBER("pipe-user-pages-soft", 16384),
       PROTECTED("fifos", VFS_PROTECTED_FIFOS),
