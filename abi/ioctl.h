@@ -88,6 +88,21 @@
 #define L_FICLONE 0x40049409
 #define L_FICLONERANGE 0x4020940d
 #define L_FIDEDUPERANGE 0xc0189436
+struct l_file_clone_range {
+	int64_t src_fd;
+	uint64_t src_offset, src_length, dest_offset;
+};
+struct l_file_dedupe_range_info {
+	int64_t dest_fd;
+	uint64_t dest_offset, bytes_deduped;
+	int32_t status;
+	uint32_t reserved;
+};
+struct l_file_dedupe_range { /* dest_count infos follow */
+	uint64_t src_offset, src_length;
+	uint16_t dest_count, reserved1;
+	uint32_t reserved2;
+};
 #define L_FS_IOC_GETFLAGS 0x80086601
 #define L_FS_IOC_SETFLAGS 0x40086602
 #define L_FS_IOC_GETVERSION 0x80087601

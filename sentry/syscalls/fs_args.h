@@ -29,4 +29,7 @@ int task_limit_fsize(struct task *t, const struct file *f, int64_t pos, uint64_t
 /* Puts a guest's signal mask (0: none was given) in force until the call's end: ppoll(2) and its kin. */
 int arg_temporary_mask(struct task *t, uint64_t gva, uint64_t size) MUST_CHECK;
 
+/* FICLONE, FICLONERANGE and FIDEDUPERANGE, which no file system here can do (sys_copy.c). */
+long share_ioctl(struct task *t, struct file *f, unsigned cmd, gva_t arg);
+
 #endif

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "abi/ioctl.h"
 #include "base/checked.h"
 #include "sentry/syscalls/fs_args.h"
 
@@ -127,6 +128,33 @@ static int copy_range_check(const struct file *in, const struct file *out)
 	return 0;
 }
 
+/* Shortens *len to what the source has and the target may hold. */
+static int copy_range_limits(struct task *t, const struct side *from, const struct side *to, uint64_t *len)
+{
+	struct l_statx st = {0};
+	int r;
+
+	if (*len > UINT64_MAX - (uint64_t)from->pos || *len > UINT64_MAX - (uint64_t)to->pos)
+		return -EOVERFLOW;
+	r = vfs_getattr(&from->f->path, &st);
+	if (r < 0)
+		return r;
+	*len = from->pos < (int64_t)st.stx_size ? min_of(*len, st.stx_size - (uint64_t)from->pos) : 0;
+	r = task_limit_fsize(t, to->f, to->pos, len);
+	if (r < 0)
+		return r;
+	if (to->pos == INT64_MAX)
+		return -EFBIG;
+	*len = min_of(*len, (uint64_t)(INT64_MAX - to->pos));
+	return 0;
+}
+
+static bool overlap(const struct side *a, const struct side *b, uint64_t len)
+{
+	return a->f->inode == b->f->inode && (uint64_t)a->pos < (uint64_t)b->pos + len &&
+	       (uint64_t)b->pos < (uint64_t)a->pos + len;
+}
+
 static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct file *out, uint64_t off_out,
 		       uint64_t len)
 {
@@ -145,14 +173,14 @@ static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct 
 		from.pos = file_position(in);
 	if (!off_out)
 		to.pos = file_position(out);
-	len = min_of(len, (uint64_t)L_MAX_RW_COUNT);
-	if (from.pos > INT64_MAX - (int64_t)len || to.pos > INT64_MAX - (int64_t)len)
-		return -EOVERFLOW;
-	if (in->inode == out->inode && from.pos < to.pos + (int64_t)len && to.pos < from.pos + (int64_t)len)
-		return -EINVAL;
-	r = task_limit_fsize(t, out, to.pos, &len);
+	if (in->inode->sb != out->inode->sb)
+		return -EXDEV;
+	r = copy_range_limits(t, &from, &to, &len);
 	if (r < 0)
 		return r;
+	if (overlap(&from, &to, len) || from.pos < 0 || to.pos < 0)
+		return -EINVAL;
+	len = min_of(len, (uint64_t)L_MAX_RW_COUNT);
 	n = len ? copy(&from, &to, len) : 0;
 	if (n > 0) {
 		r = set_position(t, off_in, in, from.pos);
@@ -178,4 +206,65 @@ long sys_copy_file_range(struct task *t, const struct sys_args *args)
 	}
 	file_put(in);
 	return r;
+}
+
+/* ---- FICLONE and its kin ---- */
+
+/* No file system here lets two files share what they hold; what else is wrong is told first, as Linux does. */
+static long clone_check(const struct file *from, const struct file *to)
+{
+	int r;
+
+	if (from->inode->sb != to->inode->sb)
+		return -EXDEV;
+	r = copy_range_check(from, to);
+	return r < 0 ? r : -EOPNOTSUPP;
+}
+
+static long clone_into(struct task *t, struct file *to, int64_t fd)
+{
+	struct file *from;
+	long r = arg_file(t, (uint64_t)fd, &from);
+
+	if (r < 0)
+		return r;
+	r = clone_check(from, to);
+	file_put(from);
+	return r;
+}
+
+static long clone_range_into(struct task *t, struct file *to, gva_t arg)
+{
+	struct l_file_clone_range range;
+	int r = copy_in(t->ctx, &range, arg, sizeof(range));
+
+	return r < 0 ? r : clone_into(t, to, range.src_fd);
+}
+
+static long dedupe(struct task *t, const struct file *from, gva_t arg)
+{
+	struct l_file_dedupe_range range;
+	int r = copy_in(t->ctx, &range, arg, sizeof(range));
+
+	if (r < 0)
+		return r;
+	if (sizeof(range) + range.dest_count * sizeof(struct l_file_dedupe_range_info) > PAGE_SIZE)
+		return -ENOMEM;
+	if (!(from->mode & FILE_READ) || range.reserved1 || range.reserved2)
+		return -EINVAL;
+	if (inode_is(from->inode, L_S_IFDIR))
+		return -EISDIR;
+	return inode_is(from->inode, L_S_IFREG) ? -EOPNOTSUPP : -EINVAL;
+}
+
+long share_ioctl(struct task *t, struct file *f, unsigned cmd, gva_t arg)
+{
+	switch (cmd) {
+	case L_FICLONE:
+		return clone_into(t, f, (int32_t)arg);
+	case L_FICLONERANGE:
+		return clone_range_into(t, f, arg);
+	default:
+		return dedupe(t, f, arg);
+	}
 }

@@ -81,6 +81,10 @@ static long file_ioctl(struct task *t, struct file *f, int fd, unsigned cmd, uin
 		if (inode_is(f->inode, L_S_IFSOCK))
 			return owner_ioctl(t, f, cmd, arg);
 		break;
+	case L_FICLONE:
+	case L_FICLONERANGE:
+	case L_FIDEDUPERANGE:
+		return share_ioctl(t, f, cmd, arg);
 	case L_FIGETBSZ:
 		return block_size(t, f, arg);
 	}

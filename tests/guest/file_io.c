@@ -2,6 +2,8 @@
 #include "harness.h"
 
 #include <limits.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -284,6 +286,61 @@ TEST(sendfile_and_copy)
 	close(out);
 	close(p[0]);
 	close(p[1]);
+}
+
+/* What copy_file_range refuses, and that it never goes past the end of what it copies. */
+TEST(copy_range_limits)
+{
+	int in = temp_file(), out = temp_file(), other = memfd_create("other", MFD_CLOEXEC);
+	int dir = open(".", O_RDONLY | O_DIRECTORY), ro = open("/proc/self/exe", O_RDONLY), p[2];
+	int append = open("append", O_RDWR | O_CREAT | O_APPEND, 0600);
+	off_t far = INT64_MAX, near_end = 7, negative = -5, start = 0, two = 2;
+
+	REQUIRE(other >= 0 && dir >= 0 && ro >= 0 && append >= 0 && pipe(p) == 0);
+	CHECK_EQ(write(in, "0123456789", 10), 10);
+	CHECK_EQ(copy_file_range(in, &near_end, out, NULL, 100, 0), 3);
+	CHECK_EQ(near_end, 10);
+	CHECK_EQ(copy_file_range(in, &near_end, out, NULL, 100, 0), 0);
+	CHECK_ERR(copy_file_range(in, &start, out, &far, 1, 0), EFBIG);
+	CHECK_EQ(copy_file_range(in, &far, out, NULL, 1, 0), 0);
+	CHECK_ERR(copy_file_range(in, &two, out, NULL, SIZE_MAX, 0), EOVERFLOW);
+	CHECK_ERR(copy_file_range(in, &start, in, &two, 5, 0), EINVAL);
+	CHECK_EQ(copy_file_range(in, &start, in, &far, 0, 0) < 0 ? errno : 0, EFBIG);
+	CHECK_ERR(copy_file_range(in, &negative, out, NULL, 1, 0), EINVAL);
+	CHECK_ERR(copy_file_range(in, &start, out, NULL, 1, 1), EINVAL);
+	CHECK_ERR(copy_file_range(dir, NULL, out, NULL, 1, 0), EISDIR);
+	CHECK_ERR(copy_file_range(in, &start, p[1], NULL, 1, 0), EINVAL);
+	CHECK_ERR(copy_file_range(in, &start, append, NULL, 1, 0), EBADF);
+	CHECK_ERR(copy_file_range(in, &start, ro, NULL, 1, 0), EBADF);
+	CHECK_ERR(copy_file_range(in, &start, other, NULL, 1, 0), EXDEV);
+	CHECK_EQ(start, 0);
+	close(p[0]), close(p[1]), close(in), close(out), close(other), close(dir), close(ro), close(append);
+}
+
+/* Files that could share what they hold are not to be had everywhere; what else is wrong is told first. */
+TEST(clone_refused)
+{
+	int in = temp_file(), out = temp_file(), other = memfd_create("other", MFD_CLOEXEC);
+	int dir = open(".", O_RDONLY | O_DIRECTORY), twin = memfd_create("twin", MFD_CLOEXEC);
+	struct file_clone_range range = {.src_fd = other};
+	struct file_dedupe_range none = {0};
+
+	REQUIRE(other >= 0 && dir >= 0 && twin >= 0);
+	CHECK_ERR(ioctl(out, FICLONE, 999), EBADF);
+	CHECK_ERR(ioctl(out, FICLONE, other), EXDEV);
+	CHECK_ERR(ioctl(out, FICLONE, dir), EISDIR);
+	CHECK_ERR(ioctl(twin, FICLONE, other), EOPNOTSUPP);
+	CHECK_ERR(ioctl(twin, FICLONERANGE, &range), EOPNOTSUPP);
+	CHECK_ERR(ioctl(twin, FICLONERANGE, 8), EFAULT);
+	range.src_fd = 999;
+	CHECK_ERR(ioctl(twin, FICLONERANGE, &range), EBADF);
+	CHECK_ERR(ioctl(twin, FIDEDUPERANGE, &none), EOPNOTSUPP);
+	none.reserved1 = 1;
+	CHECK_ERR(ioctl(twin, FIDEDUPERANGE, &none), EINVAL);
+	none.reserved1 = 0;
+	none.dest_count = 200;
+	CHECK_ERR(ioctl(twin, FIDEDUPERANGE, &none), ENOMEM);
+	close(in), close(out), close(other), close(dir), close(twin);
 }
 
 TEST(sync)

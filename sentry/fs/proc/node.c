@@ -91,14 +91,16 @@ static int begin_guarded(struct proc_ctx *c, const struct proc_node *node)
 
 /* ---- inode numbers and owners ---- */
 
-/* The same each time for the same thing: the task, the descriptor, and the entry's place in the program. */
+/* The same each time for the same thing: the task, the descriptor, and the entry's place in the program.  A later process of
+ * the same number has others: when it began is mixed in. */
 static uint64_t node_ino(const struct proc_node *n)
 {
 	uint64_t place = (uint64_t)((const char *)n->entry - (const char *)&proc_root_entry) / sizeof(void *);
+	uint64_t age = n->process ? (uint64_t)n->process->start_ns / 1024 & 0xfffff : 0;
 
 	if (n->entry == &proc_root_entry)
 		return 1;
-	return (uint64_t)n->thread << 62 | (uint64_t)n->tid << 40 | (uint64_t)(n->fd + 1) << 20 | (place & 0xfffff);
+	return (uint64_t)n->thread << 62 | (uint64_t)n->tid << 40 | ((uint64_t)(n->fd + 1) ^ age) << 20 | (place & 0xfffff);
 }
 
 /* A process that does not want to be looked into shows root as owner of all but the directory itself. */
