@@ -48,6 +48,40 @@ TEST(set_modes)
 	pty_close(&p);
 }
 
+/* struct termio, of before termios: half of each flag, and the first eight characters. */
+TEST(old_modes)
+{
+	struct pair p = pty_pair();
+	struct termio old;
+	struct termios now;
+
+	OK(tcgetattr(p.slave, &now));
+	now.c_iflag |= IUTF8;
+	now.c_lflag |= EXTPROC; /* beyond the first half */
+	now.c_cc[VWERASE] = 3;
+	OK(tcsetattr(p.slave, TCSANOW, &now));
+	memset(&old, 0xff, sizeof(old));
+	OK(ioctl(p.slave, TCGETA, &old));
+	CHECK_EQ(old.c_iflag, now.c_iflag & 0xffff);
+	CHECK_EQ(old.c_oflag, now.c_oflag & 0xffff);
+	CHECK_EQ(old.c_cflag, now.c_cflag & 0xffff);
+	CHECK_EQ(old.c_lflag, now.c_lflag & 0xffff);
+	CHECK(memcmp(old.c_cc, now.c_cc, NCC) == 0);
+	old.c_lflag &= (unsigned short)~ECHO;
+	old.c_cc[VINTR] = 2;
+	OK(ioctl(p.master, TCSETA, &old));
+	OK(tcgetattr(p.slave, &now));
+	CHECK(!(now.c_lflag & ECHO) && (now.c_lflag & EXTPROC));
+	CHECK_EQ(now.c_cc[VINTR], 2);
+	CHECK_EQ(now.c_cc[VWERASE], 3);
+	OK(ioctl(p.slave, TCSETAW, &old));
+	OK(ioctl(p.slave, TCSETAF, &old));
+	CHECK_ERR(ioctl(p.master, TCGETA, (void *)8), EFAULT);
+	CHECK_ERR(ioctl(p.slave, TCSETA, (void *)8), EFAULT);
+	CHECK_ERR(ioctl(p.slave, TCGETA, NULL), EFAULT);
+	pty_close(&p);
+}
+
 TEST(lines)
 {
 	struct pair p = pty_pair();

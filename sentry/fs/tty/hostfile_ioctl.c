@@ -55,17 +55,31 @@ static long get_termios(struct hostfile *h, struct pctx *ctx, uint64_t arg, bool
 	return copy_out(ctx, arg, &t2, sizeof(t2));
 }
 
+static long get_termio(struct hostfile *h, struct pctx *ctx, uint64_t arg)
+{
+	struct l_termio old;
+	struct l_termios t = {0};
+	int r = host_tty_ioctl(h->fd, L_TCGETS, &t);
+
+	if (r < 0)
+		return r;
+	termio_of(&t, &old);
+	return copy_out(ctx, arg, &old, sizeof(old));
+}
+
 /*
  * The variants that wait until all output is written would put the sentry's thread to sleep in the host; the terminal
  * keeps the order of what is written and set anyway.  struct termios2 begins as struct termios does.
  */
-static long set_termios(struct hostfile *h, struct pctx *ctx, uint64_t arg, bool flush_input)
+static long set_termios(struct hostfile *h, struct pctx *ctx, uint64_t arg, bool old, bool flush_input)
 {
 	struct l_termios t;
 	int r = tty_check_job(&h->tty, L_SIGTTOU);
 
+	if (r == 0 && old)
+		r = host_tty_ioctl(h->fd, L_TCGETS, &t);
 	if (r == 0)
-		r = copy_in(ctx, &t, arg, sizeof(t));
+		r = old ? termio_copy_in(ctx, arg, &t) : copy_in(ctx, &t, arg, sizeof(t));
 	if (r == 0 && flush_input)
 		r = host_tty_ioctl(h->fd, L_TCFLSH, (void *)(uintptr_t)L_TCIFLUSH);
 	return r < 0 ? r : host_tty_ioctl(h->fd, L_TCSETS, &t);
@@ -116,10 +130,16 @@ static long tty_ioctl(struct hostfile *h, struct pctx *ctx, unsigned cmd, uint64
 	case L_TCSETSW:
 	case L_TCSETS2:
 	case L_TCSETSW2:
-		return set_termios(h, ctx, arg, false);
+		return set_termios(h, ctx, arg, false, false);
 	case L_TCSETSF:
 	case L_TCSETSF2:
-		return set_termios(h, ctx, arg, true);
+		return set_termios(h, ctx, arg, false, true);
+	case L_TCGETA:
+		return get_termio(h, ctx, arg);
+	case L_TCSETA:
+	case L_TCSETAW:
+	case L_TCSETAF:
+		return set_termios(h, ctx, arg, true, cmd == L_TCSETAF);
 	case L_TIOCGWINSZ:
 		return get_winsize(h, ctx, arg);
 	case L_TIOCSWINSZ:

@@ -32,16 +32,23 @@ static int check_setting(const struct request *q)
 static long get_modes(const struct request *q)
 {
 	struct l_termios2 t;
+	struct l_termio old;
 
 	mutex_lock(&q->p->lock);
 	t = q->p->line.t;
 	mutex_unlock(&q->p->lock);
+	if (q->cmd == L_TCGETA) {
+		termio_of((const struct l_termios *)&t, &old);
+		return copy_out(q->ctx, q->arg, &old, sizeof(old));
+	}
 	/* struct termios is how termios2 begins. */
 	return copy_out(q->ctx, q->arg, &t, q->cmd == L_TCGETS2 ? sizeof(t) : sizeof(struct l_termios));
 }
 
+enum modes_kind { MODES_TERMIO, MODES_TERMIOS, MODES_TERMIOS2 };
+
 /* Output is where the master reads it once it is written, so there is nothing to wait for. */
-static long set_modes(const struct request *q, bool whole, bool flush)
+static long set_modes(const struct request *q, enum modes_kind kind, bool flush)
 {
 	struct l_termios2 t;
 	int r = check_setting(q);
@@ -51,7 +58,10 @@ static long set_modes(const struct request *q, bool whole, bool flush)
 	mutex_lock(&q->p->lock);
 	t = q->p->line.t; /* the speeds, if they do not come along */
 	mutex_unlock(&q->p->lock);
-	r = copy_in(q->ctx, &t, q->arg, whole ? sizeof(t) : sizeof(struct l_termios));
+	if (kind == MODES_TERMIO)
+		r = termio_copy_in(q->ctx, q->arg, (struct l_termios *)&t);
+	else
+		r = copy_in(q->ctx, &t, q->arg, kind == MODES_TERMIOS2 ? sizeof(t) : sizeof(struct l_termios));
 	if (r < 0)
 		return r;
 	mutex_lock(&q->p->lock);
@@ -289,17 +299,22 @@ static long master_ioctl(const struct request *q)
 static long line_ioctl(const struct request *q)
 {
 	switch (q->cmd) {
+	case L_TCGETA:
 	case L_TCGETS:
 	case L_TCGETS2:
 		return get_modes(q);
 	case L_TCSETS:
 	case L_TCSETSW:
 	case L_TCSETSF:
-		return set_modes(q, false, q->cmd == L_TCSETSF);
+		return set_modes(q, MODES_TERMIOS, q->cmd == L_TCSETSF);
 	case L_TCSETS2:
 	case L_TCSETSW2:
 	case L_TCSETSF2:
-		return set_modes(q, true, q->cmd == L_TCSETSF2);
+		return set_modes(q, MODES_TERMIOS2, q->cmd == L_TCSETSF2);
+	case L_TCSETA:
+	case L_TCSETAW:
+	case L_TCSETAF:
+		return set_modes(q, MODES_TERMIO, q->cmd == L_TCSETAF);
 	case L_TIOCGWINSZ:
 		return get_winsize(q);
 	case L_TIOCSWINSZ:

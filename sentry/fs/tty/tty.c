@@ -1,6 +1,8 @@
 /* Controlling terminals and foreground groups, as termios(3), tty_ioctl(4) and credentials(7) have them. */
 #include "sentry/fs/tty/tty.h"
 
+#include <string.h>
+
 #include "abi/capability.h"
 #include "abi/errno.h"
 #include "abi/ioctl.h"
@@ -352,4 +354,39 @@ int tty_default_owner(struct tty *tty, struct file *f)
 	mutex_unlock(&tasks_lock);
 	return file_set_owner(f, group ? L_F_OWNER_PGRP : L_F_OWNER_PID, group ? group : t->process->pid, t->cred->uid,
 			      t->cred->euid, true);
+}
+
+/* ---- struct termio ---- */
+
+void termio_of(const struct l_termios *t, struct l_termio *out)
+{
+	*out = (struct l_termio){
+		.c_iflag = (uint16_t)t->c_iflag,
+		.c_oflag = (uint16_t)t->c_oflag,
+		.c_cflag = (uint16_t)t->c_cflag,
+		.c_lflag = (uint16_t)t->c_lflag,
+		.c_line = t->c_line,
+	};
+	memcpy(out->c_cc, t->c_cc, sizeof(out->c_cc));
+}
+
+static uint32_t lower_half(uint32_t flags, uint16_t lower)
+{
+	return (flags & 0xffff0000u) | lower;
+}
+
+int termio_copy_in(struct pctx *ctx, uint64_t gva, struct l_termios *t)
+{
+	struct l_termio in;
+	int r = copy_in(ctx, &in, gva, sizeof(in));
+
+	if (r < 0)
+		return r;
+	t->c_iflag = lower_half(t->c_iflag, in.c_iflag);
+	t->c_oflag = lower_half(t->c_oflag, in.c_oflag);
+	t->c_cflag = lower_half(t->c_cflag, in.c_cflag);
+	t->c_lflag = lower_half(t->c_lflag, in.c_lflag);
+	t->c_line = in.c_line;
+	memcpy(t->c_cc, in.c_cc, sizeof(in.c_cc));
+	return 0;
 }

@@ -10,6 +10,8 @@
 
 #include "sentry/vfs/vfs.h"
 
+struct l_termio;
+struct l_termios;
 struct session;
 struct tty;
 struct tty_ops {
@@ -57,6 +59,10 @@ int tty_check_job(struct tty *tty, int sig) MUST_CHECK;
 long tty_job_ioctl(struct tty *tty, struct pctx *ctx, unsigned cmd, uint64_t arg, bool from_master) MUST_CHECK;
 /* Gives f, which is to send SIGIO, an owner if it has none: the foreground group, or else the caller. */
 int tty_default_owner(struct tty *tty, struct file *f) MUST_CHECK;
+/* The older struct termio of a terminal's modes; and sets in *t what a guest's struct termio at gva has: the lower halves of the
+ * flags, the discipline and the first characters. */
+void termio_of(const struct l_termios *t, struct l_termio *out);
+int termio_copy_in(struct pctx *ctx, uint64_t gva, struct l_termios *t) MUST_CHECK;
 /* vhangup(2): hangs up the calling task's controlling terminal. */
 void tty_vhangup_self(void);
 
