@@ -167,7 +167,13 @@ static void attach_map_count(struct file *f, int change)
 static int attach_mmap(struct file *f, uint64_t off, uint64_t len, int prot, int flags, int *host_fd, uint64_t *host_off)
 {
 	struct shm_segment *s = f->priv;
+	bool removed;
 
+	mutex_lock(&shm_ids.lock);
+	removed = s->removed;
+	mutex_unlock(&shm_ids.lock);
+	if (removed)
+		return -EINVAL;
 	return s->file->ops->mmap(s->file, off, len, prot, flags, host_fd, host_off);
 }
 

@@ -201,7 +201,10 @@ int mm_remap_file(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, ui
 		return r;
 	if (nonblock)
 		flags |= L_MAP_NONBLOCK;
-	at = mm_map(t, mm, addr, len, prot, flags, file, page_off * PAGE_SIZE, VMA_PLAIN);
+	/* Where attachments are counted the old one goes first: it may be the last of what is to go with it. */
+	at = file->ops->map_count ? mm_unmap(t, mm, addr, len) : 0;
+	if (at == 0)
+		at = mm_map(t, mm, addr, len, prot, flags, file, page_off * PAGE_SIZE, VMA_PLAIN);
 	file_put(file);
 	return at < 0 ? (int)at : 0;
 }

@@ -235,3 +235,22 @@ TEST(proc_file)
 	CHECK(strstr(text, want));
 	OK(shmctl(id, IPC_RMID, NULL));
 }
+
+/* remap_file_pages(2) takes the old mapping away first, and with the last one goes a segment that is to be removed. */
+TEST(remapped)
+{
+	int id = make();
+	char *p = shmat(id, NULL, 0);
+	unsigned char there;
+
+	REQUIRE(p != (void *)-1);
+	p[0] = 'x';
+	OK(remap_file_pages(p, 4096, 0, 0, 0));
+	CHECK_EQ(p[0], 'x');
+	OK(shmctl(id, IPC_RMID, NULL));
+	OK(remap_file_pages(p, 4096, 0, 0, 0)); /* the other pages are attached still */
+	CHECK_EQ(p[0], 'x');
+	CHECK_ERR(remap_file_pages(p, 3 * 4096, 0, 0, 0), EINVAL);
+	CHECK_ERR(mincore(p, 4096, &there), ENOMEM);
+	CHECK_ERR(shmctl(id, IPC_STAT, &(struct shmid_ds){0}), EINVAL);
+}
