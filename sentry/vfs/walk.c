@@ -114,24 +114,49 @@ void walk_end(struct walk *w)
 
 /* ---- one component ---- */
 
+/* ".." that stays where it is, at the root or at the top of all. */
+static int stay(const struct walk *w)
+{
+	return w->resolve & L_RESOLVE_BENEATH ? -EXDEV : 0;
+}
+
+/* From the root of a mount to where it is mounted, unless the walk's root lies on the way: then it stays.  True if it
+ * moved. */
+static bool leave_mount(struct walk *w)
+{
+	struct path above = w->at;
+
+	path_get(&above);
+	do {
+		if (!path_above_mount(&above) || path_equal(&above, &w->root)) {
+			path_put(&above);
+			return false;
+		}
+	} while (vfs_is_mount_root(&above));
+	at_replace(w, &above);
+	return true;
+}
+
 static int step_up(struct walk *w)
 {
+	const struct mount *mnt;
 	struct dentry *parent;
 
-	for (;;) {
-		if (path_equal(&w->at, &w->root))
-			return w->resolve & L_RESOLVE_BENEATH ? -EXDEV : 0;
-		if (!vfs_is_mount_root(&w->at))
-			break;
-		if (!path_above_mount(&w->at))
-			return 0; /* the top of all, or of a detached mount */
+	if (path_equal(&w->at, &w->root))
+		return stay(w);
+	if (vfs_is_mount_root(&w->at)) {
+		if (!leave_mount(w))
+			return stay(w);
 		if (w->resolve & L_RESOLVE_NO_XDEV)
 			return -EXDEV;
 	}
 	parent = dentry_parent(w->at.dentry);
 	dentry_put(w->at.dentry);
 	w->at.dentry = parent;
+	mnt = w->at.mnt;
 	path_follow_mounts(&w->at);
+	if (w->at.mnt != mnt && (w->resolve & L_RESOLVE_NO_XDEV))
+		return -EXDEV;
 	/* A directory moved meanwhile may have led the walk out of its scope unseen: let the caller try again. */
 	if ((w->resolve & SCOPED) && w->renames != rename_count)
 		return -EAGAIN;
@@ -237,9 +262,10 @@ static bool next_component(struct walk *w, bool *is_last)
 		*is_last = w->depth == 1 && *end == '\0';
 		if (*is_last && *f->at == '/')
 			w->must_be_dir = true;
-		w->kind = w->last[0] != '.' ? LAST_NAME
-			  : w->last_len == 1 ? LAST_DOT
-			  : w->last_len == 2 && w->last[1] == '.' ? LAST_DOTDOT : LAST_NAME;
+		w->kind = w->last[0] != '.'			  ? LAST_NAME
+			  : w->last_len == 1			  ? LAST_DOT
+			  : w->last_len == 2 && w->last[1] == '.' ? LAST_DOTDOT
+								  : LAST_NAME;
 		return true;
 	}
 }
@@ -354,8 +380,7 @@ int walk_finish(struct walk *w, unsigned flags, struct path *out)
 	return r;
 }
 
-int vfs_resolve(const struct lookup *l, int dirfd, const char *path, unsigned flags, uint64_t resolve,
-		struct path *out)
+int vfs_resolve(const struct lookup *l, int dirfd, const char *path, unsigned flags, uint64_t resolve, struct path *out)
 {
 	struct walk w;
 	int r;
