@@ -201,6 +201,7 @@ L_ASSERT_SIZE(struct l_open_how, 24);
 #define L_RWF_NOAPPEND 0x20
 #define L_RWF_ATOMIC 0x40
 #define L_RWF_DONTCACHE 0x80
+#define L_RWF_NOSIGNAL 0x100
 
 #define L_CLOSE_RANGE_UNSHARE 2
 #define L_CLOSE_RANGE_CLOEXEC 4

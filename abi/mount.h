@@ -29,6 +29,7 @@
 #define L_MS_I_VERSION (1u << 23)
 #define L_MS_STRICTATIME (1u << 24)
 #define L_MS_LAZYTIME (1u << 25)
+#define L_MS_NOUSER 0x80000000u
 #define L_MS_MGC_VAL 0xc0ed0000u
 #define L_MS_MGC_MSK 0xffff0000u
 

@@ -107,15 +107,21 @@ static bool range_in_guest(gva_t addr, uint64_t len)
 	return checked_add(addr, len, &end) && end <= L_TASK_SIZE;
 }
 
-/* As Linux's import_iovec: a negative length is -EINVAL, a range outside of user space -EFAULT, the sum is capped. */
+/*
+ * As Linux's import_iovec: a negative length anywhere is -EINVAL, a range outside of user space -EFAULT, the sum is
+ * capped.  A single one is capped before it is looked at.
+ */
 static int check_iov(struct l_iovec *v, size_t count, uint64_t *total)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		if (v[i].iov_len > INT64_MAX)
 			return -EINVAL;
-		if (v[i].iov_len > 0 && !range_in_guest(v[i].iov_base, v[i].iov_len))
+	if (count == 1)
+		v->iov_len = min_of(v->iov_len, (uint64_t)L_MAX_RW_COUNT);
+	for (size_t i = 0; i < count; i++) {
+		if (!range_in_guest(v[i].iov_base, v[i].iov_len))
 			return -EFAULT;
 		if (v[i].iov_len > L_MAX_RW_COUNT - sum)
 			v[i].iov_len = L_MAX_RW_COUNT - sum;
@@ -129,6 +135,7 @@ int ua_iov_import(struct pctx *ctx, gva_t iov, uint64_t count, struct ua_iov *ou
 {
 	int r;
 
+	count = (uint32_t)count; /* as Linux, whose import_iovec takes an unsigned int */
 	if (count > L_UIO_MAXIOV)
 		return -EINVAL;
 	out->count = (size_t)count;

@@ -62,7 +62,7 @@ static int segment_create(const struct ipc_request *req, struct ipc_perm **out)
 	char name[32];
 	int r;
 
-	if (req->size == 0 || req->size > SHMMAX)
+	if (req->size == 0 || req->size > SHMMAX || req->size > INT64_MAX)
 		return -EINVAL;
 	if (pages > SHMALL - total_pages)
 		return -ENOSPC;

@@ -51,7 +51,8 @@ int mem_policy_make(int mode, const struct node_mask *nodes, struct mem_policy *
 /* The range of a call that takes start and len: -EINVAL as Linux says.  Empty if *end is addr. */
 static int policy_range(uint64_t addr, uint64_t len, uint64_t *end)
 {
-	if ((addr & ~PAGE_MASK) || !page_up(len, &len) || !checked_add(addr, len, end))
+	len = (len + PAGE_SIZE - 1) & PAGE_MASK; /* which wraps, as on Linux */
+	if ((addr & ~PAGE_MASK) || !checked_add(addr, len, end))
 		return -EINVAL;
 	return 0;
 }

@@ -407,3 +407,44 @@ bool signal_permitted(const struct task *t, struct process *p, int sig)
 	mutex_unlock(&leader->alloc_lock);
 	return same;
 }
+
+/* How many codes of its own the kernel gives sig; 0: none. */
+static int own_codes(int sig)
+{
+	switch (sig) {
+	case L_SIGILL:
+		return 11;
+	case L_SIGFPE:
+		return 15;
+	case L_SIGSEGV:
+		return 10;
+	case L_SIGBUS:
+		return 5;
+	case L_SIGTRAP:
+	case L_SIGCHLD:
+	case L_SIGIO:
+		return 6;
+	case L_SIGSYS:
+		return 2;
+	default:
+		return 0;
+	}
+}
+
+#define KERNEL_SIGINFO_SIZE 48 /* what the kernel keeps of the 128 */
+#define ANY_SIGPOLL_CODES 6
+
+int signal_check_layout(const struct l_siginfo *info)
+{
+	const uint8_t *b = (const uint8_t *)info;
+	int code = info->si_code, limit = own_codes(info->si_signo);
+
+	if (code == L_SI_KERNEL || code == L_SI_ASYNCNL || (code >= L_SI_DETHREAD && code <= L_SI_USER))
+		return 0;
+	if (code > L_SI_USER && code <= (limit ? limit : ANY_SIGPOLL_CODES))
+		return 0;
+	for (size_t i = KERNEL_SIGINFO_SIZE; i < sizeof(*info); i++)
+		if (b[i])
+			return -E2BIG;
+	return 0;
+}

@@ -76,6 +76,9 @@ void signal_fill_user(struct l_siginfo *info, int sig, int code, const struct ta
 void signal_fill_kernel(struct l_siginfo *info, int sig);
 /* SIGCHLD and its like about p's wait status. */
 void signal_fill_child(struct l_siginfo *info, const struct process *p, int sig, int status);
+/* Of a siginfo that a guest gave: -E2BIG if its code is unknown and there is something where no known one has anything.
+ */
+int signal_check_layout(const struct l_siginfo *info) MUST_CHECK;
 /* May a signal go from t to p: kill(2), EPERM. */
 bool signal_permitted(const struct task *t, struct process *p, int sig) REQUIRES(tasks_lock);
 

@@ -53,7 +53,13 @@ long sys_clock_adjtime(struct task *t, const struct sys_args *args)
 {
 	int clock = (int)args->a[0];
 
+	struct l_timex tx;
+	int r;
+
 	if (clock == L_CLOCK_REALTIME)
 		return adjust(t, args->a[1]);
-	return clock_read(t, clock) < 0 ? -EINVAL : -EOPNOTSUPP;
+	r = copy_in(t->ctx, &tx, args->a[1], sizeof(tx));
+	if (r < 0)
+		return r;
+	return clock >= 0 && clock_read(t, clock) < 0 ? -EINVAL : -EOPNOTSUPP;
 }

@@ -377,7 +377,7 @@ long sys_readahead(struct task *t, const struct sys_args *args)
 		return r;
 	if (!(f->mode & FILE_READ))
 		r = -EBADF;
-	else if (!inode_is(f->inode, L_S_IFREG) && !inode_is(f->inode, L_S_IFBLK))
+	else if ((!inode_is(f->inode, L_S_IFREG) && !inode_is(f->inode, L_S_IFBLK)) || args->a[2] > INT64_MAX)
 		r = -EINVAL;
 	file_put(f);
 	return r;

@@ -10,7 +10,7 @@
 #include "sentry/syscalls/fs_args.h"
 
 #define CHUNK (64u * 1024)
-#define OWN_POSITION (-1)
+#define OWN_POSITION INT64_MIN /* the file's own, not the guest's */
 
 /* One side: the file, and a position that is either the caller's or the file's. */
 struct side {
@@ -59,9 +59,9 @@ static int copy_in_pos(struct task *t, uint64_t gva, int64_t *pos)
 	if (!gva)
 		return 0;
 	r = copy_in(t->ctx, pos, gva, sizeof(*pos));
-	if (r < 0)
-		return r;
-	return *pos < 0 ? -EINVAL : 0;
+	if (r == 0 && *pos == OWN_POSITION)
+		*pos = -1; /* one as bad as the other */
+	return r;
 }
 
 static int set_position(struct task *t, uint64_t gva, struct file *f, int64_t pos)
@@ -72,46 +72,62 @@ static int set_position(struct task *t, uint64_t gva, struct file *f, int64_t po
 	return pos < 0 ? (int)pos : 0;
 }
 
-static long send_file(struct task *t, struct file *out, struct file *in, uint64_t offset, uint64_t count)
+/* Linux's order: what concerns the source alone comes before the target is looked at.  pos: OWN_POSITION, or the
+ * guest's. */
+static int check_source(const struct file *in, int64_t pos, uint64_t count)
 {
-	struct side from = {in, 0}, to = {out, OWN_POSITION};
-	int64_t n, pos;
+	if (!(in->mode & FILE_READ))
+		return -EBADF;
+	if (pos != OWN_POSITION && (!(in->mode & FILE_PREAD) || (in->mode & FILE_STREAM)))
+		return -ESPIPE;
+	return (pos != OWN_POSITION && pos < 0) || count > INT64_MAX ? -EINVAL : 0;
+}
+
+/* *pos: OWN_POSITION, or where to begin; afterwards where it ended. */
+static long send_file(struct task *t, struct file *out, struct file *in, int64_t *pos, uint64_t count)
+{
+	struct side from = {in, *pos}, to = {out, OWN_POSITION};
+	int64_t n;
 	int r;
 
-	if (!(in->mode & FILE_READ) || !(out->mode & FILE_WRITE))
+	if (!(out->mode & FILE_WRITE))
 		return -EBADF;
-	if (in->mode & FILE_STREAM)
-		return offset ? -ESPIPE : -EINVAL;
-	if (out->flags & L_O_APPEND)
+	if ((out->flags & L_O_APPEND) || (in->mode & FILE_STREAM) || inode_is(in->inode, L_S_IFDIR))
 		return -EINVAL;
-	r = copy_in_pos(t, offset, &pos);
-	if (r < 0)
-		return r;
-	from.pos = offset ? pos : file_position(in);
+	if (from.pos == OWN_POSITION)
+		from.pos = file_position(in);
 	count = min_of(count, (uint64_t)L_MAX_RW_COUNT);
 	r = task_limit_fsize(t, out, file_position(out), &count);
 	if (r < 0)
 		return r;
 	n = count ? copy(&from, &to, count) : 0;
-	if (n > 0) {
-		r = set_position(t, offset, in, from.pos);
-		if (r < 0)
-			return r;
-	}
+	*pos = from.pos;
 	return n;
 }
 
 long sys_sendfile(struct task *t, const struct sys_args *args)
 {
+	int64_t pos = OWN_POSITION;
 	struct file *in, *out;
-	long r = arg_file(t, args->a[1], &in);
+	long r = copy_in_pos(t, args->a[2], &pos);
 
+	if (r == 0)
+		r = arg_file(t, args->a[1], &in);
 	if (r < 0)
 		return r;
-	r = arg_file(t, args->a[0], &out);
+	r = check_source(in, pos, args->a[3]);
+	if (r == 0)
+		r = arg_file(t, args->a[0], &out);
 	if (r == 0) {
-		r = send_file(t, out, in, args->a[2], args->a[3]);
+		r = send_file(t, out, in, &pos, args->a[3]);
 		file_put(out);
+	}
+	/* The guest's is written even if nothing was moved. */
+	if (r > 0 || args->a[2]) {
+		int put = set_position(t, args->a[2], in, pos);
+
+		if (put < 0)
+			r = put;
 	}
 	file_put(in);
 	return r;
@@ -125,7 +141,7 @@ static int copy_range_check(const struct file *in, const struct file *out)
 		return -EINVAL;
 	if (!(in->mode & FILE_READ) || !(out->mode & FILE_WRITE) || (out->flags & L_O_APPEND))
 		return -EBADF;
-	return 0;
+	return in->inode->sb == out->inode->sb ? 0 : -EXDEV;
 }
 
 /* Shortens *len to what the source has and the target may hold. */
@@ -156,7 +172,7 @@ static bool overlap(const struct side *a, const struct side *b, uint64_t len)
 }
 
 static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct file *out, uint64_t off_out,
-		       uint64_t len)
+		       uint64_t len, unsigned flags)
 {
 	struct side from = {in, 0}, to = {out, 0};
 	int64_t n;
@@ -165,6 +181,8 @@ static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct 
 	r = copy_in_pos(t, off_in, &from.pos);
 	if (r == 0)
 		r = copy_in_pos(t, off_out, &to.pos);
+	if (r == 0 && flags)
+		r = -EINVAL;
 	if (r == 0)
 		r = copy_range_check(in, out);
 	if (r < 0)
@@ -173,8 +191,6 @@ static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct 
 		from.pos = file_position(in);
 	if (!off_out)
 		to.pos = file_position(out);
-	if (in->inode->sb != out->inode->sb)
-		return -EXDEV;
 	r = copy_range_limits(t, &from, &to, &len);
 	if (r < 0)
 		return r;
@@ -201,7 +217,7 @@ long sys_copy_file_range(struct task *t, const struct sys_args *args)
 		return r;
 	r = arg_file(t, args->a[2], &out);
 	if (r == 0) {
-		r = args->a[5] ? -EINVAL : copy_range(t, in, args->a[1], out, args->a[3], args->a[4]);
+		r = copy_range(t, in, args->a[1], out, args->a[3], args->a[4], (unsigned)args->a[5]);
 		file_put(out);
 	}
 	file_put(in);

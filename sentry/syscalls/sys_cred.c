@@ -308,23 +308,24 @@ long sys_setgroups(struct task *t, const struct sys_args *args)
 /* The header's version and how many words of data it has; an unknown one is answered with the present one. */
 static int cap_header(struct task *t, uint64_t gva, struct l_user_cap_header *h, size_t *words)
 {
-	int r = copy_in(t->ctx, h, gva, sizeof(*h));
+	int r = copy_in(t->ctx, &h->version, gva, sizeof(h->version));
 
 	if (r < 0)
 		return r;
 	switch (h->version) {
 	case L__LINUX_CAPABILITY_VERSION_1:
 		*words = 1;
-		return 0;
+		break;
 	case L__LINUX_CAPABILITY_VERSION_2:
 	case L__LINUX_CAPABILITY_VERSION_3:
 		*words = 2;
-		return 0;
+		break;
 	default:
 		h->version = L__LINUX_CAPABILITY_VERSION_3;
-		r = copy_out(t->ctx, gva, h, sizeof(*h));
+		r = copy_out(t->ctx, gva, &h->version, sizeof(h->version));
 		return r < 0 ? r : -EINVAL;
 	}
+	return copy_in(t->ctx, &h->pid, gva + offsetof(struct l_user_cap_header, pid), sizeof(h->pid));
 }
 
 long sys_capget(struct task *t, const struct sys_args *args)

@@ -1,4 +1,5 @@
-/* Listing directories, and where a process stands: getdents, chdir, getcwd, chroot, umask.  Changes of the tree: sys_names.c. */
+/* Listing directories, and where a process stands: getdents, chdir, getcwd, chroot, umask.  Changes of the tree:
+ * sys_names.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,13 +67,15 @@ static void step_back(struct file *f, int64_t pos)
 
 static long list(struct task *t, const struct sys_args *args, bool old_format)
 {
-	struct listing l = {.dc.emit = emit, .size = min_of((uint32_t)args->a[2], LISTING_MAX), .old_format = old_format};
+	struct listing l = {.dc.emit = emit, .old_format = old_format};
+	int count = (int)args->a[2]; /* a negative one has room for nothing */
 	int64_t begin;
 	struct file *f;
 	long r = arg_file(t, args->a[0], &f);
 
 	if (r < 0)
 		return r;
+	l.size = count > 0 ? min_of((size_t)count, (size_t)LISTING_MAX) : 0;
 	l.buf = malloc(max_of(l.size, (size_t)1));
 	if (!l.buf) {
 		file_put(f);

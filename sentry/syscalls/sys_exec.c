@@ -33,6 +33,20 @@ static int copy_in_strings(struct task *t, uint64_t array, struct strings *out, 
 	return 0;
 }
 
+/* Linux opens the file before it counts the strings: what is wrong with it goes before err, which is wrong with them.
+ */
+static long file_first(struct task *t, const struct exec_request *req, long err)
+{
+	struct lookup l = task_lookup(t);
+	struct file *f;
+	int r = vfs_open_exec(&l, req->dirfd, req->path, req->at_flags, &f);
+
+	if (r < 0)
+		return r;
+	file_put(f);
+	return err;
+}
+
 static long exec(struct task *t, int dirfd, uint64_t path, uint64_t argv, uint64_t envp, unsigned at_flags)
 {
 	struct strings args = {0}, env = {0};
@@ -44,6 +58,7 @@ static long exec(struct task *t, int dirfd, uint64_t path, uint64_t argv, uint64
 		.budget = stack_args_limit(process_rlimit(t->process, L_RLIMIT_STACK)),
 	};
 	char *name = NULL, *buf = malloc(L_MAX_ARG_STRLEN);
+	bool strings = false;
 	long r;
 
 	if (!buf)
@@ -51,6 +66,7 @@ static long exec(struct task *t, int dirfd, uint64_t path, uint64_t argv, uint64
 	r = copy_in_path(t->ctx, path, &name);
 	if (r == 0) {
 		req.path = name;
+		strings = true;
 		r = copy_in_strings(t, argv, &args, &req.budget, buf);
 	}
 	if (r == 0)
@@ -58,6 +74,8 @@ static long exec(struct task *t, int dirfd, uint64_t path, uint64_t argv, uint64
 	free(buf);
 	if (r == 0)
 		r = task_exec(t, &req);
+	else if (strings)
+		r = file_first(t, &req, r);
 	strings_free(&args);
 	strings_free(&env);
 	free(name);

@@ -86,8 +86,7 @@ long sys_futex(struct task *t, const struct sys_args *args)
 	int val = (int)args->a[2], val2 = (int)args->a[3];
 	uint32_t val3 = (uint32_t)args->a[5];
 
-	if (realtime && cmd != L_FUTEX_WAIT && cmd != L_FUTEX_WAIT_BITSET && cmd != L_FUTEX_WAIT_REQUEUE_PI &&
-	    cmd != L_FUTEX_LOCK_PI2)
+	if (realtime && cmd != L_FUTEX_WAIT_BITSET && cmd != L_FUTEX_WAIT_REQUEUE_PI && cmd != L_FUTEX_LOCK_PI2)
 		return -ENOSYS;
 	switch (cmd) {
 	case L_FUTEX_WAIT:

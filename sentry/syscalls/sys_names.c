@@ -32,8 +32,10 @@ static long mknod_at(struct task *t, uint64_t dirfd, uint64_t path, uint64_t mod
 {
 	struct lookup l = task_lookup(t);
 	char *name;
-	int r = copy_in_path(t->ctx, path, &name);
+	int r = vfs_may_mknod((uint32_t)(uint16_t)mode);
 
+	if (r == 0)
+		r = copy_in_path(t->ctx, path, &name);
 	if (r < 0)
 		return r;
 	r = vfs_mknod(&l, (int)dirfd, name, (uint32_t)(uint16_t)mode, (uint32_t)dev);
@@ -120,18 +122,16 @@ static long two_paths(struct task *t, two_path_op *op, uint64_t old_dirfd, uint6
 		      uint64_t new_path, uint64_t flags)
 {
 	struct lookup l = task_lookup(t);
-	char *from, *to;
-	int r = copy_in_path(t->ctx, old_path, &from);
+	char *from = NULL, *to = NULL;
+	int r = copy_in_path(t->ctx, old_path, &from), first;
 
-	if (r < 0)
-		return r;
-	r = copy_in_path(t->ctx, new_path, &to);
-	if (r == 0) {
-		r = op(&l, (int)old_dirfd, from, (int)new_dirfd, to, (unsigned)flags);
-		free(to);
-	}
+	if (r == 0)
+		r = copy_in_path(t->ctx, new_path, &to);
+	/* What is wrong with the flags and with the old path comes before a path that could not be copied in. */
+	first = op(&l, (int)old_dirfd, from, (int)new_dirfd, to, (unsigned)flags);
+	free(to);
 	free(from);
-	return r;
+	return first < 0 ? first : r;
 }
 
 long sys_link(struct task *t, const struct sys_args *args)

@@ -118,6 +118,8 @@ long sys_pidfd_send_signal(struct task *t, const struct sys_args *args)
 	own = target.process == t->process && scope != L_PIDFD_SIGNAL_PROCESS_GROUP;
 	if (args->a[2]) {
 		r = copy_in(t->ctx, &info, args->a[2], sizeof(info));
+		if (r == 0)
+			r = signal_check_layout(&info);
 		if (r == 0 && info.si_signo != sig)
 			r = -EINVAL;
 		if (r == 0 && !own && (info.si_code >= 0 || info.si_code == L_SI_TKILL))

@@ -7,8 +7,10 @@ static long make_pipe(struct task *t, uint64_t out, uint32_t flags)
 	int fds[2], r;
 
 	/* O_NOTIFICATION_PIPE (O_EXCL) is for watch queues, which need CONFIG_WATCH_QUEUE. */
-	if (flags & ~(uint32_t)(L_O_CLOEXEC | L_O_NONBLOCK | L_O_DIRECT))
-		return flags & L_O_EXCL ? -ENOPKG : -EINVAL;
+	if (flags & ~(uint32_t)(L_O_CLOEXEC | L_O_NONBLOCK | L_O_DIRECT | L_O_EXCL))
+		return -EINVAL;
+	if (flags & L_O_EXCL)
+		return -ENOPKG;
 	r = pipe_create(flags & ~(uint32_t)L_O_CLOEXEC, t->cred, &rd, &wr);
 	if (r < 0)
 		return r;

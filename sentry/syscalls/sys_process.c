@@ -227,12 +227,11 @@ static int put_wait_info(struct task *t, uint64_t gva, const struct wait_result 
 	return copy_out(t->ctx, gva, &info, sizeof(info));
 }
 
-long sys_waitid(struct task *t, const struct sys_args *args)
+static int wait_id(struct task *t, const struct sys_args *args, struct wait_result *res)
 {
 	int type = (int)args->a[0], options = (int)args->a[3], r;
 	struct wait_request req = {.type = type, .id = (int)args->a[1], .options = options};
 	struct file *pidfd = NULL;
-	struct wait_result res;
 
 	if (options & ~(L_WNOHANG | L_WNOWAIT | L_WEXITED | L_WSTOPPED | L_WCONTINUED | L___WNOTHREAD | L___WALL |
 			(int)L___WCLONE))
@@ -252,14 +251,28 @@ long sys_waitid(struct task *t, const struct sys_args *args)
 		if (r < 0)
 			return r;
 	}
-	r = task_wait(t, &req, &res);
-	if (r == 0 && res.pid == 0 && req.options != options)
+	r = task_wait(t, &req, res);
+	if (r == 0 && res->pid == 0 && req.options != options)
 		r = -EAGAIN; /* a pidfd that does not block */
 	if (pidfd)
 		file_put(pidfd);
-	if (r == 0 && res.pid)
-		r = put_rusage(t, args->a[4], &res.usage);
-	return r < 0 || !args->a[2] ? r : put_wait_info(t, args->a[2], &res);
+	if (r == 0 && res->pid)
+		r = put_rusage(t, args->a[4], &res->usage);
+	return r;
+}
+
+/* As Linux: a call that fails clears the siginfo, too, and says so if it cannot. */
+long sys_waitid(struct task *t, const struct sys_args *args)
+{
+	struct wait_result res = {0};
+	int r = wait_id(t, args, &res), put;
+
+	if (r < 0)
+		res = (struct wait_result){0};
+	if (!args->a[2])
+		return r;
+	put = put_wait_info(t, args->a[2], &res);
+	return put < 0 ? put : r;
 }
 
 /* ---- identity ---- */

@@ -25,6 +25,16 @@ static int limit_size(struct task *t, struct file *f, struct uio *u, int64_t pos
 	return r;
 }
 
+/* Whether f can be read or written at all, which Linux asks before it looks at the buffers. */
+static int check_access(const struct file *f, int64_t pos, bool write)
+{
+	if (pos != OWN_POSITION && (!(f->mode & FILE_PREAD) || (f->mode & FILE_STREAM)))
+		return -ESPIPE;
+	if (inode_is(f->inode, L_S_IFDIR))
+		return f->mode & (write ? FILE_WRITE : FILE_READ) ? 0 : -EBADF; /* EISDIR comes last */
+	return write ? file_check_write(f) : file_check_read(f);
+}
+
 /* flags: L_RWF_* */
 static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t pos, bool write, unsigned flags)
 {
@@ -38,6 +48,8 @@ static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, i
 		return r;
 	}
 	if (f->mode & FILE_WRITE) {
+		if (pos != OWN_POSITION && uio_left(&u) > (uint64_t)(INT64_MAX - pos))
+			return -EINVAL;
 		r = limit_size(t, f, &u, pos);
 		if (r < 0)
 			return r;
@@ -55,7 +67,9 @@ static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos,
 
 	if (r < 0)
 		return r;
-	r = ua_iov_single(args->a[1], args->a[2], &iov);
+	r = check_access(f, pos, write);
+	if (r == 0)
+		r = ua_iov_single(args->a[1], args->a[2], &iov);
 	if (r == 0)
 		r = transfer(t, f, &iov, pos, write, 0);
 	file_put(f);
@@ -89,6 +103,22 @@ static long sync_after(struct file *f, bool data_only)
 	return f->ops->fsync ? f->ops->fsync(f, data_only) : -EINVAL;
 }
 
+/* Whether f can keep what flags promise.  Asked, as by Linux, once there is something to move. */
+static int check_flags(const struct file *f, unsigned flags)
+{
+	const unsigned known =
+		L_RWF_HIPRI | L_RWF_DSYNC | L_RWF_SYNC | L_RWF_NOWAIT | L_RWF_APPEND | L_RWF_NOAPPEND | L_RWF_NOSIGNAL;
+
+	if (flags & ~known)
+		return -EOPNOTSUPP;
+	if ((flags & L_RWF_APPEND) && (flags & L_RWF_NOAPPEND))
+		return -EINVAL;
+	/* What never waits, and what can say so: the other kinds of files are not asked. */
+	if ((flags & L_RWF_NOWAIT) && !inode_is(f->inode, L_S_IFREG) && !inode_is(f->inode, L_S_IFIFO))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
 static long vector(struct task *t, const struct sys_args *args, int64_t pos, bool write, unsigned flags)
 {
 	struct ua_iov iov;
@@ -97,19 +127,15 @@ static long vector(struct task *t, const struct sys_args *args, int64_t pos, boo
 
 	if (r < 0)
 		return r;
-	if (pos != OWN_POSITION && (f->mode & FILE_STREAM)) {
-		r = -ESPIPE;
-		goto out;
-	}
-	/* What never waits, and what can say so: the other kinds of files are not asked. */
-	if ((flags & L_RWF_NOWAIT) && !inode_is(f->inode, L_S_IFREG) && !inode_is(f->inode, L_S_IFIFO)) {
-		r = -EOPNOTSUPP;
-		goto out;
-	}
-	r = ua_iov_import(t->ctx, args->a[1], args->a[2], &iov);
+	r = check_access(f, pos, write);
+	if (r == 0)
+		r = ua_iov_import(t->ctx, args->a[1], args->a[2], &iov);
 	if (r < 0)
 		goto out;
-	r = transfer(t, f, &iov, pos, write, flags);
+	if (iov.total)
+		r = check_flags(f, flags);
+	if (r == 0)
+		r = transfer(t, f, &iov, pos, write, flags);
 	if (r > 0 && write && (flags & (L_RWF_DSYNC | L_RWF_SYNC))) {
 		long synced = sync_after(f, !(flags & L_RWF_SYNC));
 
@@ -146,14 +172,8 @@ long sys_pwritev(struct task *t, const struct sys_args *args)
 static long vector2(struct task *t, const struct sys_args *args, bool write)
 {
 	int64_t pos = (int64_t)args->a[3];
-	const unsigned known = L_RWF_HIPRI | L_RWF_DSYNC | L_RWF_SYNC | L_RWF_NOWAIT | L_RWF_APPEND | L_RWF_NOAPPEND;
 	unsigned flags = (unsigned)args->a[5];
 
-	/* The others are promises that we cannot keep: refused, as a file system may, once there is something to move. */
-	if ((flags & ~known) && args->a[2])
-		return -EOPNOTSUPP;
-	if ((flags & L_RWF_APPEND) && (flags & L_RWF_NOAPPEND))
-		return -EINVAL;
 	if (pos == -1)
 		return vector(t, args, OWN_POSITION, write, flags);
 	return pos < 0 ? -EINVAL : vector(t, args, pos, write, flags);

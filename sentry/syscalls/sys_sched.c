@@ -54,7 +54,7 @@ long sys_sched_getaffinity(struct task *t, const struct sys_args *args)
 	struct task *o;
 	int r;
 
-	if ((uint32_t)args->a[1] * 8ull < host_cpu_count() || (args->a[1] & 7))
+	if ((uint32_t)args->a[1] * 8u < host_cpu_count() || (args->a[1] & 7)) /* which wraps, as Linux's does */
 		return -EINVAL;
 	o = task_arg(t, (int)args->a[0]);
 	if (!o)
@@ -369,6 +369,7 @@ static long priority_limit(int policy, int real_time)
 	case L_SCHED_BATCH:
 	case L_SCHED_IDLE:
 	case L_SCHED_DEADLINE:
+	case L_SCHED_EXT:
 		return 0;
 	default:
 		return -EINVAL;
@@ -519,7 +520,7 @@ static int ioprio_process(struct process *p, void *arg)
 
 static long check_ioprio(const struct cred *c, int ioprio)
 {
-	switch (ioprio >> L_IOPRIO_CLASS_SHIFT) {
+	switch (ioprio >> L_IOPRIO_CLASS_SHIFT & 7) {
 	case L_IOPRIO_CLASS_NONE:
 		return ioprio & 7 ? -EINVAL : 0;
 	case L_IOPRIO_CLASS_RT:

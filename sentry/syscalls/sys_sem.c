@@ -19,10 +19,10 @@ static long operate(struct task *t, const struct sys_args *args, int64_t deadlin
 	struct l_sembuf fast[8], *ops = fast;
 	int r;
 
-	if (count < 1 || id < 0)
-		return -EINVAL;
 	if (count > SEMOPM)
 		return -E2BIG;
+	if (count < 1)
+		return -EINVAL;
 	if (count > sizeof(fast) / sizeof(fast[0])) {
 		ops = malloc(count * sizeof(*ops));
 		if (!ops)
@@ -30,7 +30,7 @@ static long operate(struct task *t, const struct sys_args *args, int64_t deadlin
 	}
 	r = copy_in(t->ctx, ops, args->a[1], count * sizeof(*ops));
 	if (r == 0)
-		r = sem_operate(t, id, ops, count, deadline_ns);
+		r = id < 0 ? -EINVAL : sem_operate(t, id, ops, count, deadline_ns);
 	if (ops != fast)
 		free(ops);
 	return r;
@@ -52,7 +52,7 @@ long sys_semtimedop(struct task *t, const struct sys_args *args)
 	if (r < 0)
 		return r;
 	if (!timespec_valid(&ts))
-		return -EINVAL;
+		return (uint32_t)args->a[2] > SEMOPM ? -E2BIG : -EINVAL;
 	return operate(t, args, deadline_after(&ts));
 }
 

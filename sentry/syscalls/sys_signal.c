@@ -10,6 +10,11 @@
 
 /* ---- sending ---- */
 
+static bool known_signal(int sig)
+{
+	return sig >= 0 && sig <= L_NSIG;
+}
+
 static int kill_one(struct task *t, int pid, int sig)
 {
 	struct process *p = process_of_thread(pid);
@@ -18,6 +23,10 @@ static int kill_one(struct task *t, int pid, int sig)
 
 	if (!p)
 		return -ESRCH;
+	if (!known_signal(sig)) {
+		process_put(p);
+		return -EINVAL;
+	}
 	signal_fill_user(&info, sig, L_SI_USER, t);
 	mutex_lock(&tasks_lock);
 	if (!signal_permitted(t, p, sig))
@@ -44,6 +53,8 @@ static int broadcast_one(struct process *p, void *arg) NO_LOCK_ANALYSIS /* proce
 	if (b->pgid ? p->pgid != b->pgid : p->pid == 1 || p == b->from->process)
 		return 0;
 	b->seen++;
+	if (!known_signal(b->sig))
+		return -EINVAL;
 	if (!signal_permitted(b->from, p, b->sig))
 		return 0;
 	b->sent++;
@@ -56,8 +67,6 @@ long sys_kill(struct task *t, const struct sys_args *args)
 	int pid = (int)args->a[0], sig = (int)args->a[1], r;
 	struct broadcast b = {t, sig, 0, 0, 0};
 
-	if (sig < 0 || sig > L_NSIG)
-		return -EINVAL;
 	if (pid > 0)
 		return kill_one(t, pid, sig);
 	if (pid == INT32_MIN)
@@ -85,6 +94,10 @@ static int send_thread(struct task *t, int tgid, int tid, const struct l_siginfo
 		task_put(target);
 		return -ESRCH;
 	}
+	if (!known_signal(info->si_signo)) {
+		task_put(target);
+		return -EINVAL;
+	}
 	mutex_lock(&tasks_lock);
 	if (!signal_permitted(t, target->process, info->si_signo))
 		r = -EPERM;
@@ -100,7 +113,7 @@ long sys_tgkill(struct task *t, const struct sys_args *args)
 	int tgid = (int)args->a[0], tid = (int)args->a[1], sig = (int)args->a[2];
 	struct l_siginfo info;
 
-	if (tgid <= 0 || tid <= 0 || sig < 0 || sig > L_NSIG)
+	if (tgid <= 0 || tid <= 0)
 		return -EINVAL;
 	signal_fill_user(&info, sig, L_SI_TKILL, t);
 	return send_thread(t, tgid, tid, &info);
@@ -111,23 +124,27 @@ long sys_tkill(struct task *t, const struct sys_args *args)
 	int tid = (int)args->a[0], sig = (int)args->a[1];
 	struct l_siginfo info;
 
-	if (tid <= 0 || sig < 0 || sig > L_NSIG)
+	if (tid <= 0)
 		return -EINVAL;
 	signal_fill_user(&info, sig, L_SI_TKILL, t);
 	return send_thread(t, 0, tid, &info);
 }
 
-/* A siginfo from the guest may not claim to come from the kernel or kill(2), unless it goes to the sending thread itself. */
-static int copy_in_siginfo(struct task *t, struct l_siginfo *info, uint64_t gva, int sig, bool own)
+static int copy_in_siginfo(struct task *t, struct l_siginfo *info, uint64_t gva, int sig)
 {
 	int r = copy_in(t->ctx, info, gva, sizeof(*info));
 
 	if (r < 0)
 		return r;
 	info->si_signo = sig;
-	if ((info->si_code >= 0 || info->si_code == L_SI_TKILL) && !own)
-		return -EPERM;
-	return 0;
+	return signal_check_layout(info);
+}
+
+/* A siginfo from the guest may not claim to come from the kernel or kill(2), unless it goes to the sending thread
+ * itself. */
+static bool may_claim(const struct l_siginfo *info, bool own)
+{
+	return own || (info->si_code < 0 && info->si_code != L_SI_TKILL);
 }
 
 long sys_rt_sigqueueinfo(struct task *t, const struct sys_args *args)
@@ -136,16 +153,18 @@ long sys_rt_sigqueueinfo(struct task *t, const struct sys_args *args)
 	struct l_siginfo info;
 	struct process *p;
 
-	if (sig < 0 || sig > L_NSIG)
-		return -EINVAL;
-	r = copy_in_siginfo(t, &info, args->a[2], sig, pid == t->tid);
+	r = copy_in_siginfo(t, &info, args->a[2], sig);
 	if (r < 0)
 		return r;
+	if (!may_claim(&info, pid == t->tid))
+		return -EPERM;
 	p = process_of_thread(pid);
 	if (!p)
 		return -ESRCH;
 	mutex_lock(&tasks_lock);
-	if (!signal_permitted(t, p, sig))
+	if (!known_signal(sig))
+		r = -EINVAL;
+	else if (!signal_permitted(t, p, sig))
 		r = -EPERM;
 	else if (sig)
 		r = signal_send_process_locked(p, &info);
@@ -159,10 +178,12 @@ long sys_rt_tgsigqueueinfo(struct task *t, const struct sys_args *args)
 	int tgid = (int)args->a[0], tid = (int)args->a[1], sig = (int)args->a[2], r;
 	struct l_siginfo info;
 
-	if (tgid <= 0 || tid <= 0 || sig < 0 || sig > L_NSIG)
+	r = copy_in_siginfo(t, &info, args->a[3], sig);
+	if (r < 0)
+		return r;
+	if (tgid <= 0 || tid <= 0)
 		return -EINVAL;
-	r = copy_in_siginfo(t, &info, args->a[3], sig, tid == t->tid);
-	return r < 0 ? r : send_thread(t, tgid, tid, &info);
+	return !may_claim(&info, tid == t->tid) ? -EPERM : send_thread(t, tgid, tid, &info);
 }
 
 /* ---- actions and masks ---- */
@@ -176,7 +197,7 @@ static void drop_pending(struct task *t, int sig)
 	mutex_lock(&tasks_lock);
 	mutex_lock(&p->sig_lock);
 	sigpending_drop(&p->shared_pending, p, sig_bit(sig));
-	list_for_each_entry(o, &p->threads, thread_node)
+	list_for_each_entry (o, &p->threads, thread_node)
 		sigpending_drop(&o->pending, p, sig_bit(sig));
 	mutex_unlock(&p->sig_lock);
 	mutex_unlock(&tasks_lock);
@@ -205,8 +226,8 @@ long sys_rt_sigaction(struct task *t, const struct sys_args *args)
 		t->sighand->action[sig - 1] = act;
 	}
 	mutex_unlock(&t->sighand->lock);
-	if (set && (act.handler == L_SIG_IGN ||
-		    (act.handler == L_SIG_DFL && signal_default(sig) == SIG_DEFAULT_IGNORE)))
+	if (set &&
+	    (act.handler == L_SIG_IGN || (act.handler == L_SIG_DFL && signal_default(sig) == SIG_DEFAULT_IGNORE)))
 		drop_pending(t, sig);
 	return args->a[2] ? copy_out(t->ctx, args->a[2], &old, sizeof(old)) : 0;
 }
@@ -357,6 +378,9 @@ long sys_sigaltstack(struct task *t, const struct sys_args *args)
 			return r;
 		if (on)
 			return -EPERM;
+		if (next.ss_sp == t->altstack.ss_sp && next.ss_size == t->altstack.ss_size &&
+		    (next.ss_flags == t->altstack.ss_flags || (next.ss_size == 0 && next.ss_flags == 0)))
+			goto out; /* no change, and so nothing to refuse */
 		mode = next.ss_flags & ~(int)L_SS_AUTODISARM;
 		if (mode != 0 && mode != L_SS_ONSTACK && mode != L_SS_DISABLE)
 			return -EINVAL;
@@ -369,13 +393,14 @@ long sys_sigaltstack(struct task *t, const struct sys_args *args)
 		next.pad_ = 0;
 		t->altstack = next; /* with SS_ONSTACK if it was given: a frame shows that, though it means nothing */
 	}
+out:
 	return args->a[1] ? copy_out(t->ctx, args->a[1], &old, sizeof(old)) : 0;
 }
 
 /* What was interrupted goes on. */
 long sys_restart_syscall(struct task *t, const struct sys_args *args)
 {
-	long (*fn)(struct task *t) = t->restart.fn;
+	long (*fn)(struct task * t) = t->restart.fn;
 
 	t->restart.fn = NULL;
 	return fn ? fn(t) : -EINTR;

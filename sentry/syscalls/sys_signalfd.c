@@ -12,11 +12,11 @@ static long set_signalfd(struct task *t, const struct sys_args *args, uint32_t f
 	struct file *f;
 	sigset mask;
 
-	if (flags & ~(uint32_t)(L_SFD_CLOEXEC | L_SFD_NONBLOCK))
-		return -EINVAL;
 	r = signal_copy_mask(t, args->a[1], args->a[2], &mask);
 	if (r < 0)
 		return r;
+	if (flags & ~(uint32_t)(L_SFD_CLOEXEC | L_SFD_NONBLOCK))
+		return -EINVAL;
 	if (fd == -1) {
 		r = signalfd_file_new(mask, flags, t->cred, &f);
 		return r < 0 ? r : task_install(t, f, flags & L_SFD_CLOEXEC);

@@ -84,8 +84,8 @@ static int check_ends(const struct end *in, const struct end *out, uint64_t off_
 {
 	if (!(in->f->mode & FILE_READ) || !(out->f->mode & FILE_WRITE))
 		return -EBADF;
-	if ((in->pipe && off_in) || (out->pipe && off_out))
-		return -ESPIPE;
+	if (in->pos < OWN_POSITION || out->pos < OWN_POSITION)
+		return -EINVAL;
 	if ((!in->pipe && !out->pipe) || in->pipe == out->pipe)
 		return -EINVAL;
 	if ((off_in && (in->f->mode & FILE_STREAM)) || (off_out && (out->f->mode & FILE_STREAM)))
@@ -110,7 +110,9 @@ static int position_in(struct task *t, uint64_t gva, struct end *e)
 	if (!gva)
 		return 0;
 	r = copy_in(t->ctx, &e->pos, gva, sizeof(e->pos));
-	return r == 0 && e->pos < 0 ? -EINVAL : r;
+	if (r == 0 && e->pos == OWN_POSITION)
+		e->pos = INT64_MIN; /* one as bad as the other */
+	return r;
 }
 
 static int position_out(struct task *t, uint64_t gva, const struct end *e, ssize_t moved)
@@ -131,12 +133,14 @@ static long splice(struct task *t, struct end *in, uint64_t off_in, struct end *
 	int64_t stood = 0;
 	uint8_t *buf;
 	ssize_t n;
-	int r = check_ends(in, out, off_in, off_out);
+	int r = (in->pipe && off_in) || (out->pipe && off_out) ? -ESPIPE : 0;
 
+	if (r == 0)
+		r = position_in(t, off_out, out);
 	if (r == 0)
 		r = position_in(t, off_in, in);
 	if (r == 0)
-		r = position_in(t, off_out, out);
+		r = check_ends(in, out, off_in, off_out);
 	if (r == 0)
 		r = limit_out(t, out, &len);
 	if (r < 0)
@@ -264,16 +268,17 @@ long sys_vmsplice(struct task *t, const struct sys_args *args)
 	r = arg_file(t, args->a[0], &f);
 	if (r < 0)
 		return r;
-	if (!pipe_of(f)) {
-		file_put(f);
-		return -EBADF;
-	}
-	r = ua_iov_import(t->ctx, args->a[1], args->a[2], &iov);
+	if (f->mode & (FILE_READ | FILE_WRITE))
+		r = ua_iov_import(t->ctx, args->a[1], args->a[2], &iov);
+	else
+		r = -EBADF;
 	if (r == 0) {
 		u = uio_guest(t->ctx, &iov);
 		nonblock |= file_nonblock(f);
 		if (uio_left(&u) == 0)
 			r = 0;
+		else if (!pipe_of(f))
+			r = -EBADF;
 		else if (f->mode & FILE_WRITE)
 			r = pipe_give(pipe_of(f), &u, false, nonblock, true);
 		else

@@ -173,18 +173,18 @@ long sys_prlimit64(struct task *t, const struct sys_args *args)
 	struct task *o;
 	int r = 0;
 
-	if (resource >= L_RLIM_NLIMITS)
-		return -EINVAL;
 	if (args->a[2]) {
 		r = copy_in(t->ctx, &next, args->a[2], sizeof(next));
 		if (r < 0)
 			return r;
 	}
-	o = args->a[0] ? task_find((int)args->a[0]) : task_get(t);
+	o = (int)args->a[0] ? task_find((int)args->a[0]) : task_get(t);
 	if (!o)
 		return -ESRCH;
 	if (!may_limit(t, o)) {
 		r = -EPERM;
+	} else if (resource >= L_RLIM_NLIMITS) {
+		r = -EINVAL;
 	} else {
 		get_limit(o->process, resource, &old);
 		if (args->a[2])

@@ -26,8 +26,13 @@ static struct target by_fd(uint64_t fd)
 static int find_by_fd(struct task *t, uint64_t fd, struct path *out)
 {
 	struct file *f;
-	int r = arg_file(t, fd, &f);
+	int r;
 
+	if ((int)fd == L_AT_FDCWD) { /* since Linux 6.13, in which the f calls became calls from a directory */
+		fs_info_cwd(t->fs, out);
+		return 0;
+	}
+	r = arg_file(t, fd, &f);
 	if (r < 0)
 		return r;
 	*out = f->path;
@@ -211,8 +216,11 @@ long sys_llistxattr(struct task *t, const struct sys_args *args)
 	return list(t, by_path(args->a[0], L_AT_SYMLINK_NOFOLLOW), args->a[1], args->a[2]);
 }
 
+/* Neither list nor remove takes AT_FDCWD for a descriptor, unlike set and get. */
 long sys_flistxattr(struct task *t, const struct sys_args *args)
 {
+	if ((int)args->a[0] == L_AT_FDCWD)
+		return -EBADF;
 	return list(t, by_fd(args->a[0]), args->a[1], args->a[2]);
 }
 
@@ -228,6 +236,8 @@ long sys_lremovexattr(struct task *t, const struct sys_args *args)
 
 long sys_fremovexattr(struct task *t, const struct sys_args *args)
 {
+	if ((int)args->a[0] == L_AT_FDCWD)
+		return -EBADF;
 	return discard(t, by_fd(args->a[0]), args->a[1]);
 }
 

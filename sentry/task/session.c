@@ -142,12 +142,12 @@ int process_setpgid(struct task *t, int pid, int pgid)
 	struct process *self = t->process, *p;
 	int r;
 
-	if (pgid < 0)
-		return -EINVAL;
 	if (pid == 0)
 		pid = self->pid;
 	if (pgid == 0)
 		pgid = pid;
+	if (pgid < 0)
+		return -EINVAL;
 	mutex_lock(&tasks_lock);
 	p = process_lookup_locked(pid);
 	r = -ESRCH;

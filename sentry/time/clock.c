@@ -66,8 +66,10 @@ int64_t deadline_at(int clock, const struct l_timespec *abs)
 
 	if (clock == L_CLOCK_MONOTONIC || clock == L_CLOCK_MONOTONIC_RAW || clock == L_CLOCK_MONOTONIC_COARSE)
 		return at;
-	left = saturating_add(at, -host_clock_ns(clock)); /* read first: a delay in between makes it late, never early */
-	return saturating_add(monotonic_now(), left);
+	left = saturating_add(at,
+			      -host_clock_ns(clock)); /* read first: a delay in between makes it late, never early */
+	return max_of(saturating_add(monotonic_now(), left),
+		      (int64_t)0); /* what is long past may lie before the start */
 }
 
 static int64_t cpu_clock_read(struct task *t, int clock)

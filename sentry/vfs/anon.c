@@ -19,7 +19,19 @@ static int anon_open(struct inode *i, struct file *f)
 	return inode_is(i, L_S_IFIFO) ? fifo_open(i, f) : -ENXIO;
 }
 
-static const struct inode_ops anon_inode_ops = {.open = anon_open};
+/* Pipes and sockets have attributes of their own; eventfds and the like share an inode on Linux, which nobody may
+ * change. */
+static int anon_setattr(struct inode *i, const struct iattr *a)
+{
+	if (a->valid & ATTR_SIZE)
+		return -EINVAL;
+	if (!inode_is(i, L_S_IFIFO) && !inode_is(i, L_S_IFSOCK))
+		return -EOPNOTSUPP;
+	inode_apply(i, a);
+	return 0;
+}
+
+static const struct inode_ops anon_inode_ops = {.open = anon_open, .setattr = anon_setattr};
 
 /* Made on first use, and never put. */
 static struct super_block *anon_super(void)

@@ -84,7 +84,7 @@ void file_put(struct file *f)
 
 /* ---- transfers ---- */
 
-static int check_read(const struct file *f)
+int file_check_read(const struct file *f)
 {
 	if (!(f->mode & FILE_READ))
 		return -EBADF;
@@ -93,7 +93,7 @@ static int check_read(const struct file *f)
 	return 0;
 }
 
-static int check_write(const struct file *f)
+int file_check_write(const struct file *f)
 {
 	if (!(f->mode & FILE_WRITE))
 		return -EBADF;
@@ -141,7 +141,7 @@ static int64_t position(const struct file *f)
 
 ssize_t file_read(struct file *f, struct uio *u)
 {
-	ssize_t n = check_read(f);
+	ssize_t n = file_check_read(f);
 
 	if (n < 0)
 		return n;
@@ -157,7 +157,7 @@ ssize_t file_read(struct file *f, struct uio *u)
 
 ssize_t file_write(struct file *f, struct uio *u)
 {
-	ssize_t n = check_write(f);
+	ssize_t n = file_check_write(f);
 
 	if (n < 0)
 		return n;
@@ -180,7 +180,7 @@ ssize_t file_pread(struct file *f, struct uio *u, int64_t pos)
 		return -EINVAL;
 	if (!(f->mode & FILE_PREAD) || (f->mode & FILE_STREAM))
 		return -ESPIPE;
-	r = check_read(f);
+	r = file_check_read(f);
 	return r < 0 ? r : read_at(f, u, pos);
 }
 
@@ -192,7 +192,7 @@ ssize_t file_pwrite(struct file *f, struct uio *u, int64_t pos)
 		return -EINVAL;
 	if (!(f->mode & FILE_PREAD) || (f->mode & FILE_STREAM))
 		return -ESPIPE;
-	r = check_write(f);
+	r = file_check_write(f);
 	return r < 0 ? r : write_at(f, u, pos);
 }
 
@@ -223,11 +223,11 @@ int64_t file_lseek_generic(struct file *f, int64_t off, int whence, uint64_t siz
 		break;
 	case L_SEEK_CUR:
 		if (__builtin_add_overflow(f->pos, off, &pos))
-			return -EOVERFLOW;
+			return -EINVAL;
 		break;
 	case L_SEEK_END:
 		if (__builtin_add_overflow((int64_t)size, off, &pos))
-			return -EOVERFLOW;
+			return -EINVAL;
 		break;
 	case L_SEEK_DATA: /* a file without holes: all of it is data, and the hole is at its end */
 	case L_SEEK_HOLE:
@@ -256,7 +256,7 @@ int64_t file_lseek(struct file *f, int64_t off, int whence)
 	if (whence < 0 || whence > L_SEEK_HOLE)
 		return -EINVAL;
 	if (f->mode & FILE_STREAM)
-		return -ESPIPE;
+		return f->ops->lseek ? f->ops->lseek(f, off, whence) : -ESPIPE;
 	if (!f->ops->lseek && (whence == L_SEEK_END || whence >= L_SEEK_DATA)) {
 		r = vfs_getattr(&f->path, &st);
 		if (r < 0)
@@ -271,6 +271,12 @@ int64_t file_lseek(struct file *f, int64_t off, int whence)
 		pos = file_lseek_generic(f, off, whence, st.stx_size);
 	mutex_unlock(&f->pos_lock);
 	return pos;
+}
+
+int64_t file_lseek_noop(struct file *f, int64_t off, int whence)
+{
+	(void)off, (void)whence;
+	return f->pos;
 }
 
 int64_t file_position(struct file *f)

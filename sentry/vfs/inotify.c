@@ -558,6 +558,7 @@ static int inotify_fasync(struct file *f, int fd, bool on)
 }
 
 static const struct file_ops inotify_ops = {
+	.lseek = file_lseek_noop,
 	.read = read_events,
 	.poll = poll_events,
 	.ioctl = inotify_ioctl,

@@ -83,28 +83,34 @@ int vfs_mkdir(const struct lookup *l, int dirfd, const char *path, uint32_t mode
 	return r;
 }
 
-int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode, uint64_t rdev)
+int vfs_may_mknod(uint32_t mode)
 {
-	struct dentry *d;
-	struct inode *dir;
-	struct walk w;
-	int r;
-
 	switch (mode & L_S_IFMT) {
 	case 0:
-		mode |= L_S_IFREG;
-		break;
 	case L_S_IFREG:
 	case L_S_IFIFO:
 	case L_S_IFSOCK:
 	case L_S_IFCHR:
 	case L_S_IFBLK:
-		break;
+		return 0;
 	case L_S_IFDIR:
 		return -EPERM;
 	default:
 		return -EINVAL;
 	}
+}
+
+int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode, uint64_t rdev)
+{
+	struct dentry *d;
+	struct inode *dir;
+	struct walk w;
+	int r = vfs_may_mknod(mode);
+
+	if (r < 0)
+		return r;
+	if (!(mode & L_S_IFMT))
+		mode |= L_S_IFREG;
 	r = walk_to_parent(&w, l, dirfd, path);
 	if (r == 0)
 		r = lock_new(&w, false, &d);
@@ -184,16 +190,24 @@ int vfs_link(const struct lookup *l, int old_dirfd, const char *old_path, int ne
 
 	if (at_flags & ~(unsigned)(L_AT_SYMLINK_FOLLOW | L_AT_EMPTY_PATH))
 		return -EINVAL;
+	if (!old_path)
+		return 0;
 	if (at_flags & L_AT_SYMLINK_FOLLOW)
 		flags |= LOOKUP_FOLLOW;
 	if (at_flags & L_AT_EMPTY_PATH) {
-		if (!cred_capable(l->cred, L_CAP_DAC_READ_SEARCH))
+		/* DIVERGES: Linux lets those link a descriptor, too, whose credentials are the ones it was opened with.
+		 */
+		if (old_path[0] == '\0' && !cred_capable(l->cred, L_CAP_DAC_READ_SEARCH))
 			return -ENOENT;
 		flags |= LOOKUP_EMPTY;
 	}
 	r = vfs_resolve(l, old_dirfd, old_path, flags, 0, &from);
 	if (r < 0)
 		return r;
+	if (!new_path) {
+		path_put(&from);
+		return 0;
+	}
 	r = walk_to_parent(&w, l, new_dirfd, new_path);
 	if (r == 0)
 		r = link_at(&w, &from);
@@ -432,8 +446,10 @@ int vfs_rename(const struct lookup *l, int old_dirfd, const char *old_path, int 
 		return -EINVAL;
 	if ((flags & L_RENAME_EXCHANGE) && (flags & (L_RENAME_NOREPLACE | L_RENAME_WHITEOUT)))
 		return -EINVAL;
+	if (!old_path)
+		return 0;
 	r = walk_to_parent(&from, l, old_dirfd, old_path);
-	if (r < 0) {
+	if (r < 0 || !new_path) {
 		walk_end(&from);
 		return r;
 	}

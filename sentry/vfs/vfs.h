@@ -327,6 +327,11 @@ ssize_t file_write(struct file *f, struct uio *u) MUST_CHECK;
 ssize_t file_pread(struct file *f, struct uio *u, int64_t pos) MUST_CHECK;
 ssize_t file_pwrite(struct file *f, struct uio *u, int64_t pos) MUST_CHECK;
 int64_t file_lseek(struct file *f, int64_t off, int whence) MUST_CHECK;
+/* For file_ops: of what has no place to seek to, and yet says nothing against it.  The position, unmoved. */
+int64_t file_lseek_noop(struct file *f, int64_t off, int whence) MUST_CHECK;
+/* Whether f was opened for reading or writing (-EBADF), and can be (-EINVAL; -EISDIR). */
+int file_check_read(const struct file *f) MUST_CHECK;
+int file_check_write(const struct file *f) MUST_CHECK;
 /* Where f stands; 0 for a stream. */
 int64_t file_position(struct file *f);
 /* What lseek is for a file of this size; pos_lock held.  For an lseek operation that only adds to it. */
@@ -436,9 +441,12 @@ extern _Atomic unsigned vfs_protected[VFS_PROTECTED_KINDS];
 /* ---- changing the tree; errors as the system call of the name ---- */
 
 int vfs_mkdir(const struct lookup *l, int dirfd, const char *path, uint32_t mode) MUST_CHECK;
+/* Whether mknod knows the type in mode: -EPERM for a directory, -EINVAL. */
+int vfs_may_mknod(uint32_t mode) MUST_CHECK;
 int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode, uint64_t rdev) MUST_CHECK;
 int vfs_symlink(const struct lookup *l, const char *target, int dirfd, const char *path) MUST_CHECK;
 /* at_flags: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH */
+/* Of link and rename, with new_path or both paths NULL: whether the rest would do. */
 int vfs_link(const struct lookup *l, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
 	     unsigned at_flags) MUST_CHECK;
 int vfs_unlink(const struct lookup *l, int dirfd, const char *path) MUST_CHECK;

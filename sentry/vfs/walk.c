@@ -262,10 +262,9 @@ static bool next_component(struct walk *w, bool *is_last)
 		*is_last = w->depth == 1 && *end == '\0';
 		if (*is_last && *f->at == '/')
 			w->must_be_dir = true;
-		w->kind = w->last[0] != '.'			  ? LAST_NAME
-			  : w->last_len == 1			  ? LAST_DOT
-			  : w->last_len == 2 && w->last[1] == '.' ? LAST_DOTDOT
-								  : LAST_NAME;
+		w->kind = w->last[0] != '.' ? LAST_NAME
+			  : w->last_len == 1 ? LAST_DOT
+			  : w->last_len == 2 && w->last[1] == '.' ? LAST_DOTDOT : LAST_NAME;
 		return true;
 	}
 }
@@ -380,7 +379,8 @@ int walk_finish(struct walk *w, unsigned flags, struct path *out)
 	return r;
 }
 
-int vfs_resolve(const struct lookup *l, int dirfd, const char *path, unsigned flags, uint64_t resolve, struct path *out)
+int vfs_resolve(const struct lookup *l, int dirfd, const char *path, unsigned flags, uint64_t resolve,
+		struct path *out)
 {
 	struct walk w;
 	int r;

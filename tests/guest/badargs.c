@@ -3,8 +3,11 @@
 
 #include <limits.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 /* Calls whose first argument is a descriptor; the rest would be all right. */
 TEST(bad_descriptors)
@@ -162,4 +165,51 @@ TEST(lengths)
 	CHECK_ERR(syscall(SYS_getrandom, b, -1L, 0x80), EINVAL);
 	CHECK_ERR(syscall(SYS_readlink, "/proc/self/exe", b, -1), EINVAL);
 	close(fd);
+}
+
+/* A time long past, on a clock that is far from the monotonic one, is past. */
+TEST(absolute_times_long_past)
+{
+	struct timespec ts = {0, 1};
+
+	CHECK_EQ(clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &ts, NULL), 0);
+	ts.tv_nsec = 0;
+	CHECK_EQ(clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &ts, NULL), 0);
+}
+
+/* What a pipe cannot take whole from one page it does not take; and nobody's iovec is looked at before the descriptor. */
+TEST(what_comes_first)
+{
+	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct iovec big = {p, LONG_MAX};
+	int fd[2], n = 0;
+
+	REQUIRE(p != MAP_FAILED && munmap(p + 4096, 4096) == 0 && pipe(fd) == 0);
+	CHECK_ERR(write(fd[1], p + 4095, 64), EFAULT);
+	OK(ioctl(fd[0], FIONREAD, &n));
+	CHECK_EQ(n, 0);
+	CHECK_ERR(syscall(SYS_writev, fd[0], 8, 1), EBADF);
+	CHECK_ERR(syscall(SYS_readv, fd[1], 8, 1), EBADF);
+	CHECK_EQ(syscall(SYS_writev, fd[1], &big, 1), 4096); /* of a single one as much as write would take */
+	CHECK_EQ(syscall(SYS_writev, fd[1], &big, 1ul << 32), 0); /* the count is an int */
+	CHECK_ERR(syscall(SYS_execve, "/etc/passwd/x", 8, NULL), ENOTDIR);
+	CHECK_ERR(syscall(SYS_linkat, -1, "f", AT_FDCWD, 8, 0), EBADF);
+	CHECK_ERR(syscall(SYS_kill, 4000000, 999), ESRCH);
+	CHECK_ERR(syscall(SYS_flock, -1, 0), EINVAL);
+	CHECK_EQ(lseek(eventfd(0, 0), 10, SEEK_SET), 0);
+	close(fd[0]);
+	close(fd[1]);
+	munmap(p, 4096);
+}
+
+/* A waitid that fails clears the siginfo. */
+TEST(waitid_clears)
+{
+	siginfo_t info;
+
+	memset(&info, 0x55, sizeof(info));
+	CHECK_ERR(syscall(SYS_waitid, P_ALL, 0, &info, WEXITED, NULL), ECHILD);
+	CHECK_EQ(info.si_signo, 0);
+	CHECK_EQ(info.si_pid, 0);
+	CHECK_ERR(syscall(SYS_waitid, P_ALL, 0, 8, WEXITED, NULL), EFAULT);
 }

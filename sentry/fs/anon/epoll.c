@@ -549,6 +549,7 @@ static void eventpoll_release(struct file *f)
 }
 
 static const struct file_ops eventpoll_ops = {
+	.lseek = file_lseek_noop,
 	.poll = eventpoll_poll,
 	.fdinfo = eventpoll_fdinfo,
 	.release = eventpoll_release,

@@ -134,6 +134,7 @@ static void eventfd_release(struct file *f)
 }
 
 static const struct file_ops eventfd_ops = {
+	.lseek = file_lseek_noop,
 	.read = eventfd_read,
 	.write = eventfd_write,
 	.poll = eventfd_poll,

@@ -157,6 +157,7 @@ static void signalfd_release(struct file *f)
 }
 
 static const struct file_ops signalfd_ops = {
+	.lseek = file_lseek_noop,
 	.read = signalfd_read,
 	.poll = signalfd_poll,
 	.fdinfo = signalfd_fdinfo,

@@ -186,6 +186,7 @@ static void timerfd_release(struct file *f)
 }
 
 static const struct file_ops timerfd_ops = {
+	.lseek = file_lseek_noop,
 	.read = timerfd_read,
 	.poll = timerfd_poll,
 	.fdinfo = timerfd_fdinfo,

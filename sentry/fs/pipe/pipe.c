@@ -149,11 +149,14 @@ static size_t tail_room(const struct pipe *p)
 	return b->packet ? 0 : PAGE_SIZE - b->off - b->len;
 }
 
-/* Appends from u to the page b, at most max bytes. */
-static ssize_t fill(struct pipe_buf *b, struct uio *u, size_t max)
+/* Appends max bytes from u to the page b: all of them, or as Linux's write(2) none (-EFAULT); partial: as far as it
+ * goes. */
+static ssize_t fill(struct pipe_buf *b, struct uio *u, size_t max, bool partial)
 {
 	ssize_t n = uio_take(u, b->page + b->off + b->len, max);
 
+	if (n >= 0 && (size_t)n < max && !partial)
+		return -EFAULT;
 	if (n > 0)
 		b->len += (uint32_t)n;
 	return n;
@@ -163,7 +166,7 @@ static ssize_t fill(struct pipe_buf *b, struct uio *u, size_t max)
  * Moves what there is room for; p->lock held.  A write of at most PIPE_BUF bytes is done whole or (0) not at all: it
  * fits if the tail takes it, or else a free page, of which none holds less.
  */
-static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet)
+static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet, bool partial)
 {
 	size_t tail = packet ? 0 : tail_room(p);
 	ssize_t total = 0, n = 0;
@@ -171,7 +174,7 @@ static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet)
 	if (tail && uio_left(u) % PAGE_SIZE <= tail && uio_left(u) % PAGE_SIZE != 0) {
 		size_t part = uio_left(u) % PAGE_SIZE;
 
-		n = fill(buf_at(p, p->used - 1), u, part);
+		n = fill(buf_at(p, p->used - 1), u, part, partial);
 		if (n < 0)
 			return n;
 		total = n;
@@ -188,7 +191,7 @@ static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet)
 			return total ? total : -ENOMEM;
 		b->off = b->len = 0;
 		b->packet = packet;
-		n = fill(b, u, want);
+		n = fill(b, u, want, partial);
 		if (n <= 0)
 			return total ? total : n;
 		p->used++;
@@ -224,7 +227,7 @@ ssize_t pipe_give(struct pipe *p, struct uio *u, bool packet, bool nonblock, boo
 		mutex_lock(&p->lock);
 		dead = p->readers == 0;
 		if (!dead)
-			n = put_bytes(p, u, packet);
+			n = put_bytes(p, u, packet, partial);
 		short_copy = n >= 0 && uio_left(u) && p->used < p->slots; /* a fault, not want of room */
 		mutex_unlock(&p->lock);
 		if (dead)

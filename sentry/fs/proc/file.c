@@ -153,7 +153,6 @@ static ssize_t proc_file_write(struct file *f, struct uio *u, int64_t pos)
 const struct file_ops proc_file_ops = {
 	.read = proc_file_read,
 	.write = proc_file_write,
-	.fsync = fs_fsync_nothing,
 	.release = proc_file_release,
 };
 

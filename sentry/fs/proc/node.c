@@ -397,7 +397,6 @@ static const struct inode_ops file_ops = {
 };
 static const struct file_ops dir_file_ops = {
 	.iterate = dir_iterate,
-	.fsync = fs_fsync_nothing,
 };
 
 /* ---- the file system ---- */
