@@ -88,12 +88,13 @@ long sys_close(struct task *t, const struct sys_args *args)
 static int unshare_files(struct task *t)
 {
 	struct fdtable *old = t->files, *copy;
+	int r;
 
 	if (!fdtable_shared(old))
 		return 0;
-	copy = fdtable_copy(old);
-	if (!copy)
-		return -ENOMEM;
+	r = fdtable_copy(old, &copy);
+	if (r < 0)
+		return r;
 	mutex_lock(&t->alloc_lock);
 	t->files = copy;
 	mutex_unlock(&t->alloc_lock);

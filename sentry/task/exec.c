@@ -439,12 +439,13 @@ static int reset_signals(struct task *t)
 static int unshare_files(struct task *t)
 {
 	struct fdtable *own, *old;
+	int r;
 
 	if (!fdtable_shared(t->files))
 		return 0;
-	own = fdtable_copy(t->files);
-	if (!own)
-		return -ENOMEM;
+	r = fdtable_copy(t->files, &own);
+	if (r < 0)
+		return r;
 	mutex_lock(&t->alloc_lock);
 	old = t->files;
 	t->files = own;

@@ -153,7 +153,14 @@ static void inherit_sched(struct task *t, struct task *child)
 /* The parts a child shares or copies.  On failure the child's put frees what it got. */
 static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
 {
-	child->files = flags & L_CLONE_FILES ? fdtable_get(t->files) : fdtable_copy(t->files);
+	int r = 0;
+
+	if (flags & L_CLONE_FILES)
+		child->files = fdtable_get(t->files);
+	else
+		r = fdtable_copy(t->files, &child->files);
+	if (r < 0)
+		return r;
 	child->fs = flags & L_CLONE_FS ? fs_info_get(t->fs) : fs_info_copy(t->fs);
 	child->sighand = flags & L_CLONE_SIGHAND ? sighand_get(t->sighand) : sighand_copy(t->sighand);
 	if (!child->files || !child->fs || !child->sighand)

@@ -168,9 +168,9 @@ static int make_parts(struct task *t, uint64_t flags, struct parts *p)
 			return -ENOMEM;
 	}
 	if ((flags & L_CLONE_FILES) && fdtable_shared(t->files)) {
-		p->files = fdtable_copy(t->files);
-		if (!p->files)
-			return -ENOMEM;
+		r = fdtable_copy(t->files, &p->files);
+		if (r < 0)
+			return r;
 	}
 	if (flags & L_CLONE_NEWUTS)
 		r = uts_ns_copy(t->ns[NS_UTS], &p->uts);

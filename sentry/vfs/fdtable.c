@@ -93,20 +93,23 @@ struct fdtable *fdtable_new(void)
 	return t;
 }
 
-struct fdtable *fdtable_copy(struct fdtable *old)
+int fdtable_copy(struct fdtable *old, struct fdtable **out)
 {
 	struct fdtable *t = fdtable_new();
 	unsigned top;
+	int r;
 
 	if (!t)
-		return NULL;
+		return -ENOMEM;
 	mutex_lock(&old->lock);
 	for (top = old->cap / WORD_BITS; top > 1 && !old->used[top - 1];)
 		top--;
-	if (make_room(t, top * WORD_BITS - 1) < 0) {
+	/* Whole words of descriptors are counted, on Linux too. */
+	r = (top - 1) * WORD_BITS >= tunable_get(&vfs_nr_open) ? -EMFILE : make_room(t, top * WORD_BITS - 1);
+	if (r < 0) {
 		mutex_unlock(&old->lock);
 		fdtable_put(t);
-		return NULL;
+		return r;
 	}
 	memcpy(t->used, old->used, top * sizeof(*t->used));
 	memcpy(t->cloexec, old->cloexec, top * sizeof(*t->cloexec));
@@ -115,7 +118,8 @@ struct fdtable *fdtable_copy(struct fdtable *old)
 			t->files[n] = file_get(old->files[n]);
 	t->hint = old->hint;
 	mutex_unlock(&old->lock);
-	return t;
+	*out = t;
+	return 0;
 }
 
 struct fdtable *fdtable_get(struct fdtable *t)

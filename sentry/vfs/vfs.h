@@ -370,7 +370,7 @@ struct fdtable;
 size_t dcache_shrink(void);
 extern struct tunable vfs_nr_open; /* descriptors of a process, whatever its limit */
 struct fdtable *fdtable_new(void);
-struct fdtable *fdtable_copy(struct fdtable *old); /* fork; NULL: no memory */
+int fdtable_copy(struct fdtable *old, struct fdtable **out) MUST_CHECK; /* fork; -ENOMEM, -EMFILE past vfs_nr_open */
 struct fdtable *fdtable_get(struct fdtable *t);
 void fdtable_put(struct fdtable *t);
 void fdtable_close_on_exec(struct fdtable *t);

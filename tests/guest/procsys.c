@@ -210,7 +210,14 @@ TEST(limits_that_act)
 	CHECK_ERR(dup2(2, 300), EBADF);
 	CHECK_EQ(change("/proc/sys/fs/nr_open", old), 64);
 	CHECK_EQ(dup2(2, 300), 300);
+	CHECK_EQ(change("/proc/sys/fs/nr_open", 64), old);
+	CHECK_ERR(fork(), EMFILE); /* nor a copy of one that has it */
 	close(300);
+	pid = h_fork();
+	if (pid == 0)
+		_exit(0);
+	JOIN(pid);
+	CHECK_EQ(change("/proc/sys/fs/nr_open", old), 64);
 
 	old = change("/proc/sys/vm/max_map_count", 0);
 	p = mmap(NULL, 4096, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -696,7 +696,7 @@ START_TEST(descriptors)
 	ck_assert_int_eq(fd_get_cloexec(t, 500), 1);
 	ck_assert_int_eq(fd_get_cloexec(t, 499), -EBADF);
 
-	copy = fdtable_copy(t);
+	ck_assert_int_eq(fdtable_copy(t, &copy), 0);
 	fdtable_close_on_exec(copy);
 	ck_assert_int_eq(fdtable_next(copy, 1, &g, &cloexec), 2);
 	file_put(g);
