@@ -103,7 +103,8 @@ void placement_init(struct placement *p)
 	p->sentry_tid = p->guest_tid = 0;
 	p->outer = NULL;
 	p->crowded_ticks = 0;
-	p->away = PLACEMENT_NONE;
+	atomic_init(&p->away, PLACEMENT_NONE);
+	atomic_init(&p->recalled, false);
 	atomic_init(&p->state, PLACEMENT_NONE);
 }
 
@@ -158,7 +159,8 @@ static bool consider(struct placement *p) REQUIRES(pairs_lock)
 	uint32_t state = atomic_load(&p->state);
 	uint32_t from = state >> 1, to;
 
-	if (!(state & ACTIVE) || state == PLACEMENT_NONE || atomic_load(&active[from]) < 2) {
+	if (!(state & ACTIVE) || state == PLACEMENT_NONE || atomic_load(&active[from]) < 2 ||
+	    atomic_load(&p->away) != PLACEMENT_NONE) {
 		p->crowded_ticks = 0;
 		return false;
 	}
@@ -332,6 +334,7 @@ void placement_allow(pid_t sentry_tid, const uint8_t *mask, size_t size)
 		if (p->sentry_tid != sentry_tid)
 			continue;
 		p->allowed = allowed;
+		atomic_store(&p->recalled, true);
 		do {
 			state = atomic_load(&p->state);
 			if (state == PLACEMENT_NONE || CPU_ISSET(cpu_of[state >> 1], &allowed))
@@ -356,15 +359,20 @@ static bool claim(uint32_t cpu)
 void placement_part(struct placement *p, _Atomic uint32_t *spins, uint32_t count)
 {
 	uint32_t state = atomic_load(&p->state), at = state >> 1;
+	cpu_set_t allowed;
 
 	if (state == PLACEMENT_NONE || p->away != PLACEMENT_NONE || p != current_pair || atomic_load(&active[at]) != 1)
 		return;
+	mutex_lock(&pairs_lock);
+	allowed = p->allowed;
+	atomic_store(&p->recalled, false);
+	mutex_unlock(&pairs_lock);
 	for (uint32_t i = 0; i < cpu_count; i++) {
-		if (i == at || !CPU_ISSET(cpu_of[i], &all_cpus) || !claim(i))
+		if (i == at || !CPU_ISSET(cpu_of[i], &allowed) || !claim(i))
 			continue;
 		if (pin(p->sentry_tid, i)) {
-			p->away = i;
 			p->spins = spins;
+			atomic_store(&p->away, i);
 			atomic_store_explicit(spins, count, memory_order_relaxed);
 			return;
 		}
@@ -372,24 +380,33 @@ void placement_part(struct placement *p, _Atomic uint32_t *spins, uint32_t count
 	}
 }
 
+static int active_on(uint32_t cpu)
+{
+	return atomic_load_explicit(&active[cpu], memory_order_relaxed);
+}
+
 bool placement_parted(const struct placement *p)
 {
-	return p->away != PLACEMENT_NONE && atomic_load_explicit(&active[p->away], memory_order_relaxed) == 1 &&
-	       atomic_load_explicit(&active[atomic_load_explicit(&p->state, memory_order_relaxed) >> 1],
-				    memory_order_relaxed) == 1;
+	uint32_t away = atomic_load_explicit(&p->away, memory_order_relaxed);
+
+	return away != PLACEMENT_NONE && !atomic_load_explicit(&p->recalled, memory_order_relaxed) && active_on(away) == 1 &&
+	       active_on(atomic_load_explicit(&p->state, memory_order_relaxed) >> 1) == 1;
 }
 
 void placement_rejoin(struct placement *p)
 {
-	uint32_t away = p->away;
+	uint32_t away = atomic_load(&p->away), cpu;
 
 	if (away == PLACEMENT_NONE)
 		return;
-	p->away = PLACEMENT_NONE;
+	atomic_store(&p->away, PLACEMENT_NONE);
 	atomic_store_explicit(p->spins, 0, memory_order_relaxed);
 	uncount_active(away);
-	/* Should the balancer move the pair meanwhile, it pins both anew. */
-	pin(p->sentry_tid, atomic_load(&p->state) >> 1);
+	/* The balancer may move the pair meanwhile. */
+	do {
+		cpu = atomic_load(&p->state) >> 1;
+		pin(p->sentry_tid, cpu);
+	} while (atomic_load(&p->state) >> 1 != cpu);
 	if (imbalanced())
 		want_balancer();
 }

@@ -26,7 +26,8 @@ struct placement {
 	struct placement *outer; /* the thread's earlier pair (in execve there are two); its thread's */
 	cpu_set_t allowed;	 /* where it may go, never empty; guarded by placement.c's lock */
 	_Atomic uint32_t *spins; /* while away: what tells the guest thread to spin; its thread's */
-	uint32_t away;		 /* index of the CPU that the sentry thread has to itself, or PLACEMENT_NONE; its thread's */
+	_Atomic uint32_t away;	 /* index of the CPU that the sentry thread has to itself, or PLACEMENT_NONE; its thread sets it */
+	_Atomic bool recalled;	 /* it may not stay away: its mask has changed */
 	uint32_t crowded_ticks;	 /* ticks in a row at which it was found active on a crowded CPU; the balancer's */
 };
 

@@ -10,6 +10,7 @@
  * stub (a parent-death signal would not: a fork clears it).
  */
 #include <linux/close_range.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -221,6 +222,14 @@ static NORETURN void child(struct systrap *st)
 
 /* ---- in the sentry ---- */
 
+/* Can text be rewritten under running threads? */
+static bool can_serialise(void)
+{
+	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+
+	return commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+}
+
 /* Both candidates cannot be taken: what is in the way is the stack and what the kernel put beside it. */
 static uint64_t free_base(void)
 {
@@ -331,7 +340,7 @@ int boot_template(struct systrap *st, char *why, size_t why_size)
 	report = (struct boot_report *)(void *)st->channels;
 	st->base = free_base();
 	st->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT;
-	st->pf.patching = st->fsgsbase;
+	st->pf.patching = st->fsgsbase && can_serialise();
 	r = stub_new(st, &st->template);
 	if (r < 0) {
 		snprintf(why, why_size, "out of memory");

@@ -21,8 +21,7 @@
 #define POOL_SIZE ((size_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE)
 #define SLOTS_SIZE ((size_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE)
 
-/* A sparse shared memory file of size bytes, mapped; *fd is returned owned. */
-static int memory_file(const char *name, size_t size, int *fd, void **map)
+int memory_file(const char *name, size_t size, int *fd, void **map)
 {
 	int f = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	int err;

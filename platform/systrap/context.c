@@ -2,9 +2,9 @@
  * Guest threads: made, switched to, interrupted, ended.
  *
  * The hand-over is one futex word in the channel.  The sentry writes a WORD_RUN and wakes; the thread leaves the shim
- * by rt_sigreturn, runs until the host has a signal for it, and its shim writes WORD_SENTRY and wakes.  Both sleep
- * while it is the other's turn, pinned to one CPU.  Whatever else the word holds was written by somebody who should
- * not have.
+ * by rt_sigreturn, runs until the host has a signal for it, and its shim writes WORD_SENTRY and wakes.  Each sleeps
+ * while it is the other's turn, both pinned to one CPU; or both spin, on two (note_call).  Whatever else the word holds was
+ * written by somebody who should not have.
  *
  * From a patched call site (patch.c) the thread comes without a signal: WORD_CALL, with its registers in the channel's
  * header.  Mostly all it wants is a result: WORD_RETURN.  When the sentry wants more of it (other registers, the vector
@@ -12,8 +12,9 @@
  * first.
  *
  * An interrupt is a flag and a host signal.  The flag is tested by the sentry thread after it has said that it is about
- * to let the guest run; the signal stays pending while the thread is in the shim, where all are blocked, and strikes as
- * it leaves.  So none is lost; one that comes late only makes a PF_INTERRUPTED too many.
+ * to let the guest run; the signal stays pending while the thread is in the shim's handler, where all are blocked, and strikes
+ * as it leaves; in a patched call it sets CH_KICKED, which the shim looks at on its way out (shim.S).  So none is lost; one that
+ * comes late only makes a PF_INTERRUPTED too many.
  */
 #include <sched.h>
 #include <signal.h>
@@ -340,8 +341,9 @@ static void note_call(struct context *c)
 	placement_part(&c->place, channel_u32(c, CH_SPIN), GUEST_SPINS);
 }
 
-/* Tells the guest thread something and waits until it has handed over.  The word it left; WORD_DEAD if it is dead. */
-static uint32_t tell(struct context *c, uint32_t say)
+/* Tells the guest thread something and waits until it has handed over; at_once: without guest code in between, so that it
+ * must not take long.  The word it left; WORD_DEAD if it is dead. */
+static uint32_t tell(struct context *c, uint32_t say, bool at_once)
 {
 	struct stub *s = stub_of(c->ctx.as);
 	_Atomic uint32_t *word = channel_word(c), *sleeps = channel_u32(c, CH_SENTRY_SLEEPS);
@@ -373,9 +375,9 @@ static uint32_t tell(struct context *c, uint32_t say)
 			continue;
 		listener_look(systrap_of(&s->as));
 		stub_check_death(s);
-		looks = atomic_load(&c->kick) ? looks + 1 : 0;
+		looks = at_once || atomic_load(&c->kick) ? looks + 1 : 0;
 		if (looks == LOOKS_TO_REACT)
-			stub_kill(s, "a thread does not react to interrupts");
+			stub_kill(s, "a thread does not react");
 	}
 }
 
@@ -385,7 +387,7 @@ bool context_save(struct context *c)
 		return false;
 	if (!c->in_call)
 		return true;
-	if (tell(c, WORD_SAVE) != WORD_SAVED) {
+	if (tell(c, WORD_SAVE, true) != WORD_SAVED) {
 		c->gone = true;
 		return false;
 	}
@@ -402,7 +404,7 @@ static uint32_t hand_over(struct context *c)
 
 	if (c->in_call && !c->regs_dirty && !c->bases_dirty && !c->rseq_due) {
 		memcpy(c->ch + CH_RAX, &c->regs.rax, sizeof(c->regs.rax));
-		return tell(c, WORD_RETURN);
+		return tell(c, WORD_RETURN, false);
 	}
 	if (!context_save(c))
 		return WORD_DEAD;
@@ -414,7 +416,7 @@ static uint32_t hand_over(struct context *c)
 		c->rseq_due = false;
 		say = WORD_RSEQ;
 	}
-	return tell(c, say);
+	return tell(c, say, false);
 }
 
 /* ---- restartable sequences ---- */
@@ -480,7 +482,7 @@ int systrap_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_
 	then = c->second ? WORD_SAVED : WORD_SENTRY;
 	put_rseq(c, area, size, L_RSEQ_FLAG_UNREGISTER, sig, channel_addr(c->channel) + CH_RSEQ_RESULT);
 	memcpy(c->ch + CH_RSEQ_THEN, &then, sizeof(then));
-	if (tell(c, WORD_RSEQ) != then) {
+	if (tell(c, WORD_RSEQ, true) != then) {
 		c->gone = true;
 		return -ESRCH;
 	}
@@ -526,9 +528,15 @@ static void decode_signal(struct context *c, struct pf_event *ev)
 	case L_SIGTRAP:
 		if (info.si_code <= 0)
 			break; /* somebody on the host sent it */
-		if (atomic_load(&s->patches) && patch_explains(c, &info)) {
+		switch (patch_explains(c, info.si_signo)) {
+		case PATCH_CALL:
 			decode_call(c, L_AUDIT_ARCH_X86_64, ev);
 			return;
+		case PATCH_RETRY:
+			ev->kind = PF_INTERRUPTED;
+			return;
+		case PATCH_NOTHING:
+			break;
 		}
 		ev->kind = PF_FAULT;
 		ev->fault = (struct pf_fault){
@@ -543,6 +551,7 @@ static void decode_signal(struct context *c, struct pf_event *ev)
 	default:
 		break;
 	}
+	patch_hide_detour(c);
 	atomic_store(&c->kick, 0);
 	ev->kind = PF_INTERRUPTED;
 }
@@ -564,10 +573,13 @@ static void decode(struct context *c, uint32_t word, struct pf_event *ev)
 	case WORD_KICKED:
 		c->in_call = true;
 		call_load(c);
+		atomic_store(&c->kick, 0);
 		ev->kind = PF_INTERRUPTED;
 		break;
 	default: /* WORD_RUN_KICKED: all is as it was, and its bases may not have been loaded */
 		c->bases_dirty = true;
+		frame_reload_result(c);
+		atomic_store(&c->kick, 0);
 		ev->kind = PF_INTERRUPTED;
 		break;
 	}

@@ -241,6 +241,11 @@ void frame_store(struct context *c)
 	c->regs_dirty = c->bases_dirty = c->result_dirty = false;
 }
 
+void frame_reload_result(struct context *c)
+{
+	memcpy(&c->regs.rax, uc_of(c) + UC_OFF_MCONTEXT + offsetof(struct l_sigcontext, rax), sizeof(c->regs.rax));
+}
+
 /* ---- registers ---- */
 
 int systrap_get_regs(struct pctx *ctx, struct abi_regs *out)

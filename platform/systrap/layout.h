@@ -5,12 +5,10 @@
  *     base + 0               shim text      (read, execute)   calls from here: the filter's short list
  *     base + 0x1000          leader text    (read, execute)   calls from here: notified to the sentry
  *     base + 0x10000         request slots  (read only)       written by the sentry, one slot a stub
- *     base + 0x1000000       trampolines    (read, execute)   written by the sentry, one a patched call site; see
- * patch.c base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
+ *     base + 0x1000000       trampolines    (read, execute)   written by the sentry, one a patched site: patch.c
+ *     base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
  *     SYSTRAP_CHANNELS       channels       (read, write)     one a guest thread, at the same address in every stub
- *
- *     SYSTRAP_CELLS          cells          (read only)       below GUEST_MIN: where patched sites find their
- * trampolines
+ *     SYSTRAP_CELLS          cells          (read only)       below GUEST_MIN: addresses of trampolines
  *
  * base is SYSTRAP_BASE, or SYSTRAP_BASE_2 if the sentry that the template is forked from has its stack there.
  */

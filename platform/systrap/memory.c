@@ -107,6 +107,8 @@ int systrap_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len
 
 	(void)via;
 	if (moves)
+		patch_take_back(s, addr, addr + old_len);
+	if (moves)
 		c.args[3] |= MREMAP_MAYMOVE | MREMAP_FIXED;
 	result = leader_call(s, &c);
 	if ((uint64_t)result == new_addr)

@@ -20,9 +20,11 @@
  * Trampolines and cells lie in a memory file that the sentry writes and stubs map read-only; a fork's child goes on
  * with its parent's, for it has inherited the patched text.  exec begins anew.
  *
- * While other threads run, a site is rewritten as Linux does with its own text: first a byte that traps over the first
- * one, then the rest, then the first, and in between every processor that runs this process serialises (membarrier).  A
- * thread that comes along meanwhile traps, and its call is made.
+ * While other threads run, text is rewritten as Linux does with its own: first a byte that traps over the first one, then
+ * the rest, then the first, and in between every processor that runs this process serialises (membarrier).  A thread that
+ * comes along meanwhile traps; its sentry thread waits until the patch is done and lets it try again.
+ *
+ * Which site a jump belongs to, its own text says: the cell.  Other text may come to a patched site's address.
  */
 #include <fcntl.h>
 #include <linux/membarrier.h>
@@ -38,6 +40,9 @@
 /* A patch costs about as much as this many traps (two requests to a leader, two copies). */
 #define PATCH_AT 8
 
+/* Larger text is left alone, since all of it is opened to writing for a moment. */
+#define TEXT_MAX (16u << 20)
+
 #define NOT_AN_INSTRUCTION 0x06
 #define MOV_EAX 0xb8
 #define JMP_SHORT 0xeb
@@ -52,6 +57,8 @@ _Static_assert(SYSTRAP_CELLS_SIZE == SYSTRAP_SITE_MAX * 8, "a cell a site");
 _Static_assert(SYSTRAP_TRAMPOLINES_SIZE == SYSTRAP_SITE_MAX * SYSTRAP_TRAMPOLINE_SIZE, "a trampoline a site");
 _Static_assert((SYSTRAP_CELLS >> 16 & 0xff) == NOT_AN_INSTRUCTION, "what traps in the middle of a patched site");
 
+static const uint8_t syscall_insn[SYSCALL_SIZE] = {0x0f, 0x05};
+
 struct site {
 	uint64_t ip;   /* the end of its system call instruction */
 	uint32_t nr;   /* of the first form: the number it moves to %eax */
@@ -62,7 +69,6 @@ struct site {
  * its own memory says. */
 struct patches {
 	struct refcount refs;
-	int fd;
 	uint8_t *map; /* cells, then trampolines; immutable pointer */
 	struct mutex lock;
 	_Atomic uint32_t count;		     /* sites below are immutable; grows with lock held */
@@ -71,32 +77,27 @@ struct patches {
 
 /* ---- the files of patches ---- */
 
-static struct patches *patches_new(void)
+/* fd: what a stub is to map; the caller's. */
+static struct patches *patches_new(int *fd)
 {
 	struct patches *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *map;
 
 	if (p == MAP_FAILED)
 		return NULL;
+	if (memory_file("bailey-patches", PATCHES_SIZE, fd, &map) < 0)
+		goto out_free;
+	if (fcntl(*fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		goto out_unmap;
 	refcount_init(&p->refs, 1);
 	mutex_init(&p->lock);
-	p->fd = memfd_create("bailey-patches", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (p->fd < 0)
-		goto out_free;
-	if (ftruncate(p->fd, PATCHES_SIZE) < 0)
-		goto out_close;
-	p->map = mmap(NULL, PATCHES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
-	if (p->map == MAP_FAILED)
-		goto out_close;
-	if (fcntl(p->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		goto out_unmap;
+	p->map = map;
 	return p;
 
 out_unmap:
-	munmap(p->map, PATCHES_SIZE);
-out_close:
-	close(p->fd);
+	munmap(map, PATCHES_SIZE);
+	close(*fd);
 out_free:
-	mutex_destroy(&p->lock);
 	munmap(p, sizeof(*p));
 	return NULL;
 }
@@ -113,13 +114,12 @@ void patches_put(struct patches *p)
 	if (!p || !refcount_dec(&p->refs))
 		return;
 	munmap(p->map, PATCHES_SIZE);
-	close(p->fd);
 	mutex_destroy(&p->lock);
 	munmap(p, sizeof(*p));
 }
 
 /* Has the stub's leader map them. */
-static bool map_patches(struct stub *s, struct patches *p) REQUIRES(s->leader_lock)
+static bool map_patches(struct stub *s, int fd) REQUIRES(s->leader_lock)
 {
 	uint64_t trampolines = systrap_of(&s->as)->base + SYSTRAP_TRAMPOLINES_OFF;
 	const struct leader_call calls[] = {
@@ -131,7 +131,7 @@ static bool map_patches(struct stub *s, struct patches *p) REQUIRES(s->leader_lo
 		{.nr = SYS_close, .args = {SYSTRAP_FD}},
 	};
 	long result;
-	int done = leader_request_locked(s, calls, ARRAY_SIZE(calls), p->fd, &result);
+	int done = leader_request_locked(s, calls, ARRAY_SIZE(calls), fd, &result);
 
 	if (done == (int)ARRAY_SIZE(calls))
 		return true;
@@ -143,15 +143,21 @@ static bool map_patches(struct stub *s, struct patches *p) REQUIRES(s->leader_lo
 static struct patches *patches_of(struct stub *s) REQUIRES(s->leader_lock)
 {
 	struct patches *p = atomic_load(&s->patches);
+	int fd;
 
 	if (p)
 		return p;
-	p = patches_new();
-	if (p && !map_patches(s, p)) {
-		patches_put(p);
+	p = patches_new(&fd);
+	if (!p)
 		return NULL;
+	/* Forks inherit the mapping, so that the file is wanted only here. */
+	if (map_patches(s, fd)) {
+		atomic_store(&s->patches, p);
+	} else {
+		patches_put(p);
+		p = NULL;
 	}
-	atomic_store(&s->patches, p);
+	close(fd);
 	return p;
 }
 
@@ -212,17 +218,6 @@ static void write_trampoline(const struct stub *s, struct patches *p, uint32_t i
 	put32(&c, (uint32_t)(shim - (c.addr + 4)));
 	ASSERT(c.addr - begin <= SYSTRAP_TRAMPOLINE_SIZE);
 	memcpy(p->map + (size_t)index * sizeof(uint64_t), &begin, sizeof(begin));
-}
-
-static int64_t find_site(const struct patches *p, uint64_t ip)
-{
-	uint32_t count = atomic_load(&p->count);
-
-	for (uint32_t i = 0; i < count; i++) {
-		if (p->sites[i].ip == ip)
-			return i;
-	}
-	return -1;
 }
 
 /* The trampoline of such a site: an earlier one, or a new one.  -1 if there is no room. */
@@ -311,21 +306,36 @@ static bool int3s(const uint8_t *p, size_t room)
 	return true;
 }
 
-/* Padding within reach of a short jump: where it begins, from w->low; 0 if there is none.  It follows a return, so that
- * what is found is a whole no-op. */
-static size_t find_padding(const struct window *w)
+/* Padding for a bare site. */
+struct padding {
+	size_t at;  /* from the window's start */
+	size_t len; /* of the no-op that begins there, or of the traps; 0: there is none */
+};
+
+/*
+ * Within reach of a short jump, and on the page of the site, so that a page that comes back from the file (MADV_DONTNEED, a new
+ * mapping) takes both along.  It follows a return, so that what is found is a whole no-op.
+ */
+static struct padding find_padding(const struct window *w)
 {
+	gva_t page = page_down(w->low + w->end - 1);
 	size_t from = w->end > SHORT_REACH + 1 ? w->end - SHORT_REACH - 1 : 1;
-	size_t to = min_of(w->size, w->end + SHORT_REACH);
+	size_t to = min_of(w->size, w->end + SHORT_REACH - 1);
 
+	if (page_down(w->low + w->end - SYSCALL_SIZE) != page)
+		return (struct padding){0};
 	for (size_t at = max_of(from, (size_t)1); at < to; at++) {
-		size_t room = w->size - at;
+		size_t room = w->size - at, len;
 
-		if (w->bytes[at - 1] == 0xc3 &&
-		    (nop_length(w->bytes + at, room) >= PADDING_SIZE || int3s(w->bytes + at, room)))
-			return at;
+		if (w->bytes[at - 1] != 0xc3 || page_down(w->low + at) != page)
+			continue;
+		len = nop_length(w->bytes + at, room);
+		if (len < PADDING_SIZE)
+			len = int3s(w->bytes + at, room) ? PADDING_SIZE : 0;
+		if (len > 0 && len <= SHORT_REACH && page_down(w->low + at + PADDING_SIZE - 1) == page)
+			return (struct padding){at, len};
 	}
-	return 0;
+	return (struct padding){0};
 }
 
 /* ---- writing it ---- */
@@ -359,15 +369,18 @@ static bool write_text(struct stub *s, gva_t at, const uint8_t *bytes, size_t n)
 	return systrap_write(&s->as, at, bytes, n) == (ssize_t)n;
 }
 
-/* Bytes to go over the site [at, at + n), whose last two are the place of the system call instruction. */
-static bool write_site(struct stub *s, gva_t at, const uint8_t *bytes, size_t n, bool company) REQUIRES(s->leader_lock)
+/*
+ * Bytes to go over what is at [at, at + n).  Meanwhile whoever comes to its first byte, or to the one `inside`, where another
+ * instruction begins, traps.  At inside there is a byte that traps for good, unless it is the first.
+ */
+static bool replace_text(struct stub *s, gva_t at, const uint8_t *bytes, size_t n, size_t inside, bool company)
+	REQUIRES(s->leader_lock)
 {
 	static const uint8_t trap = NOT_AN_INSTRUCTION;
 
 	if (!company)
 		return write_text(s, at, bytes, n);
-	return one_call(s, SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) &&
-	       write_text(s, at, &trap, 1) && write_text(s, at + n - SYSCALL_SIZE, &trap, 1) && serialise(s) &&
+	return write_text(s, at + inside, &trap, 1) && write_text(s, at, &trap, 1) && serialise(s) &&
 	       write_text(s, at + 1, bytes + 1, n - 1) && serialise(s) && write_text(s, at, bytes, 1);
 }
 
@@ -379,53 +392,58 @@ static void put_jmp_cell(uint8_t *at, int64_t index)
 	memcpy(at + 3, &cell, sizeof(cell));
 }
 
-static bool patch_moving(struct stub *s, const struct window *w, int64_t index, bool company) REQUIRES(s->leader_lock)
+static bool patch_moving(struct stub *s, gva_t ip, int64_t index, bool company) REQUIRES(s->leader_lock)
 {
 	uint8_t jmp[JMP_CELL_SIZE];
 
 	put_jmp_cell(jmp, index);
-	return write_site(s, w->low + w->end - sizeof(jmp), jmp, sizeof(jmp), company);
+	return replace_text(s, ip - sizeof(jmp), jmp, sizeof(jmp), MOV_SIZE, company);
 }
 
-static bool patch_by_padding(struct stub *s, const struct window *w, size_t padding, int64_t index, bool company)
+static bool patch_by_padding(struct stub *s, const struct window *w, struct padding pad, int64_t index, bool company)
 	REQUIRES(s->leader_lock)
 {
-	uint8_t detour[PADDING_SIZE] = {JMP_SHORT, JMP_CELL_SIZE};
-	uint8_t jmp[SYSCALL_SIZE] = {JMP_SHORT, (uint8_t)(int8_t)((int64_t)(padding + 2) - (int64_t)w->end)};
+	int64_t distance = (int64_t)(pad.at + 2) - (int64_t)w->end;
+	uint8_t detour[PADDING_SIZE] = {JMP_SHORT, (uint8_t)(pad.len - 2)};
+	uint8_t jmp[SYSCALL_SIZE] = {JMP_SHORT, (uint8_t)(int8_t)distance};
 
+	ASSERT(distance >= INT8_MIN && distance <= INT8_MAX);
 	put_jmp_cell(detour + 2, index);
-	return write_text(s, w->low + padding, detour, sizeof(detour)) &&
-	       write_site(s, w->low + w->end - sizeof(jmp), jmp, sizeof(jmp), company);
+	return replace_text(s, w->low + pad.at, detour, sizeof(detour), 0, company) &&
+	       replace_text(s, w->low + w->end - sizeof(jmp), jmp, sizeof(jmp), 0, company);
 }
 
-static void patch_window(struct stub *s, const struct window *w, uint64_t nr) REQUIRES(s->leader_lock)
+/* Opens the text [low, high) to writing, or closes it again.  Whole, lest the host's mapping fall into pieces that do not
+ * grow together again. */
+static bool set_writable(struct stub *s, gva_t low, gva_t high, bool on) REQUIRES(s->leader_lock)
 {
-	struct site site = {.ip = w->low + w->end};
-	struct patches *p;
+	return one_call(s, SYS_mprotect, low, high - low, (on ? PROT_WRITE : 0) | PROT_READ | PROT_EXEC);
+}
+
+static void patch_window(struct stub *s, const struct window *w, uint64_t nr, gva_t low, gva_t high)
+	REQUIRES(s->leader_lock)
+{
+	struct site site = {.ip = w->low + w->end, .moves = moves_number(w, nr)};
+	struct padding pad = {0};
 	bool company = has_company(s), ok;
-	gva_t low, high;
-	size_t padding = 0;
+	struct patches *p;
 	int64_t index;
 
-	site.moves = moves_number(w, nr);
 	if (site.moves)
 		site.nr = (uint32_t)nr;
 	else
-		padding = find_padding(w);
-	if (!site.moves && padding == 0)
+		pad = find_padding(w);
+	if (!site.moves && pad.len == 0)
+		return;
+	/* A fork's child has what its parent asked for, but there may have been nobody to ask. */
+	if (company && !one_call(s, SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0))
 		return;
 	p = patches_of(s);
 	index = p ? take_site(s, p, &site) : -1;
-	if (index < 0)
+	if (index < 0 || !set_writable(s, low, high, true))
 		return;
-	low = page_down(min_of(site.ip - JMP_CELL_SIZE, padding ? w->low + padding : site.ip));
-	high = site.ip;
-	if (padding)
-		high = max_of(high, w->low + padding + PADDING_SIZE);
-	if (!page_up(high - low, &high) || !one_call(s, SYS_mprotect, low, high, PROT_READ | PROT_WRITE | PROT_EXEC))
-		return;
-	ok = site.moves ? patch_moving(s, w, index, company) : patch_by_padding(s, w, padding, index, company);
-	if (!one_call(s, SYS_mprotect, low, high, PROT_READ | PROT_EXEC) || !ok)
+	ok = site.moves ? patch_moving(s, site.ip, index, company) : patch_by_padding(s, w, pad, index, company);
+	if (!set_writable(s, low, high, false) || !ok)
 		stub_kill(s, "its text is half patched");
 }
 
@@ -434,9 +452,78 @@ void systrap_patch(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t hig
 	struct stub *s = stub_of(ctx->as);
 	struct window w;
 
+	/* A handler's return takes all registers from elsewhere, which a trap is as good for; and unwinders know its code. */
+	if ((uint32_t)nr == SYS_rt_sigreturn || high - low > TEXT_MAX)
+		return;
 	mutex_lock(&s->leader_lock);
 	if (read_window(ctx->as, ip, low, high, &w))
-		patch_window(s, &w, nr);
+		patch_window(s, &w, nr, low, high);
+	mutex_unlock(&s->leader_lock);
+}
+
+/* ---- taking it back ---- */
+
+/* What a patched site jumps through, by its text at `at`: the index, or -1. */
+static int64_t cell_index(const struct patches *p, const uint8_t text[JMP_CELL_SIZE])
+{
+	uint32_t cell;
+
+	memcpy(&cell, text + 3, sizeof(cell));
+	if (text[0] != 0xff || text[1] != 0x24 || text[2] != 0x25 || cell < SYSTRAP_CELLS || cell % sizeof(uint64_t))
+		return -1;
+	cell = (cell - SYSTRAP_CELLS) / sizeof(uint64_t);
+	return cell < atomic_load(&p->count) ? (int64_t)cell : -1;
+}
+
+/* Is the site as we patched it?  Then its original text goes to `was`, which has room for it; the length, else 0. */
+static size_t original_text(struct stub *s, const struct patches *p, uint32_t index, uint8_t was[JMP_CELL_SIZE])
+{
+	const struct site *site = &p->sites[index];
+	uint8_t now[JMP_CELL_SIZE], detour[JMP_CELL_SIZE];
+
+	if (site->moves) {
+		if (systrap_read(&s->as, site->ip - JMP_CELL_SIZE, now, JMP_CELL_SIZE) != JMP_CELL_SIZE ||
+		    cell_index(p, now) != index)
+			return 0;
+		was[0] = MOV_EAX;
+		memcpy(was + 1, &site->nr, sizeof(site->nr));
+		memcpy(was + MOV_SIZE, syscall_insn, SYSCALL_SIZE);
+		return JMP_CELL_SIZE;
+	}
+	if (systrap_read(&s->as, site->ip - SYSCALL_SIZE, now, SYSCALL_SIZE) != SYSCALL_SIZE || now[0] != JMP_SHORT ||
+	    systrap_read(&s->as, site->ip + (uint64_t)(int64_t)(int8_t)now[1], detour, sizeof(detour)) !=
+		    (ssize_t)sizeof(detour) ||
+	    cell_index(p, detour) != index)
+		return 0;
+	memcpy(was, syscall_insn, SYSCALL_SIZE);
+	return SYSCALL_SIZE;
+}
+
+void patch_take_back(struct stub *s, gva_t low, gva_t high)
+{
+	const struct patches *p = atomic_load(&s->patches);
+	bool open = false, ok = true;
+
+	if (!p)
+		return;
+	mutex_lock(&s->leader_lock);
+	for (uint32_t i = 0; ok && i < atomic_load(&p->count); i++) {
+		uint64_t ip = p->sites[i].ip;
+		uint8_t was[JMP_CELL_SIZE];
+		size_t n;
+
+		if (ip <= low || ip > high)
+			continue;
+		n = original_text(s, p, i, was);
+		if (n == 0)
+			continue;
+		ok = open || set_writable(s, low, high, true);
+		open = true;
+		/* A thread that is in there has no business to be: the text is being moved. */
+		ok = ok && write_text(s, ip - n, was, n);
+	}
+	if (open && (!set_writable(s, low, high, false) || !ok))
+		stub_kill(s, "its text is half patched");
 	mutex_unlock(&s->leader_lock);
 }
 
@@ -452,20 +539,6 @@ bool patch_is_hot(struct stub *s, uint64_t ip)
 	return seen == PATCH_AT;
 }
 
-/* Does the site's text look as we left it, or as it does while it is being written?  It may have been finished since
- * the trap. */
-static bool is_patched(struct pas *as, const struct site *site)
-{
-	size_t n = site->moves ? JMP_CELL_SIZE : SYSCALL_SIZE;
-	uint8_t now[JMP_CELL_SIZE];
-
-	if (systrap_read(as, site->ip - n, now, n) != (ssize_t)n)
-		return false;
-	if (!site->moves)
-		return now[0] == NOT_AN_INSTRUCTION || now[0] == JMP_SHORT;
-	return (now[0] == 0xff || now[0] == NOT_AN_INSTRUCTION) && now[n - SYSCALL_SIZE] == NOT_AN_INSTRUCTION;
-}
-
 /* As after a system call instruction that ends at ip. */
 static void after_call(struct context *c, uint64_t ip)
 {
@@ -474,34 +547,69 @@ static void after_call(struct context *c, uint64_t ip)
 	c->regs_dirty = true;
 }
 
-bool patch_explains(struct context *c, const struct l_siginfo *info)
+/* Seven bytes of text; while a patch is under way, when it is done. */
+static bool read_settled(struct stub *s, gva_t at, uint8_t text[JMP_CELL_SIZE])
+{
+	bool read;
+
+	mutex_lock(&s->leader_lock);
+	read = systrap_read(&s->as, at, text, JMP_CELL_SIZE) == JMP_CELL_SIZE;
+	mutex_unlock(&s->leader_lock);
+	return read;
+}
+
+static enum patch_verdict explain_illegal(struct context *c, const struct patches *p)
+{
+	struct stub *s = stub_of(c->ctx.as);
+	uint8_t text[JMP_CELL_SIZE];
+	uint64_t rip = c->regs.rip;
+	int64_t index;
+
+	/* Where the byte was that traps while a patch is made there is a jump by now. */
+	if (read_settled(s, rip, text) && (text[0] == JMP_SHORT || cell_index(p, text) >= 0))
+		return PATCH_RETRY;
+	/* The place of the instruction that a whole jump lies over. */
+	if (!read_settled(s, rip - MOV_SIZE, text))
+		return PATCH_NOTHING;
+	index = cell_index(p, text);
+	if (index < 0 || !p->sites[index].moves || p->sites[index].ip != rip + SYSCALL_SIZE)
+		return PATCH_NOTHING;
+	after_call(c, p->sites[index].ip);
+	return PATCH_CALL;
+}
+
+enum patch_verdict patch_explains(struct context *c, int signo)
 {
 	struct stub *s = stub_of(c->ctx.as);
 	const struct patches *p = atomic_load(&s->patches);
-	uint64_t rip = c->regs.rip, offset = rip - trampoline_addr(s, 0);
+	uint64_t offset = c->regs.rip - trampoline_addr(s, 0);
+	const struct site *site;
+
+	if (!p)
+		return PATCH_NOTHING;
+	if (offset >= SYSTRAP_TRAMPOLINES_SIZE)
+		return signo == L_SIGILL ? explain_illegal(c, p) : PATCH_NOTHING;
+	if (offset / SYSTRAP_TRAMPOLINE_SIZE >= atomic_load(&p->count))
+		return PATCH_NOTHING;
+	site = &p->sites[offset / SYSTRAP_TRAMPOLINE_SIZE];
+	if (site->moves)
+		c->regs.rax = site->nr;
+	after_call(c, site->ip);
+	return PATCH_CALL;
+}
+
+void patch_hide_detour(struct context *c)
+{
+	struct stub *s = stub_of(c->ctx.as);
+	const struct patches *p = atomic_load(&s->patches);
+	uint8_t text[JMP_CELL_SIZE];
 	int64_t index;
 
-	if (offset < SYSTRAP_TRAMPOLINES_SIZE) {
-		index = (int64_t)(offset / SYSTRAP_TRAMPOLINE_SIZE);
-		if (index >= atomic_load(&p->count))
-			return false;
-		if (p->sites[index].moves)
-			c->regs.rax = p->sites[index].nr;
-		after_call(c, p->sites[index].ip);
-		return true;
-	}
-	if (info->si_signo != L_SIGILL)
-		return false;
-	index = find_site(p, rip + SYSCALL_SIZE);
-	if (index >= 0 && is_patched(c->ctx.as, &p->sites[index])) {
-		after_call(c, p->sites[index].ip);
-		return true;
-	}
-	index = find_site(p, rip + SYSCALL_SIZE + MOV_SIZE);
-	if (index >= 0 && p->sites[index].moves && is_patched(c->ctx.as, &p->sites[index])) {
-		c->regs.rax = p->sites[index].nr;
-		after_call(c, p->sites[index].ip);
-		return true;
-	}
-	return false;
+	if (!p || systrap_read(&s->as, c->regs.rip, text, sizeof(text)) != (ssize_t)sizeof(text))
+		return;
+	index = cell_index(p, text);
+	if (index < 0 || p->sites[index].moves)
+		return;
+	c->regs.rip = p->sites[index].ip - SYSCALL_SIZE;
+	c->regs_dirty = true;
 }

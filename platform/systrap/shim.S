@@ -2,9 +2,10 @@
  * The code that runs in a stub beside the guest: the shim (a guest thread's signal handler and parking place) and the
  * leader's loop.  Both are copied to their fixed pages by the template's boot and are position-independent.
  *
- * Neither uses a stack or keeps a secret.  The guest can jump to any byte of either page with any registers; what it
- * gains by that is exactly what the filter (filter.c) allows from these pages.  Inside the shim every signal is
- * blocked, so that a fault here, caused by a scribbled channel, ends the stub.
+ * Neither keeps a secret; the shim's stack is the channel's, the leader has none.  The guest can jump to any byte of either
+ * page with any registers; what it gains by that is exactly what the filter (filter.c) allows from these pages.  In the
+ * shim's signal handler every signal is blocked, so that a fault here, caused by a scribbled channel, ends the stub; in a
+ * patched call they are open, and such a fault is the guest's own.
  */
 #include "platform/systrap/layout.h"
 
@@ -132,7 +133,7 @@ systrap_shim_thread:
 	je	.Lexit
 	cmp	$WORD_RSEQ, %eax
 	je	.Lrseq
-	hlt			/* a scribbled word: this stub is done for */
+	hlt			/* a scribbled word: a fault, see above */
 
 .Lrun_insn:
 	mov	CH_FS_BASE(%rbx), %rax
@@ -354,7 +355,9 @@ systrap_shim_call:
 2:	mov	CH_RSEQ_THEN(%rbx), %eax
 	cmp	$WORD_SAVED, %eax
 	je	.Lsaved
-3:	mov	CH_FRAME(%rbx), %rsp
+3:	cmp	$WORD_EXIT, %eax
+	je	.Lexit_saved
+	mov	CH_FRAME(%rbx), %rsp
 	cmpl	$0, CH_KICKED(%rbx)
 	jne	.Lrun_kicked
 	cmp	$WORD_RUN, %eax
@@ -369,6 +372,13 @@ systrap_shim_call:
 	mov	$NR_rt_sigreturn, %eax
 	syscall
 .Lrun_saved_end:
+	hlt
+
+/* As .Lexit, but signals are open here. */
+.Lexit_saved:
+	xor	%edi, %edi
+	mov	$NR_exit, %eax
+	syscall
 	hlt
 
 .Lrun_kicked:

@@ -12,7 +12,7 @@
  * there is used as an address or an index, and nonsense kills that stub alone.  A leader's notifications cannot be
  * forged: they are known by the thread that made them, and come only with what the sentry asked for.
  *
- * Locks, outermost first: stub.leader_lock (a parent's before its child's), systrap.lock.
+ * Locks, outermost first: stub.leader_lock (a parent's before its child's), patches.lock, systrap.lock.
  */
 #ifndef BAILEY_PLATFORM_SYSTRAP_SYSTRAP_H
 #define BAILEY_PLATFORM_SYSTRAP_SYSTRAP_H
@@ -246,6 +246,8 @@ static inline int futex_wait_shared(_Atomic uint32_t *word, uint32_t value, int6
 
 /* ---- channel.c ---- */
 
+/* A sparse shared memory file of size bytes, mapped; *fd is returned owned. */
+int memory_file(const char *name, size_t size, int *fd, void **map) MUST_CHECK;
 int channel_pool_create(struct systrap *st, char *why, size_t why_size) MUST_CHECK;
 void channel_pool_destroy(struct systrap *st);
 /* -EAGAIN when there is none left. */
@@ -354,10 +356,15 @@ void systrap_patch(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t hig
 /* Counts a call that trapped at ip.  True if it is time to think of a patch. */
 bool patch_is_hot(struct stub *s, uint64_t ip);
 /*
- * If the fault is a patched site's own doing (somebody came to its middle; a trampoline found %gs not to be ours),
- * makes regs what they would be after the system call instruction, as a trap would show them, and returns true.
+ * Is a fault (its signal) a patched site's own doing?  PATCH_CALL: somebody came to its middle, or a trampoline found %gs not to
+ * be ours; the registers are now as after the system call instruction.  PATCH_RETRY: it was being patched.
  */
-bool patch_explains(struct context *c, const struct l_siginfo *info);
+enum patch_verdict { PATCH_NOTHING, PATCH_CALL, PATCH_RETRY };
+enum patch_verdict patch_explains(struct context *c, int signo);
+/* A thread that was interrupted on its way from a site to its cell is shown to be at the system call instruction. */
+void patch_hide_detour(struct context *c);
+/* Gives [low, high) back its own text, because it is to be moved. */
+void patch_take_back(struct stub *s, gva_t low, gva_t high) EXCLUDES(s->leader_lock);
 struct patches *patches_get(struct patches *p);
 void patches_put(struct patches *p);
 
@@ -367,6 +374,8 @@ void patches_put(struct patches *p);
 uint64_t frame_rax_addr(const struct context *c);
 /* Where the frame begins in the stub. */
 uint64_t frame_addr(const struct context *c);
+/* The result in the frame, which the shim may have written. */
+void frame_reload_result(struct context *c);
 /* Reads the registers of a patched call. */
 void call_load(struct context *c);
 /* What a guest thread blocks, as a kernel sigset. */

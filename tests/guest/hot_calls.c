@@ -24,12 +24,12 @@ __asm__(".text\n.balign 64\n"
 	"hot_bare: mov %rdi, %rax\nmov %rsi, %rdi\nmov %rdx, %rsi\nmov %rcx, %rdx\nmov %r8, "
 	"%r10\nsyscall\nhot_bare_end: ret\n"
 	".byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
-	".balign 64, 0xcc\n"
+	".balign 4096, 0xcc\n"
 	/* padding that is executed, behind what looks like a return (48 89 c3: mov %rax, %rbx) */
 	"hot_loop: push %rbx\nmov %rdi, %rcx\nxor %edx, %edx\nmov $39, %rax\nsyscall\nmov %rax, %rbx\n"
 	".byte 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
 	"mov %rbx, %rax\npop %rbx\nret\n"
-	".balign 64, 0x90\n"
+	".balign 4096, 0x90\n"
 	/* REX.B mov $39, %r8d before the instruction, which only looks like the first form */
 	"hot_rex: mov $39, %r8d\nsyscall\nmov %r8, %rax\nret\n"
 	".balign 64, 0x90\n");
@@ -363,6 +363,178 @@ TEST(fork_goes_on)
 		}
 		JOIN(pid);
 	}
+}
+
+/* ---- text of all kinds ---- */
+
+static const uint8_t nop10[] = {0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+static const uint8_t mov_site[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3};
+static const uint8_t bare_and_padding[] = {0x0f, 0x05, 0xc3, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+static const uint8_t return_wrong[] = {0xb8, 0xef, 0xbe, 0xad, 0xde, 0xc3}; /* mov $0xdeadbeef, %eax; ret */
+
+/* A private mapping of a file that holds these bytes, as a program's text is. */
+static uint8_t *map_text(void *at, const uint8_t *bytes, size_t size)
+{
+	char path[] = "/tmp/hot-XXXXXX";
+	int fd = mkstemp(path);
+	uint8_t *text;
+
+	REQUIRE(fd >= 0 && unlink(path) == 0 && write(fd, bytes, size) == (ssize_t)size);
+	/* Room to grow. */
+	REQUIRE(ftruncate(fd, (off_t)size + 4096) == 0);
+	text = mmap(at, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | (at ? MAP_FIXED : 0), fd, 0);
+	REQUIRE(text != MAP_FAILED);
+	close(fd);
+	return text;
+}
+
+static bool calls_getpid(uint8_t *site)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		struct regs r = {.rax = SYS_getpid, .flags = 0x202};
+
+		with_regs(site, &r);
+		if (!CHECK_EQ((long)r.rax, getpid()))
+			return false;
+	}
+	return true;
+}
+
+/* Padding at every distance that a short jump might reach, and just does not. */
+TEST(padding_far_away)
+{
+	for (int distance = 120; distance <= 131; distance++) {
+		uint8_t page[4096], *text;
+
+		memset(page, 0x90, sizeof(page));
+		memcpy(page + 1000, "\x0f\x05\xc3", 3);
+		page[1002 + distance - 1] = 0xc3;
+		memcpy(page + 1002 + distance, nop10, sizeof(nop10));
+		for (int back = 120; back <= 136; back += 8)
+			memcpy(page + 1002 - back, return_wrong, sizeof(return_wrong));
+		text = map_text(NULL, page, sizeof(page));
+		calls_getpid(text + 1000);
+		munmap(text, sizeof(page));
+	}
+}
+
+/* Long no-ops of each size, executed, after what only looks like a return. */
+TEST(padding_of_each_length)
+{
+	for (int prefixes = 1; prefixes < 6; prefixes++) {
+		static const uint8_t head[] = {0x53, 0x0f, 0x05, 0x89, 0xc3}, tail[] = {0x89, 0xd8, 0x5b, 0xc3};
+		uint8_t page[4096], *at = page + 1000, *text;
+
+		memset(page, 0x90, sizeof(page));
+		memcpy(at, head, sizeof(head));
+		at += sizeof(head);
+		memset(at, 0x66, (size_t)prefixes);
+		at += prefixes;
+		memcpy(at, nop10 + 1, sizeof(nop10) - 1);
+		at += sizeof(nop10) - 1;
+		memcpy(at, tail, sizeof(tail));
+		text = map_text(NULL, page, sizeof(page));
+		calls_getpid(text + 1000);
+		munmap(text, sizeof(page));
+	}
+}
+
+/* The mapping below is data, and stays writable. */
+TEST(site_at_the_start_of_its_mapping)
+{
+	uint8_t page[4096], *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *text;
+
+	REQUIRE(p != MAP_FAILED);
+	memset(page, 0x90, sizeof(page));
+	memcpy(page, bare_and_padding, sizeof(bare_and_padding));
+	text = map_text(p + 4096, page, sizeof(page));
+	for (int i = 0; i < 3 && calls_getpid(text); i++)
+		p[5] = (uint8_t)i;
+	CHECK_EQ(p[5], 2);
+	munmap(p, 8192);
+}
+
+TEST(text_that_moves_and_grows)
+{
+	for (int moving = 0; moving < 2; moving++) {
+		uint8_t bytes[3 * 4096], *text, *to, *moved;
+
+		memset(bytes, 0x90, sizeof(bytes));
+		if (moving)
+			memcpy(bytes + 5000, mov_site, sizeof(mov_site));
+		else
+			memcpy(bytes + 5000, bare_and_padding, sizeof(bare_and_padding));
+		text = map_text(NULL, bytes, sizeof(bytes));
+		if (!calls_getpid(text + 5000))
+			return;
+		to = mmap(NULL, sizeof(bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		moved = mremap(text, sizeof(bytes), sizeof(bytes), MREMAP_MAYMOVE | MREMAP_FIXED, to);
+		REQUIRE(moved == to);
+		calls_getpid(moved + 5000);
+		moved = mremap(moved, sizeof(bytes), sizeof(bytes) + 4096, MREMAP_MAYMOVE);
+		REQUIRE(moved != MAP_FAILED);
+		calls_getpid(moved + 5000);
+		munmap(moved, sizeof(bytes) + 4096);
+	}
+}
+
+/* Pages of text come back from the file, one after the other. */
+TEST(pages_from_the_file_again)
+{
+	uint8_t bytes[2 * 4096], *text;
+
+	memset(bytes, 0x90, sizeof(bytes));
+	memcpy(bytes + 4080, "\x0f\x05\xc3", 3);
+	bytes[4095] = 0xc3;
+	memcpy(bytes + 4096, nop10, sizeof(nop10));
+	memcpy(bytes + 4106, return_wrong, sizeof(return_wrong));
+	memcpy(bytes + 5000, mov_site, sizeof(mov_site));
+	text = map_text(NULL, bytes, sizeof(bytes));
+	for (int i = 0; i < 6; i++) {
+		if (!calls_getpid(text + 4080) || !calls_getpid(text + 5000))
+			break;
+		CHECK(madvise(text + i % 2 * 4096, 4096, MADV_DONTNEED) == 0);
+	}
+	munmap(text, sizeof(bytes));
+}
+
+static volatile bool hammering;
+
+static void *hammer_until_told(void *site)
+{
+	while (hammering)
+		if (((long (*)(long))site)(SYS_getpid) != getpid())
+			return site;
+	return NULL;
+}
+
+/* Other text comes to where a site was, with another number at the same place, and becomes busy while threads run. */
+TEST(other_text_at_the_same_place)
+{
+	uint8_t page[4096], *text;
+
+	memset(page, 0x90, sizeof(page));
+	memcpy(page + 100, mov_site, sizeof(mov_site));
+	text = map_text(NULL, page, sizeof(page));
+	for (int round = 0; round < 40; round++) {
+		uint8_t nr = round % 2 ? SYS_getppid : SYS_getpid;
+		long want = round % 2 ? getppid() : getpid();
+		pthread_t t;
+		void *result;
+
+		page[101] = nr;
+		map_text(text, page, sizeof(page));
+		hammering = true;
+		REQUIRE(pthread_create(&t, NULL, hammer_until_told,
+				       round % 2 ? (void *)hot_mov : (void *)(text + 100)) == 0);
+		for (int i = 0; i < ROUNDS; i++)
+			if (!CHECK_EQ(((long (*)(void))(void *)(text + 100))(), want))
+				break;
+		hammering = false;
+		pthread_join(t, &result);
+		CHECK(result == NULL);
+	}
+	munmap(text, sizeof(page));
 }
 
 /* ---- the segment bases ---- */
