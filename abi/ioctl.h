@@ -87,11 +87,12 @@
 #define L_FITHAW 0xc0045878
 #define L_FICLONE 0x40049409
 #define L_FICLONERANGE 0x4020940d
-#define L_FIDEDUPERANGE 0xc0189436
 struct l_file_clone_range {
 	int64_t src_fd;
 	uint64_t src_offset, src_length, dest_offset;
 };
+L_ASSERT_SIZE(struct l_file_clone_range, 32);
+#define L_FIDEDUPERANGE 0xc0189436
 struct l_file_dedupe_range_info {
 	int64_t dest_fd;
 	uint64_t dest_offset, bytes_deduped;

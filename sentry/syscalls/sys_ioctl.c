@@ -1,4 +1,5 @@
 /* ioctl: what means the same for every file is done here; the rest is the file's own. */
+#include "abi/capability.h"
 #include "abi/ioctl.h"
 #include "base/checked.h"
 #include "sentry/syscalls/file_owner.h"
@@ -59,6 +60,37 @@ static int block_size(struct task *t, struct file *f, uint64_t arg)
 	return copy_out(t->ctx, arg, &n, sizeof(n));
 }
 
+/* How much room the file takes, as Linux says for the kinds that can have quotas. */
+static int room_taken(struct task *t, struct file *f, uint64_t arg)
+{
+	struct l_statx st = {0};
+	int64_t bytes;
+	int r;
+
+	if (!inode_is(f->inode, L_S_IFREG) && !inode_is(f->inode, L_S_IFDIR))
+		return -ENOTTY;
+	r = vfs_getattr(&f->path, &st);
+	if (r < 0)
+		return r;
+	bytes = (int64_t)st.stx_blocks * 512;
+	return copy_out(t->ctx, arg, &bytes, sizeof(bytes));
+}
+
+/* What asks a file system for things that none here has. */
+static long block_ioctl(struct task *t, struct file *f, unsigned cmd, uint64_t arg)
+{
+	switch (cmd) {
+	case L_FIBMAP:
+		return cred_capable(t->cred, L_CAP_SYS_RAWIO) ? -EINVAL : -EPERM;
+	case L_FIFREEZE:
+		return cred_capable(t->cred, L_CAP_SYS_ADMIN) ? -EOPNOTSUPP : -EPERM;
+	case L_FITHAW:
+		return cred_capable(t->cred, L_CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
+	default: /* FIEMAP */
+		return -EOPNOTSUPP;
+	}
+}
+
 static long file_ioctl(struct task *t, struct file *f, int fd, unsigned cmd, uint64_t arg)
 {
 	switch (cmd) {
@@ -85,6 +117,16 @@ static long file_ioctl(struct task *t, struct file *f, int fd, unsigned cmd, uin
 	case L_FICLONERANGE:
 	case L_FIDEDUPERANGE:
 		return share_ioctl(t, f, cmd, arg);
+	case L_FIBMAP:
+		if (!inode_is(f->inode, L_S_IFREG))
+			break;
+		return block_ioctl(t, f, cmd, arg);
+	case L_FIFREEZE:
+	case L_FITHAW:
+	case L_FS_IOC_FIEMAP:
+		return block_ioctl(t, f, cmd, arg);
+	case L_FIOQSIZE:
+		return room_taken(t, f, arg);
 	case L_FIGETBSZ:
 		return block_size(t, f, arg);
 	}

@@ -92,6 +92,9 @@ static int check_ends(const struct end *in, const struct end *out, uint64_t off_
 		return -EINVAL;
 	if (!out->pipe && (out->f->flags & L_O_APPEND))
 		return -EINVAL;
+	/* What is no file of bytes has none to splice. */
+	if (!in->pipe && (inode_is(in->f->inode, L_S_IFDIR) || (in->f->inode->mode & L_S_IFMT) == 0))
+		return -EINVAL;
 	return 0;
 }
 
@@ -135,6 +138,8 @@ static long splice(struct task *t, struct end *in, uint64_t off_in, struct end *
 	ssize_t n;
 	int r = (in->pipe && off_in) || (out->pipe && off_out) ? -ESPIPE : 0;
 
+	if (r == 0 && (int64_t)len < 0)
+		r = -EINVAL;
 	if (r == 0)
 		r = position_in(t, off_out, out);
 	if (r == 0)

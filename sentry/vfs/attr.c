@@ -24,7 +24,8 @@ int vfs_getattr(const struct path *p, struct l_statx *st)
 	}
 	st->stx_mask |= L_STATX_MNT_ID;
 	st->stx_mnt_id = (uint64_t)mount_id(p->mnt);
-	st->stx_attributes_mask |= L_STATX_ATTR_MOUNT_ROOT;
+	/* What the VFS knows of every file, though nothing here is mounted by itself or mapped past the page cache. */
+	st->stx_attributes_mask |= L_STATX_ATTR_MOUNT_ROOT | L_STATX_ATTR_AUTOMOUNT | L_STATX_ATTR_DAX;
 	if (p->mnt && p->dentry == p->mnt->root)
 		st->stx_attributes |= L_STATX_ATTR_MOUNT_ROOT;
 	return 0;
