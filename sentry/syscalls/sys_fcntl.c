@@ -48,7 +48,7 @@ static int range_of(struct file *f, const struct l_flock *fl, struct lock_range 
 	if (fl->l_len > 0) {
 		if (fl->l_len - 1 > INT64_MAX - start)
 			return -EOVERFLOW;
-		out->end = (uint64_t)(start + fl->l_len - 1);
+		out->end = (uint64_t)(start + (fl->l_len - 1));
 	} else if (fl->l_len < 0) {
 		if (start + fl->l_len < 0)
 			return -EINVAL;
