@@ -32,6 +32,7 @@
 #define L_CLONE_IO 0x80000000ull
 #define L_CLONE_CLEAR_SIGHAND 0x100000000ull
 #define L_CLONE_INTO_CGROUP 0x200000000ull
+#define L_CLONE3_FLAGS 0x3ffffffffull /* all that clone3 knows */
 
 struct l_clone_args {
 	uint64_t flags;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "base/checked.h"
 #include "sentry/signal/signal.h"
 #include "sentry/time/posix_timers.h"
 
@@ -10,6 +11,9 @@
 #define SYNCHRONOUS                                                                                                    \
 	(sig_bit(L_SIGSEGV) | sig_bit(L_SIGBUS) | sig_bit(L_SIGILL) | sig_bit(L_SIGTRAP) | sig_bit(L_SIGFPE) |         \
 	 sig_bit(L_SIGSYS))
+
+/* What no process has more of, whatever its limit: each takes the sentry's memory. */
+#define PENDING_MAX (1u << 17)
 
 void sigpending_init(struct sigpending *q)
 {
@@ -46,7 +50,9 @@ int sigpending_add(struct sigpending *q, struct process *p, const struct l_sigin
 	if (sig < L_SIGRTMIN && (q->set & sig_bit(sig)))
 		return 0;
 	over_limit = sig < L_SIGRTMIN && info->si_code >= 0; /* one of each kind at most */
-	s = over_limit || p->pending_count < process_rlimit(p, L_RLIMIT_SIGPENDING) ? malloc(sizeof(*s)) : NULL;
+	s = over_limit || p->pending_count < min_of(process_rlimit(p, L_RLIMIT_SIGPENDING), (uint64_t)PENDING_MAX)
+		    ? malloc(sizeof(*s))
+		    : NULL;
 	if (!s) {
 		if (may_fail && sig >= L_SIGRTMIN)
 			return -EAGAIN;

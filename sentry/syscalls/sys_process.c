@@ -31,9 +31,7 @@ long sys_clone(struct task *t, const struct sys_args *args)
 		.pidfd = args->a[2], /* the same argument: clone(2) cannot have both */
 	};
 
-	if (req.exit_signal > L_NSIG)
-		return -EINVAL;
-	return task_clone(t, &req);
+	return task_clone(t, &req); /* unlike clone3(2), a signal that there is not is no error: the parent just hears of none */
 }
 
 long sys_fork(struct task *t, const struct sys_args *args)
@@ -80,13 +78,13 @@ long sys_clone3(struct task *t, const struct sys_args *args)
 	r = copy_in_sized(t, &ca, sizeof(ca), args->a[0], size);
 	if (r < 0)
 		return r;
-	if ((ca.flags & (L_CLONE_DETACHED | L_CSIGNAL)) || ca.exit_signal > L_NSIG)
+	if ((ca.flags & (L_CLONE_DETACHED | L_CSIGNAL | ~L_CLONE3_FLAGS)) || ca.exit_signal > L_NSIG)
 		return -EINVAL;
 	if ((ca.flags & (L_CLONE_THREAD | L_CLONE_PARENT)) && ca.exit_signal)
 		return -EINVAL;
 	if ((ca.flags & L_CLONE_SIGHAND) && (ca.flags & L_CLONE_CLEAR_SIGHAND))
 		return -EINVAL;
-	if ((ca.stack == 0) != (ca.stack_size == 0))
+	if ((ca.stack == 0) != (ca.stack_size == 0) || ca.stack_size > L_TASK_SIZE || ca.stack > L_TASK_SIZE - ca.stack_size)
 		return -EINVAL;
 	if ((ca.set_tid == 0) != (ca.set_tid_size == 0) || ca.set_tid_size > 32)
 		return -EINVAL;
@@ -207,9 +205,12 @@ static int wait_for_pidfd(struct task *t, uint64_t fd, struct wait_request *req,
 	return 0;
 }
 
+/* The six fields that the call is about, and nothing between or behind them; zeros where there is no news. */
 static int put_wait_info(struct task *t, uint64_t gva, const struct wait_result *res)
 {
 	struct l_siginfo info;
+	const size_t head = offsetof(struct l_siginfo, si_code) + sizeof(info.si_code), child = offsetof(struct l_siginfo, chld);
+	int r;
 
 	memset(&info, 0, sizeof(info));
 	if (res->pid) {
@@ -224,7 +225,11 @@ static int put_wait_info(struct task *t, uint64_t gva, const struct wait_result 
 		else
 			info.chld.status = res->code == L_CLD_CONTINUED ? L_SIGCONT : l_wtermsig(res->status);
 	}
-	return copy_out(t->ctx, gva, &info, sizeof(info));
+	r = copy_out(t->ctx, gva, &info, head);
+	if (r == 0)
+		r = copy_out(t->ctx, gva + child, (const uint8_t *)&info + child,
+			     offsetof(struct l_siginfo, chld.status) + sizeof(info.chld.status) - child);
+	return r;
 }
 
 static int wait_id(struct task *t, const struct sys_args *args, struct wait_result *res)
@@ -297,10 +302,10 @@ long sys_getpgrp(struct task *t, const struct sys_args *args)
 	return process_pgid(t->process);
 }
 
-/* pid 0 is the caller. */
+/* pid 0 is the caller; a thread's number does as well as its process's. */
 static struct process *process_arg(struct task *t, int pid)
 {
-	return pid == 0 ? process_get(t->process) : process_find(pid);
+	return pid == 0 ? process_get(t->process) : process_of_thread(pid);
 }
 
 long sys_getpgid(struct task *t, const struct sys_args *args)

@@ -30,9 +30,7 @@ static struct sched_params sched_of(struct task *o)
 {
 	struct sched_params s;
 
-	mutex_lock(&o->alloc_lock);
-	s = o->sched;
-	mutex_unlock(&o->alloc_lock);
+	task_get_sched(o, &s);
 	return s;
 }
 
@@ -397,7 +395,7 @@ struct nice_walk {
 	int error;
 };
 
-static bool nice_selects(const struct nice_walk *w, const struct process *p, const struct task *o)
+static bool nice_selects(const struct nice_walk *w, const struct process *p, struct task *o)
 {
 	switch (w->which) {
 	case L_PRIO_PROCESS:
@@ -405,7 +403,7 @@ static bool nice_selects(const struct nice_walk *w, const struct process *p, con
 	case L_PRIO_PGRP:
 		return p->pgid == (w->who ? w->who : w->caller->process->pgid);
 	default:
-		return o->cred->uid == (w->who ? (uint32_t)w->who : w->caller->cred->uid);
+		return task_uid(o) == (w->who ? (uint32_t)w->who : w->caller->cred->uid);
 	}
 }
 
@@ -416,7 +414,7 @@ static void nice_visit(struct nice_walk *w, struct task *o)
 	w->best = max_of(w->best, 20 - o->nice);
 	if (!w->set)
 		return;
-	if (o->cred->uid != c->euid && o->cred->euid != c->euid && !cred_capable(c, L_CAP_SYS_NICE)) {
+	if (!same_owner(c, o) && !cred_capable(c, L_CAP_SYS_NICE)) {
 		w->error = -EPERM;
 		return;
 	}
@@ -424,7 +422,9 @@ static void nice_visit(struct nice_walk *w, struct task *o)
 		w->error = -EACCES;
 		return;
 	}
+	mutex_lock(&o->alloc_lock);
 	o->nice = w->nice;
+	mutex_unlock(&o->alloc_lock);
 }
 
 static int nice_process(struct process *p, void *arg)
@@ -470,7 +470,7 @@ struct ioprio_walk {
 	int error;
 };
 
-static bool ioprio_selects(const struct ioprio_walk *w, const struct process *p, const struct task *o)
+static bool ioprio_selects(const struct ioprio_walk *w, const struct process *p, struct task *o)
 {
 	switch (w->which) {
 	case L_IOPRIO_WHO_PROCESS:
@@ -478,7 +478,7 @@ static bool ioprio_selects(const struct ioprio_walk *w, const struct process *p,
 	case L_IOPRIO_WHO_PGRP:
 		return p->pgid == (w->who ? w->who : w->caller->process->pgid);
 	default:
-		return o->cred->uid == (w->who ? (uint32_t)w->who : w->caller->cred->uid);
+		return task_uid(o) == (w->who ? (uint32_t)w->who : w->caller->cred->uid);
 	}
 }
 

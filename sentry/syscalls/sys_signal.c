@@ -78,9 +78,10 @@ long sys_kill(struct task *t, const struct sys_args *args)
 	r = process_for_each(broadcast_one, &b);
 	if (r < 0)
 		return r;
-	if (b.sent)
+	/* "All that may be signalled" may be none of those that there are; of a group one at least has to be. */
+	if (b.sent || (b.seen && pid == -1))
 		return 0;
-	return b.seen && pid != -1 ? -EPERM : -ESRCH;
+	return b.seen ? -EPERM : -ESRCH;
 }
 
 static int send_thread(struct task *t, int tgid, int tid, const struct l_siginfo *info)

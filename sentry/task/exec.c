@@ -427,8 +427,10 @@ static int reset_signals(struct task *t)
 	if (own != t->sighand) {
 		struct sighand *old = t->sighand;
 
-		mutex_lock(&tasks_lock);
+		mutex_lock(&tasks_lock); /* senders look at it under this one, /proc under the other */
+		mutex_lock(&t->alloc_lock);
 		t->sighand = own;
+		mutex_unlock(&t->alloc_lock);
 		mutex_unlock(&tasks_lock);
 		sighand_put(old);
 	}
@@ -505,6 +507,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	t->in_syscall = false; /* the registers are the new program's */
 	mutex_lock(&tasks_lock);
 	p->did_exec = true;
+	p->exec_count++;
 	mutex_unlock(&tasks_lock);
 }
 

@@ -169,7 +169,7 @@ static void tell_parent(struct process *p) REQUIRES(tasks_lock)
 {
 	struct l_siginfo info;
 
-	if (p->exit_signal == 0) {
+	if (!sig_valid(p->exit_signal)) { /* none, or one of clone(2)'s that there is not */
 		waitqueue_wake(&p->parent->child_wq, 0);
 		return;
 	}
@@ -183,15 +183,15 @@ static struct task *first_thread(struct process *p) REQUIRES(tasks_lock)
 	return list_empty(&p->threads) ? NULL : list_first_entry(&p->threads, struct task, thread_node);
 }
 
-/* What PR_SET_PDEATHSIG asks for: the thread that made c is gone. */
-static void send_pdeathsig(struct process *c) REQUIRES(tasks_lock)
+/* What PR_SET_PDEATHSIG asks for: `gone`, the thread that made c, is no more.  It counts as the sender, and has to be allowed to. */
+static void send_pdeathsig(struct process *c, const struct task *gone) REQUIRES(tasks_lock)
 {
 	struct l_siginfo info;
 
-	if (!c->pdeathsig || c->zombie)
+	if (!c->pdeathsig || c->zombie || !signal_permitted(gone, c, c->pdeathsig))
 		return;
-	signal_fill_kernel(&info, c->pdeathsig);
-	(void)!signal_send_process_locked(c, &info); /* a standard signal is never refused; SI_KERNEL never either */
+	signal_fill_user(&info, c->pdeathsig, L_SI_USER, gone);
+	(void)!signal_send_process_locked(c, &info); /* SI_USER is never refused */
 }
 
 /* Another thread of p takes the children of t, which has left it. */
@@ -203,11 +203,39 @@ static void hand_over_children(struct process *p, const struct task *t) REQUIRES
 		if (c->parent_thread != t)
 			continue;
 		c->parent_thread = first_thread(p);
-		send_pdeathsig(c);
+		send_pdeathsig(c, t);
 	}
 }
 
-static void reparent_children(struct process *p) REQUIRES(tasks_lock)
+/* True if the parent does not want to hear of its children: wait(2), SIG_IGN and SA_NOCLDWAIT. */
+static bool parent_ignores(struct process *p) REQUIRES(tasks_lock)
+{
+	return p->exit_signal == L_SIGCHLD && signal_process_ignores_children(p->parent);
+}
+
+/*
+ * c was a zombie already when it got its new parent, which may not want to hear of it: then it is reaped.  Its leader, whose
+ * reference is dropped when tasks_lock has been let go, is put on *reaped, by the node that had it among its process's threads.
+ */
+static void hand_over_zombie(struct process *c, struct list_head *reaped) REQUIRES(tasks_lock)
+{
+	struct task *leader = process_tell_end(c);
+
+	if (leader)
+		list_add_tail(&leader->thread_node, reaped);
+}
+
+static void drop_reaped(struct list_head *reaped)
+{
+	struct task *leader, *tmp;
+
+	list_for_each_entry_safe(leader, tmp, reaped, thread_node) {
+		list_del_init(&leader->thread_node);
+		process_drop(leader->process, leader);
+	}
+}
+
+static void reparent_children(struct process *p, const struct task *last, struct list_head *reaped) REQUIRES(tasks_lock)
 {
 	struct process *reaper = find_reaper(p), *c, *tmp;
 
@@ -218,28 +246,22 @@ static void reparent_children(struct process *p) REQUIRES(tasks_lock)
 		c->parent_thread = first_thread(reaper);
 		c->exit_signal = L_SIGCHLD;
 		list_add_tail(&c->sibling, &reaper->children);
-		send_pdeathsig(c);
+		send_pdeathsig(c, last);
 		if (c->zombie && !trace_hides_from_parent(c))
-			tell_parent(c);
+			hand_over_zombie(c, reaped);
 		else if (c->pgid != p->pgid)
 			pgrp_signal_if_orphaned_and_stopped(c->pgid, NULL);
 	}
 }
 
-/* True if the parent does not want to hear of its children: wait(2), SIG_IGN and SA_NOCLDWAIT. */
-static bool parent_ignores(struct process *p) REQUIRES(tasks_lock)
-{
-	return p->exit_signal == L_SIGCHLD && signal_process_ignores_children(p->parent);
-}
-
-/* The last thread is gone.  Returns true if nobody will wait for p: the caller reaps it. */
-static bool process_end(struct process *p, struct task *leader_or_last) REQUIRES(tasks_lock)
+/* The last thread is gone.  Returns true if nobody will wait for p: the caller reaps it, and drops what is on *reaped. */
+static bool process_end(struct process *p, struct task *leader_or_last, struct list_head *reaped) REQUIRES(tasks_lock)
 {
 	bool reap;
 
 	p->exit_status = p->group_exiting ? p->group_exit_status : p->exit_status;
 	p->exit_uid = leader_or_last->cred->uid;
-	reparent_children(p);
+	reparent_children(p, leader_or_last, reaped);
 	if (p->pgid && p->parent->session == p->session && p->parent->pgid != p->pgid)
 		pgrp_signal_if_orphaned_and_stopped(p->pgid, p);
 	if (p->session->sid == p->pid)
@@ -313,6 +335,7 @@ void task_exit(struct task *t, int wait_status)
 	struct process *p = t->process;
 	struct list_head dropped = LIST_HEAD_INIT(dropped);
 	struct task *leader = NULL;
+	struct list_head reaped = LIST_HEAD_INIT(reaped);
 	bool last, reap = false, drop_tid;
 
 	trace_exit(t, wait_status);
@@ -330,7 +353,7 @@ void task_exit(struct task *t, int wait_status)
 	if (drop_tid)
 		tid_release(t);
 	if (last) {
-		reap = process_end(p, t);
+		reap = process_end(p, t, &reaped);
 		if (reap)
 			leader = process_unlink(p);
 	} else {
@@ -345,6 +368,7 @@ void task_exit(struct task *t, int wait_status)
 		waitqueue_wake(&p->job_wq, 0);
 	if (drop_tid)
 		task_put(t); /* the table's reference; the caller holds its own */
+	drop_reaped(&reaped);
 	if (reap)
 		process_drop(p, leader);
 }

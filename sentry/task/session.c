@@ -150,6 +150,9 @@ int process_setpgid(struct task *t, int pid, int pgid)
 		return -EINVAL;
 	mutex_lock(&tasks_lock);
 	p = process_lookup_locked(pid);
+	r = -EINVAL;
+	if (!p && tid_lookup_locked(pid)) /* a thread that leads no process */
+		goto out;
 	r = -ESRCH;
 	if (!p || (p != self && p->parent != self))
 		goto out;

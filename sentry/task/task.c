@@ -400,6 +400,13 @@ void task_get_comm(struct task *t, char comm[TASK_COMM_LEN])
 	mutex_unlock(&t->alloc_lock);
 }
 
+void task_get_sched(struct task *t, struct sched_params *out)
+{
+	mutex_lock(&t->alloc_lock);
+	*out = t->sched;
+	mutex_unlock(&t->alloc_lock);
+}
+
 uint64_t process_rlimit(struct process *p, unsigned resource)
 {
 	uint64_t soft;

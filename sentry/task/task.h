@@ -106,6 +106,7 @@ struct process {
 	uint32_t exit_uid;	     /* for the parent's siginfo */
 	bool child_subreaper;
 	bool did_exec;
+	_Atomic uint32_t exec_count; /* written under tasks_lock; /proc tells old memory from new by it */
 	bool started_by_init;	     /* CMD: init is to it what a shell is, and no orphanage */
 	bool wait_stopped, wait_continued; /* news for the parent not yet waited for */
 	int stop_code;		     /* the signal that stops, or stopped, it */
@@ -273,6 +274,7 @@ struct fs_info *task_get_fs(struct task *t);
 const struct cred *task_get_cred(struct task *t);
 uint32_t task_uid(struct task *t); /* the real one */
 void task_get_comm(struct task *t, char comm[TASK_COMM_LEN]);
+void task_get_sched(struct task *t, struct sched_params *out);
 
 static inline struct lookup task_lookup(struct task *t)
 {

@@ -15,6 +15,7 @@
 #include "sentry/time/timer.h"
 #include "sentry/time/timers.h"
 
+#define TIMERS_MAX (1u << 16) /* of a process, whatever RLIMIT_SIGPENDING says: each takes the sentry's memory */
 #define IGNORED_PERIOD_MIN_NS 10000000ll /* how often a timer that nobody listens to runs at most */
 
 struct posix_timer {
@@ -217,7 +218,7 @@ static int enter(struct posix_timer *pt, const struct l_sigevent *ev)
 	if (!l)
 		return -EAGAIN;
 	mutex_lock(&p->sig_lock);
-	if (p->pending_count < process_rlimit(p, L_RLIMIT_SIGPENDING)) {
+	if (p->pending_count < min_of(process_rlimit(p, L_RLIMIT_SIGPENDING), (uint64_t)TIMERS_MAX)) {
 		p->pending_count++;
 		pt->id = l->next_id;
 		l->next_id = (l->next_id + 1) & INT_MAX;

@@ -216,7 +216,7 @@ struct file {
 	_Atomic uint32_t flags;	 /* L_O_*: access mode immutable, the rest by F_SETFL */
 	uint32_t mode;		 /* FILE_*; immutable */
 	struct mutex pos_lock;	 /* held over a read, write or getdents that uses pos */
-	int64_t pos;		 /* guarded by pos_lock */
+	_Atomic int64_t pos;	 /* changed under pos_lock; file_pos_peek reads it without */
 	int64_t version;	 /* guarded by pos_lock; for iterate's own use */
 	struct file_owner *owner; /* F_SETOWN, F_SETSIG; guarded by fasync.c's lock; NULL until used */
 	_Atomic bool async;	 /* it may hang in a fasync_list */
@@ -334,6 +334,12 @@ int file_check_read(const struct file *f) MUST_CHECK;
 int file_check_write(const struct file *f) MUST_CHECK;
 /* Where f stands; 0 for a stream. */
 int64_t file_position(struct file *f);
+/* The position for people to see.  It takes no lock: the file may be in the middle of a read that waits, or of the very read that
+ * asks (a descriptor of /proc/PID/fdinfo/N put at N). */
+static inline int64_t file_pos_peek(const struct file *f)
+{
+	return f->pos;
+}
 /* What lseek is for a file of this size; pos_lock held.  For an lseek operation that only adds to it. */
 int64_t file_lseek_generic(struct file *f, int64_t off, int whence, uint64_t size) MUST_CHECK;
 int file_iterate(struct file *f, struct dir_context *dc) MUST_CHECK; /* begins and ends at f's position, dc->pos */

@@ -519,7 +519,7 @@ static void eventpoll_fdinfo(struct file *f, char *buf, size_t size)
 	mutex_lock(&ep->mtx);
 	list_for_each_entry(it, &ep->items, node) {
 		n = snprintf(buf + at, size - at, "tfd: %8d events: %8x data: %16" PRIx64 "  pos:%" PRId64 " ino:%" PRIx64
-			     " sdev:%" PRIx64 "\n", it->fd, it->events, it->data, it->file->pos, it->file->inode->ino,
+			     " sdev:%" PRIx64 "\n", it->fd, it->events, it->data, file_pos_peek(it->file), it->file->inode->ino,
 			     it->file->inode->sb->dev);
 		if (n < 0 || (size_t)n >= size - at) {
 			buf[at] = '\0'; /* no half lines */

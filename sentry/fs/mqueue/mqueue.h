@@ -24,6 +24,8 @@ struct task;
 #define MQ_HARD_MSG_MAX 65536
 #define MQ_HARD_MSGSIZE_MAX (16 << 20)
 #define MQ_PRIO_MAX 32768
+#define MQ_HARD_QUEUES_MAX 65536
+#define MQ_HARD_BYTES (512ull << 20) /* of all queues, whatever RLIMIT_MSGQUEUE says: they lie in the sentry's memory */
 
 struct mq_message { /* on its way; free() it */
 	struct list_head node;

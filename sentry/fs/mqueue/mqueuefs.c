@@ -40,17 +40,19 @@ static uint64_t cost_of(const struct l_mq_attr *a)
 
 static int charge(struct mq_charge *c, uint64_t limit, bool privileged)
 {
-	uint64_t sum = c->bytes;
+	uint64_t sum = c->bytes, all = c->bytes;
 	const struct mq_charge *o;
 	int r = 0;
 
 	mutex_lock(&charges_lock);
-	list_for_each_entry(o, &charges, node)
+	list_for_each_entry(o, &charges, node) {
+		all += o->bytes;
 		if (o->uid == c->uid)
 			sum += o->bytes;
-	if (queue_count >= MQ_QUEUES_MAX && !privileged)
+	}
+	if (queue_count >= (privileged ? MQ_HARD_QUEUES_MAX : MQ_QUEUES_MAX))
 		r = -ENOSPC;
-	else if (sum > limit)
+	else if (sum > limit || all > MQ_HARD_BYTES)
 		r = -EMFILE;
 	if (r == 0) {
 		list_add_tail(&c->node, &charges);

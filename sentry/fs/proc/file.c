@@ -13,8 +13,17 @@
 
 #define STORE_MAX PAGE_SIZE /* bytes that a write may have, as Linux's sysctls and procfs take them */
 
+/*
+ * The texts of all open files together.  A text can be large (a process's mappings, its environment), and a process may have many
+ * files: past this none is kept, and a read that goes on somewhere makes the text again.
+ */
+#define KEPT_MAX (64ll << 20)
+
+static _Atomic int64_t kept_size;
+
 struct snapshot {
-	struct mutex lock;
+	uint32_t exec_count; /* the process's at open; immutable */
+	struct mutex lock; /* over the making of the text and a read's copy; outermost, but for pos_lock */
 	/* Guarded by lock. */
 	char *text; /* NULL: not yet generated */
 	size_t size;
@@ -49,20 +58,42 @@ int proc_file_open(struct inode *i, struct file *f)
 	if (!s)
 		return -ENOMEM;
 	mutex_init(&s->lock);
+	s->exec_count = n->process ? n->process->exec_count : 0;
 	f->priv = s;
 	return 0;
+}
+
+/* s->lock held, or nobody else has s. */
+static void drop_text(struct snapshot *s)
+{
+	kept_size -= (int64_t)s->size;
+	free(s->text);
+	s->text = NULL;
+	s->size = 0;
 }
 
 static void proc_file_release(struct file *f)
 {
 	struct snapshot *s = f->priv;
 
-	free(s->text);
+	drop_text(s);
 	mutex_destroy(&s->lock);
 	free(s);
 }
 
-static int generate(struct snapshot *s, const struct proc_node *n)
+/* The process has executed another program since s was opened. */
+static bool is_another_program(const struct snapshot *s, const struct proc_node *n)
+{
+	return n->process && n->process->exec_count != s->exec_count;
+}
+
+/* What was allowed at open may not be what this program, set-user-ID perhaps, would allow. */
+static int check_again(const struct snapshot *s, const struct proc_ctx *c, const struct cred *opener)
+{
+	return c->node->entry->guarded && is_another_program(s, c->node) ? proc_may_access(c->task, opener) : 0;
+}
+
+static int generate(struct snapshot *s, const struct proc_node *n, const struct cred *opener)
 {
 	struct proc_ctx c;
 	char *text = NULL;
@@ -70,10 +101,16 @@ static int generate(struct snapshot *s, const struct proc_node *n)
 	FILE *out;
 	int r = proc_ctx_begin(&c, n);
 
-	if (r < 0)
+	if (r == 0)
+		r = check_again(s, &c, opener);
+	if (r < 0) {
+		proc_ctx_end(&c);
 		return r;
+	}
 	out = open_memstream(&text, &size);
-	r = out ? n->entry->show(&c, out) : -ENOMEM;
+	r = out ? 0 : -ENOMEM;
+	if (r == 0 && !(n->entry->of_mm && is_another_program(s, n)))
+		r = n->entry->show(&c, out);
 	proc_ctx_end(&c);
 	if (out && fclose(out) != 0 && r == 0)
 		r = -ENOMEM;
@@ -81,9 +118,10 @@ static int generate(struct snapshot *s, const struct proc_node *n)
 		free(text);
 		return r;
 	}
-	free(s->text);
+	drop_text(s);
 	s->text = text;
 	s->size = size;
+	kept_size += (int64_t)size;
 	return 0;
 }
 
@@ -95,7 +133,8 @@ static ssize_t transfer(struct file *f, struct uio *u, int64_t pos, bool write)
 
 	if (r < 0)
 		return r == -ESRCH ? 0 : r; /* its memory is gone */
-	r = n->entry->transfer(&c, f->cred, u, pos, write);
+	if (!(n->entry->of_mm && is_another_program(f->priv, n)))
+		r = n->entry->transfer(&c, f->cred, u, pos, write);
 	proc_ctx_end(&c);
 	return r;
 }
@@ -112,9 +151,11 @@ static ssize_t proc_file_read(struct file *f, struct uio *u, int64_t pos)
 		return -EPERM;
 	mutex_lock(&s->lock);
 	if (pos == 0 || !s->text)
-		r = generate(s, n);
+		r = generate(s, n, f->cred);
 	if (r == 0 && (uint64_t)pos < s->size)
 		r = uio_put(u, s->text + pos, min_of(uio_left(u), s->size - (uint64_t)pos));
+	if (kept_size > KEPT_MAX)
+		drop_text(s);
 	mutex_unlock(&s->lock);
 	return r;
 }

@@ -45,6 +45,7 @@ struct proc_entry {
 	const char *name;
 	uint32_t mode; /* with the type */
 	bool guarded;  /* only for those who may trace the task: ptrace(2), PTRACE_MODE_READ */
+	bool of_mm;    /* of the memory that there was at open: nothing is left of it after an execve */
 
 	/* A file: writes its text.  -errno. */
 	int (*show)(const struct proc_ctx *c, FILE *out);

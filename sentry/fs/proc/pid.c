@@ -118,9 +118,7 @@ static int show_fdinfo(const struct proc_ctx *c, FILE *out)
 
 	if (r < 0)
 		return r;
-	mutex_lock(&f->pos_lock);
-	pos = f->pos;
-	mutex_unlock(&f->pos_lock);
+	pos = file_pos_peek(f);
 	fprintf(out, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%d\nino:\t%llu\n", (long long)pos,
 		f->flags | (cloexec ? L_O_CLOEXEC : 0), f->path.mnt ? mount_id(f->path.mnt) : 0,
 		(unsigned long long)f->inode->ino);
@@ -234,14 +232,14 @@ static const struct proc_entry pid_entries[] = {
 #define THREAD_ONLY 1
 
 	PROC_DIR("attr", 0555, proc_attr_dir),
-	PROC_FILE("auxv", 0400, proc_show_auxv, .guarded = true),
+	PROC_FILE("auxv", 0400, proc_show_auxv, .guarded = true, .of_mm = true),
 	PROC_FILE("cgroup", 0444, proc_show_string, .string = "0::/"),
 	PROC_FILE("clear_refs", 0200, NULL, .store = proc_store_clear_refs),
 	PROC_FILE("cmdline", 0444, proc_show_cmdline),
 	PROC_FILE("comm", 0644, proc_show_comm, .store = proc_store_comm),
 	PROC_FILE("cpuset", 0444, proc_show_string, .string = "/"),
 	PROC_MAGIC("cwd", follow_cwd),
-	PROC_FILE("environ", 0400, proc_show_environ, .guarded = true),
+	PROC_FILE("environ", 0400, proc_show_environ, .guarded = true, .of_mm = true),
 	PROC_MAGIC("exe", follow_exe),
 	PROC_DIR("fd", 0500, fd_dir),
 	PROC_DIR("fdinfo", 0555, fdinfo_dir),
@@ -249,13 +247,14 @@ static const struct proc_entry pid_entries[] = {
 	PROC_FILE("io", 0400, proc_show_io, .guarded = true),
 	PROC_FILE("limits", 0444, proc_show_limits),
 	PROC_FILE("loginuid", 0644, proc_show_text, .store = refuse_store, .string = "4294967295"),
-	PROC_FILE("maps", 0444, proc_show_maps, .guarded = true),
-	{.name = "mem", .mode = L_S_IFREG | 0600, .transfer = proc_mem_transfer, .guarded = true},
+	PROC_FILE("maps", 0444, proc_show_maps, .guarded = true, .of_mm = true),
+	{.name = "mem", .mode = L_S_IFREG | 0600, .transfer = proc_mem_transfer, .guarded = true,
+	 .of_mm = true},
 	PROC_FILE("mountinfo", 0444, show_mountinfo),
 	PROC_FILE("mounts", 0444, show_mounts),
 	PROC_DIR("net", 0555, proc_net_dir),
 	PROC_DIR("ns", 0511, proc_ns_dir),
-	PROC_FILE("numa_maps", 0444, proc_show_numa_maps, .guarded = true),
+	PROC_FILE("numa_maps", 0444, proc_show_numa_maps, .guarded = true, .of_mm = true),
 	PROC_FILE("oom_adj", 0644, proc_show_oom_adj, .store = proc_store_oom_adj),
 	PROC_FILE("oom_score", 0444, proc_show_oom_score),
 	PROC_FILE("oom_score_adj", 0644, proc_show_oom_score_adj, .store = proc_store_oom_score_adj),
@@ -266,7 +265,7 @@ static const struct proc_entry pid_entries[] = {
 	PROC_FILE("schedstat", 0444, proc_show_schedstat),
 	PROC_FILE("sessionid", 0444, proc_show_text, .string = "4294967295"),
 	PROC_FILE("setgroups", 0644, proc_show_string, .store = refuse_store, .string = "allow"),
-	PROC_FILE("smaps", 0444, proc_show_smaps, .guarded = true),
+	PROC_FILE("smaps", 0444, proc_show_smaps, .guarded = true, .of_mm = true),
 	PROC_FILE("stack", 0400, proc_show_stack, .guarded = true),
 	PROC_FILE("stat", 0444, proc_show_stat),
 	PROC_FILE("statm", 0444, proc_show_statm),

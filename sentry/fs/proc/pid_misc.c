@@ -86,10 +86,12 @@ int proc_show_sched(const struct proc_ctx *c, FILE *out)
 {
 	struct task *t = c->task;
 	char comm[TASK_COMM_LEN];
+	struct sched_params sched;
 	struct rusage_sum use;
 	int threads;
 
 	task_get_comm(t, comm);
+	task_get_sched(t, &sched);
 	task_usage(t, &use);
 	mutex_lock(&tasks_lock);
 	threads = t->process->thread_count;
@@ -100,7 +102,8 @@ int proc_show_sched(const struct proc_ctx *c, FILE *out)
 		(long long)((use.utime_ns + use.stime_ns) / 1000000), (long long)((use.utime_ns + use.stime_ns) % 1000000));
 	fprintf(out, "%-45s:%21llu\n%-45s:%21llu\n%-45s:%21llu\n", "nr_switches", (ull)(use.nvcsw + use.nivcsw),
 		"nr_voluntary_switches", (ull)use.nvcsw, "nr_involuntary_switches", (ull)use.nivcsw);
-	fprintf(out, "%-45s:%21d\n%-45s:%21d\n", "policy", 0, "prio", 120 + t->nice);
+	fprintf(out, "%-45s:%21d\n%-45s:%21d\n", "policy", sched.policy, "prio",
+		sched.rt_priority ? 99 - sched.rt_priority : 120 + t->nice);
 	return 0;
 }
 

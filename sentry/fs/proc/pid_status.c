@@ -150,6 +150,12 @@ static void get_memory(struct task *t, struct memory *out)
 	mm_put(mm);
 }
 
+/* As stat has it: below zero for the real-time policies. */
+static int shown_priority(const struct task *t, const struct sched_params *s)
+{
+	return s->rt_priority ? -1 - s->rt_priority : 20 + t->nice;
+}
+
 /* proc_pid_stat(5).  Fields that say where code and data lie are for those who may look into the task. */
 int proc_show_stat(const struct proc_ctx *c, FILE *out)
 {
@@ -159,6 +165,7 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 	struct signal_masks sig;
 	struct rusage_sum use, children = {0};
 	struct memory m;
+	struct sched_params sched;
 	char comm[TASK_COMM_LEN];
 	bool permitted = self && proc_may_access(t, self->cred) == 0;
 	unsigned flags = L_PF_RANDOMIZE;
@@ -169,6 +176,7 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 	usage_of(c, &use);
 	get_memory(t, &m);
 	task_get_comm(t, comm);
+	task_get_sched(t, &sched);
 	mutex_lock(&tasks_lock);
 	if (!c->node->thread)
 		children = p->reaped_children;
@@ -187,15 +195,15 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 		(ull)use.minflt, (ull)children.minflt, (ull)use.majflt, (ull)children.majflt, ticks(use.utime_ns),
 		ticks(use.stime_ns), ticks(children.utime_ns), ticks(children.stime_ns));
 	/* priority, nice, threads, itrealvalue, starttime, vsize, rss, its limit */
-	fprintf(out, "%d %d %d 0 %llu %llu %llu %llu ", 20 + t->nice, t->nice, rel.threads, ticks(p->start_ns),
+	fprintf(out, "%d %d %d 0 %llu %llu %llu %llu ", shown_priority(t, &sched), t->nice, rel.threads, ticks(p->start_ns),
 		(ull)m.size, (ull)(m.rss / PAGE_SIZE), (ull)process_rlimit(p, L_RLIMIT_RSS));
 	/* For a task that may not be looked into, Linux says 1 of its code. */
 	fprintf(out, "%llu %llu %llu 0 0 ", permitted ? (ull)m.start_code : (ull)m.any,
 		permitted ? (ull)m.end_code : (ull)m.any, (ull)m.start_stack);
 	/* The old 31-bit signal masks, wchan, swaps, exit_signal, processor, rt_priority, policy, delays, guest times */
-	fprintf(out, "%llu %llu %llu %llu 0 0 0 %d 0 0 0 0 0 0 ", (ull)(sig.pending & INT32_MAX),
+	fprintf(out, "%llu %llu %llu %llu 0 0 0 %d 0 %d %d 0 0 0 ", (ull)(sig.pending & INT32_MAX),
 		(ull)(sig.blocked & INT32_MAX), (ull)(sig.ignored & INT32_MAX), (ull)(sig.caught & INT32_MAX),
-		t->tid == p->pid ? p->exit_signal : -1);
+		t->tid == p->pid ? p->exit_signal : -1, sched.rt_priority, sched.policy);
 	fprintf(out, "%llu %llu %llu %llu %llu %llu %llu %d\n", (ull)m.start_data, (ull)m.end_data, (ull)m.start_brk,
 		(ull)m.arg_start, (ull)m.arg_end, (ull)m.env_start, (ull)m.env_end, exit_code);
 	return 0;
@@ -323,11 +331,16 @@ static void show_cpu_list(const uint8_t *mask, size_t size, FILE *out)
 	}
 }
 
-static void show_cpus(FILE *out)
+static void show_cpus(struct task *t, FILE *out)
 {
 	uint8_t mask[HOST_CPUS_MAX / 8] = {0};
 	size_t size = host_cpu_mask(mask, sizeof(mask));
 	size_t words = max_of((host_cpu_count() + 31) / 32, 1u);
+	struct sched_params sched;
+
+	task_get_sched(t, &sched);
+	if (sched.has_cpus)
+		memcpy(mask, sched.cpus, sizeof(mask));
 
 	fputs("Cpus_allowed:\t", out);
 	for (size_t w = words; w-- > 0;) {
@@ -371,7 +384,7 @@ int proc_show_status(const struct proc_ctx *c, FILE *out)
 	fprintf(out, "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\nThreads:\t%d\n", rel.threads);
 	show_signals(t, out);
 	show_capabilities(t, cred, out);
-	show_cpus(out);
+	show_cpus(t, out);
 	fprintf(out, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n", (ull)use.nvcsw, (ull)use.nivcsw);
 	cred_put(cred);
 	return 0;
