@@ -43,6 +43,8 @@
 #define L_PR_MCE_KILL_EARLY 1
 #define L_PR_MCE_KILL_DEFAULT 2
 #define L_PR_MCE_KILL_GET 34
+#define L_PR_SET_VMA 0x53564d41
+#define L_PR_SET_VMA_ANON_NAME 0
 #define L_PR_SET_MM 35
 #define L_PR_SET_MM_START_CODE 1
 #define L_PR_SET_MM_END_CODE 2

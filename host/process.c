@@ -40,18 +40,25 @@ void host_set_proc_fd(int fd)
 	proc_fd = fd;
 }
 
-/* Reads a short file of a process into text, NUL-terminated; false if that cannot be. */
-static bool read_proc(pid_t pid, const char *file, char *text, size_t size)
+int host_process_open(pid_t pid, const char *file)
 {
 	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
 	char name[32];
-	ssize_t n;
 	int fd;
 
 	if (proc_fd < 0)
-		return false;
+		return -ENOENT;
 	snprintf(name, sizeof(name), "%d/%s", pid, file);
 	fd = (int)syscall(SYS_openat2, proc_fd, name, &how, sizeof(how));
+	return fd < 0 ? -errno : fd;
+}
+
+/* Reads a short file of a process into text, NUL-terminated; false if that cannot be. */
+static bool read_proc(pid_t pid, const char *file, char *text, size_t size)
+{
+	int fd = host_process_open(pid, file);
+	ssize_t n;
+
 	if (fd < 0)
 		return false;
 	n = read(fd, text, size - 1);
@@ -62,14 +69,45 @@ static bool read_proc(pid_t pid, const char *file, char *text, size_t size)
 	return true;
 }
 
-uint64_t host_process_rss(pid_t pid)
+uint64_t host_process_rss(pid_t pid, uint64_t *shared)
 {
-	char text[128], *end;
+	unsigned long long resident = 0, file_pages = 0;
+	char text[128];
 
-	if (!read_proc(pid, "statm", text, sizeof(text)))
-		return 0;
-	strtoull(text, &end, 10); /* the first number is the size */
-	return strtoull(end, NULL, 10) * PAGE_SIZE;
+	if (!read_proc(pid, "statm", text, sizeof(text)) || sscanf(text, "%*u %llu %llu", &resident, &file_pages) != 2)
+		resident = file_pages = 0;
+	*shared = file_pages * PAGE_SIZE;
+	return resident * PAGE_SIZE;
+}
+
+/* The amount behind a name at a line's beginning, in bytes; 0 if there is none. */
+static uint64_t status_bytes(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, len) == 0)
+			return strtoull(line + len, NULL, 10) * 1024;
+	}
+	return 0;
+}
+
+void host_process_status(pid_t pid, struct host_process_status *out)
+{
+	char text[4096];
+
+	*out = (struct host_process_status){0};
+	if (!read_proc(pid, "status", text, sizeof(text)))
+		return;
+	*out = (struct host_process_status){
+		.peak = status_bytes(text, "VmHWM:"),
+		.anon = status_bytes(text, "RssAnon:"),
+		.file = status_bytes(text, "RssFile:"),
+		.shmem = status_bytes(text, "RssShmem:"),
+		.page_tables = status_bytes(text, "VmPTE:"),
+		.swap = status_bytes(text, "VmSwap:"),
+	};
 }
 
 void host_process_memory(pid_t pid, struct host_process_memory *out)

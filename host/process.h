@@ -18,8 +18,16 @@ void host_note_fd_limit(uint64_t soft);
  * (consumed), or -1.  confine.c calls it once, at start-up.
  */
 void host_set_proc_fd(int fd);
-/* Resident bytes of the process, or 0 if that cannot be learnt (no proc, or the process is gone). */
-uint64_t host_process_rss(pid_t pid);
+/* Opens a file of the process's directory there, to be read.  -errno. */
+int host_process_open(pid_t pid, const char *file) MUST_CHECK;
+/* Resident bytes of the process, and how many of them are of files or shared memory; 0 if that cannot be learnt (no proc, or
+ * the process is gone). */
+uint64_t host_process_rss(pid_t pid, uint64_t *shared);
+/* What its status says of its memory, in bytes; zeroes if that cannot be learnt. */
+struct host_process_status {
+	uint64_t peak, anon, file, shmem, page_tables, swap;
+};
+void host_process_status(pid_t pid, struct host_process_status *out);
 
 /* Its page faults so far and resident bytes; zeroes if that cannot be learnt. */
 struct host_process_memory {

@@ -47,6 +47,7 @@ struct platform_ops {
 	int (*remap)(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,
 		     int extra_flags);
 	int (*advise)(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg);
+	int (*mincore)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec);
 	ssize_t (*read)(struct pas *as, gva_t addr, void *buf, size_t len);
 	ssize_t (*write)(struct pas *as, gva_t addr, const void *buf, size_t len);
 

@@ -111,6 +111,11 @@ uint32_t platform_wait_deaths(uint32_t seen)
 	return now;
 }
 
+bool platform_vdso_part(const struct platform *pf, unsigned i, struct pf_vdso_part *out)
+{
+	return pf->vdso && vdso_part(i, pf->vdso, &out->start, &out->end, &out->name, &out->code);
+}
+
 /* ---- address spaces ---- */
 
 int pas_create(struct platform *pf, struct pas **out)
@@ -192,6 +197,15 @@ int pas_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t ad
 	if (!range_ok(addr, len))
 		return -EINVAL;
 	return as->pf->ops->advise(as, via, op, addr, len, arg);
+}
+
+int pas_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec)
+{
+	if (!range_ok(addr, len))
+		return -EINVAL;
+	if (vec >= GUEST_CEILING || len / PAGE_SIZE > GUEST_CEILING - vec)
+		return -EFAULT;
+	return as->pf->ops->mincore(as, via, addr, len, vec);
 }
 
 /* Cuts a transfer off at the ceiling; 0 if it starts at or past it. */

@@ -94,6 +94,13 @@ void platform_note_host(void);
 void platform_leave_text_alone(struct platform *pf);
 /* The guest's vDSO, for AT_SYSINFO_EHDR: the same address in every address space, above GUEST_CEILING; 0: none. */
 uint64_t platform_vdso(const struct platform *pf);
+/* What lies there, by part, for /proc/PID/maps: false past the last. */
+struct pf_vdso_part {
+	uint64_t start, end;
+	const char *name; /* static: "[vdso]" and the like */
+	bool code;
+};
+bool platform_vdso_part(const struct platform *pf, unsigned i, struct pf_vdso_part *out) MUST_CHECK;
 /* What lies at addr in the guest's vDSO, which pas_read does not reach: the count, short at its end; -EFAULT outside. */
 ssize_t platform_vdso_read(const struct platform *pf, uint64_t addr, void *buf, size_t len) MUST_CHECK;
 /*
@@ -140,6 +147,9 @@ int pas_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, ui
 /* madvise(2), msync(2), mlock2(2), munlock(2) with arguments that the sentry has checked. */
 enum pas_advice_op { PAS_MADVISE, PAS_MSYNC, PAS_MLOCK2, PAS_MUNLOCK };
 int pas_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg) MUST_CHECK;
+
+/* mincore(2), its answer put at vec, which is guest memory like the rest: a byte a page.  Arguments as mincore's. */
+int pas_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec) MUST_CHECK;
 
 /* Reads or writes guest memory with the guest's own access rights.  Returns the count done, short when a fault came
  * part of the way through, or -EFAULT when nothing could be done, -ESRCH when the stub is dead. */

@@ -368,6 +368,7 @@ const struct platform_ops fake_platform = {
 	.protect = fake_protect,
 	.remap = fake_remap,
 	.advise = fake_advise,
+	.mincore = fake_mincore,
 	.read = fake_read,
 	.write = fake_write,
 	.ctx_spawn = fake_ctx_spawn,

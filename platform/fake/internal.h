@@ -44,6 +44,7 @@ int fake_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len);
 int fake_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot);
 int fake_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,
 	       int extra_flags);
+int fake_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec);
 int fake_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg);
 ssize_t fake_read(struct pas *as, gva_t addr, void *buf, size_t len);
 ssize_t fake_write(struct pas *as, gva_t addr, const void *buf, size_t len);

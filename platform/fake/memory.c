@@ -350,6 +350,24 @@ int fake_advise(struct pas *base, struct pctx *via, enum pas_advice_op op, gva_t
 	return r;
 }
 
+/* Whatever is mapped is there. */
+int fake_mincore(struct pas *base, struct pctx *via, gva_t addr, uint64_t len, gva_t vec)
+{
+	const uint8_t there = 1;
+	bool mapped;
+
+	(void)via;
+	mutex_lock(&memory_lock);
+	mapped = all_mapped(to_fake_as(base), addr, len);
+	mutex_unlock(&memory_lock);
+	if (!mapped)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < len / PAGE_SIZE; i++)
+		if (fake_write(base, vec + i, &there, 1) != 1)
+			return -EFAULT;
+	return 0;
+}
+
 /* One page's part of a transfer, with the guest's rights; false for a fault. */
 static bool move_in_page(struct fake_as *as, gva_t addr, void *buf, size_t len, bool write) REQUIRES(memory_lock)
 {

@@ -176,6 +176,7 @@ int ptrace_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, i
 int ptrace_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,
 		 int extra_flags);
 int ptrace_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg);
+int ptrace_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec);
 ssize_t ptrace_read(struct pas *as, gva_t addr, void *buf, size_t len);
 ssize_t ptrace_write(struct pas *as, gva_t addr, const void *buf, size_t len);
 int ptrace_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);

@@ -139,6 +139,11 @@ int ptrace_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t
 	return call_in(to_as(as), via, 0, calls[op], (const uint64_t[6]){addr, len, (uint64_t)arg});
 }
 
+int ptrace_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec)
+{
+	return call_in(to_as(as), via, 0, SYS_mincore, (const uint64_t[6]){addr, len, vec});
+}
+
 /* ---- reading and writing ---- */
 
 static ssize_t transfer(pid_t tid, gva_t addr, void *buf, size_t len, bool write)

@@ -296,6 +296,7 @@ const struct platform_ops ptrace_platform = {
 	.protect = ptrace_protect,
 	.remap = ptrace_remap,
 	.advise = ptrace_advise,
+	.mincore = ptrace_mincore,
 	.read = ptrace_read,
 	.write = ptrace_write,
 	.ctx_spawn = ptrace_ctx_spawn,

@@ -63,6 +63,7 @@ static const struct call_rule shim_calls[] = {
 	{__NR_msync, -1, {0}},
 	{__NR_mlock2, -1, {0}},
 	{__NR_munlock, -1, {0}},
+	{__NR_mincore, -1, {0}},
 	{__NR_pause, -1, {0}},
 	{__NR_exit, -1, {0}},
 	{__NR_getppid, -1, {0}},

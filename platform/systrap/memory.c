@@ -137,6 +137,12 @@ int systrap_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_
 	return call(stub_of(as), c);
 }
 
+int systrap_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec)
+{
+	(void)via;
+	return call(stub_of(as), (struct leader_call){.nr = SYS_mincore, .args = {addr, len, vec}});
+}
+
 /* ---- copies ---- */
 
 /*

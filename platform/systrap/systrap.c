@@ -127,6 +127,7 @@ const struct platform_ops systrap_platform = {
 	.protect = systrap_protect,
 	.remap = systrap_remap,
 	.advise = systrap_advise,
+	.mincore = systrap_mincore,
 	.read = systrap_read,
 	.write = systrap_write,
 	.ctx_spawn = systrap_ctx_spawn,

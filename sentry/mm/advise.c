@@ -1,4 +1,4 @@
-/* madvise(2) and msync(2). */
+/* madvise(2), msync(2) and mincore(2). */
 #include "abi/errno.h"
 #include "abi/mman.h"
 #include "base/checked.h"
@@ -13,12 +13,61 @@ static bool breaks_seal(const struct vma *v, int advice)
 	       advice == L_MADV_REMOVE || advice == L_MADV_DONTFORK || advice == L_MADV_WIPEONFORK;
 }
 
-static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int advice) REQUIRES(mm->lock)
+/* What the books keep of advice, in *v. */
+static void mark(struct vma *v, int advice)
+{
+	switch (advice) {
+	case L_MADV_NORMAL:
+	case L_MADV_RANDOM:
+	case L_MADV_SEQUENTIAL:
+		v->hints &= (uint8_t)~(VMA_RANDOM | VMA_SEQUENTIAL);
+		if (advice != L_MADV_NORMAL)
+			v->hints |= advice == L_MADV_RANDOM ? VMA_RANDOM : VMA_SEQUENTIAL;
+		break;
+	case L_MADV_HUGEPAGE:
+	case L_MADV_NOHUGEPAGE:
+		v->hints &= (uint8_t)~(VMA_HUGE | VMA_NO_HUGE);
+		v->hints |= advice == L_MADV_HUGEPAGE ? VMA_HUGE : VMA_NO_HUGE;
+		break;
+	case L_MADV_MERGEABLE:
+		v->hints |= VMA_MERGEABLE;
+		break;
+	case L_MADV_UNMERGEABLE:
+		v->hints &= (uint8_t)~VMA_MERGEABLE;
+		break;
+	case L_MADV_DONTFORK:
+	case L_MADV_DOFORK:
+		v->dont_fork = advice == L_MADV_DONTFORK;
+		break;
+	case L_MADV_WIPEONFORK:
+	case L_MADV_KEEPONFORK:
+		v->wipe_on_fork = advice == L_MADV_WIPEONFORK;
+		break;
+	case L_MADV_DONTDUMP:
+	case L_MADV_DODUMP:
+		v->dont_dump = advice == L_MADV_DONTDUMP;
+		break;
+	default:
+		break;
+	}
+}
+
+/* Whether that would change anything: then the advised part becomes a VMA of its own. */
+static bool leaves_mark(const struct vma *v, int advice)
+{
+	struct vma marked = *v;
+
+	mark(&marked, advice);
+	return marked.hints != v->hints || marked.dont_fork != v->dont_fork || marked.wipe_on_fork != v->wipe_on_fork ||
+	       marked.dont_dump != v->dont_dump;
+}
+
+static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, uintptr_t advice) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
 	int r;
 
-	if (breaks_seal(v, advice))
+	if (breaks_seal(v, (int)advice))
 		return -EPERM;
 	switch (advice) {
 	case L_MADV_FREE:
@@ -40,18 +89,11 @@ static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t st
 	r = vma_reserve(mm, &spare);
 	if (r < 0)
 		return r;
-	r = pas_advise(mm->as, mm_via(t, mm), PAS_MADVISE, start, stop - start, advice);
-	if (r == 0 && (advice == L_MADV_DONTFORK || advice == L_MADV_DOFORK || advice == L_MADV_WIPEONFORK ||
-		       advice == L_MADV_KEEPONFORK || advice == L_MADV_DONTDUMP || advice == L_MADV_DODUMP)) {
+	r = pas_advise(mm->as, mm_via(t, mm), PAS_MADVISE, start, stop - start, (int)advice);
+	if (r == 0 && leaves_mark(v, (int)advice)) {
 		vma_split(mm, start, &spare);
 		vma_split(mm, stop, &spare);
-		v = mm_find(mm, start);
-		if (advice == L_MADV_DONTFORK || advice == L_MADV_DOFORK)
-			v->dont_fork = advice == L_MADV_DONTFORK;
-		else if (advice == L_MADV_WIPEONFORK || advice == L_MADV_KEEPONFORK)
-			v->wipe_on_fork = advice == L_MADV_WIPEONFORK;
-		else
-			v->dont_dump = advice == L_MADV_DONTDUMP;
+		mark(mm_find(mm, start), (int)advice);
 	}
 	vma_spare_free(&spare);
 	return r;
@@ -100,19 +142,19 @@ int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int ad
 	if (r < 0 || len == 0)
 		return r;
 	mutex_lock(&mm->lock);
-	r = mm_for_each_part(t, mm, addr, end, advise_part, advice);
+	r = mm_for_each_part(t, mm, addr, end, advise_part, (uintptr_t)advice);
 	vma_merge_range(mm, addr, end);
 	mutex_unlock(&mm->lock);
 	return r;
 }
 
-static int sync_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int flags)
+static int sync_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, uintptr_t flags)
 {
 	if ((flags & L_MS_INVALIDATE) && v->locked)
 		return -EBUSY;
 	if (!v->file || !(v->flags & L_MAP_SHARED))
 		return 0;
-	return pas_advise(mm->as, mm_via(t, mm), PAS_MSYNC, start, stop - start, flags);
+	return pas_advise(mm->as, mm_via(t, mm), PAS_MSYNC, start, stop - start, (int)flags);
 }
 
 int mm_sync(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags)
@@ -126,7 +168,18 @@ int mm_sync(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flag
 	if (r < 0 || len == 0)
 		return r;
 	mutex_lock(&mm->lock);
-	r = mm_for_each_part(t, mm, addr, end, sync_part, flags);
+	r = mm_for_each_part(t, mm, addr, end, sync_part, (uintptr_t)flags);
 	mutex_unlock(&mm->lock);
 	return r;
+}
+
+/*
+ * The host answers, straight into the guest's memory.  Not with mm->lock held, as for any copy: what is unmapped meanwhile is
+ * the host's -ENOMEM.
+ */
+int mm_mincore(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, uint64_t vec)
+{
+	if (vec > GUEST_CEILING || len / PAGE_SIZE > GUEST_CEILING - vec)
+		return -EFAULT;
+	return pas_mincore(mm->as, mm_via(t, mm), addr, len, vec);
 }

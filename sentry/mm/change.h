@@ -16,11 +16,19 @@ static inline struct pctx *mm_via(struct task *t, struct mm *mm)
 /* Whether limits allow a growth by len bytes of a mapping with prot, flags and kind; -ENOMEM if not.  t may be NULL. */
 int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, int prot, int flags, int kind) MUST_CHECK REQUIRES(mm->lock);
 
+/* ---- lock.c ---- */
+
+/* Whether t may have len bytes more locked: -EPERM if it may lock nothing, -EAGAIN if that is over its limit.  t may be NULL. */
+int mm_check_more_locked(struct task *t, struct mm *mm, uint64_t len) MUST_CHECK REQUIRES(mm->lock);
+
+/* Brings [start, end), part of one VMA, in if that VMA is locked so; only -ESRCH is an error, as after mmap(2). */
+int mm_populate_locked(struct task *t, struct mm *mm, uint64_t start, uint64_t end) MUST_CHECK REQUIRES(mm->lock);
+
 /* ---- range.c ---- */
 
 /* Calls fn for each mapped stretch of [addr, end) up to the first that fails; -ENOMEM at the end if there were holes. */
 int mm_for_each_part(struct task *t, struct mm *mm, uint64_t addr, uint64_t end,
-		     int (*fn)(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int arg), int arg)
+		     int (*fn)(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, uintptr_t arg), uintptr_t arg)
 	MUST_CHECK REQUIRES(mm->lock);
 
 /* Rounds *len up to pages and gives the end of [addr, addr + *len): -EINVAL if that is no range, -ENOMEM if it leaves what a

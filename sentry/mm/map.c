@@ -117,6 +117,12 @@ static int64_t choose_address(struct mm *mm, uint64_t addr, uint64_t len, int fl
 	return at ? (int64_t)at : -ENOMEM;
 }
 
+/* What the host is told of the flags.  With MAP_NONBLOCK nothing is brought in. */
+static int host_map_flags(int flags)
+{
+	return flags & HOST_MAP_FLAGS & ~(flags & L_MAP_NONBLOCK ? L_MAP_POPULATE : 0);
+}
+
 /* mm_map with len a multiple of pages, not 0, and file checked. */
 static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file,
 			  uint64_t off, int kind) REQUIRES(mm->lock)
@@ -124,7 +130,7 @@ static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t
 	struct vma v = {.prot = prot & (L_PROT_READ | L_PROT_WRITE | L_PROT_EXEC), .off = off, .kind = kind};
 	struct vma_spare spare;
 	uint64_t host_off = 0;
-	int host_fd = -1, host_flags = flags & HOST_MAP_FLAGS;
+	int host_fd = -1, host_flags = host_map_flags(flags);
 	int64_t at = choose_address(mm, addr, len, flags);
 	int r;
 
@@ -135,6 +141,15 @@ static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t
 	r = mm_check_limits(t, mm, len, v.prot, flags, kind);
 	if (r < 0)
 		return r;
+	v.locked = mm->lock_future || (flags & L_MAP_LOCKED);
+	v.lock_on_fault = v.locked && mm->lock_future_on_fault;
+	if (v.locked) {
+		r = mm_check_more_locked(t, mm, len);
+		if (r < 0)
+			return r;
+		if (!v.lock_on_fault)
+			host_flags |= L_MAP_POPULATE;
+	}
 	if (file) {
 		r = file->ops->mmap(file, off, len, prot, flags, &host_fd, &host_off);
 		if (r < 0)
@@ -152,7 +167,6 @@ static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t
 	v.end = v.start + len;
 	v.flags = flags & (L_MAP_SHARED | L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_GROWSDOWN | L_MAP_NORESERVE);
 	v.file = file;
-	v.locked = mm->lock_future || (flags & L_MAP_LOCKED);
 	if ((flags & L_MAP_SHARED) && !file) {
 		v.shared_id = atomic_fetch_add(&next_shared_id, 1);
 		v.off = 0;

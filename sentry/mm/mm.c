@@ -35,7 +35,7 @@ void mm_put(struct mm *mm)
 	if (!mm || !refcount_dec(&mm->refs))
 		return;
 	for (size_t i = 0; i < mm->vma_count; i++) {
-		vma_file_put(mm->vmas[i]);
+		vma_refs_put(mm->vmas[i]);
 		free(mm->vmas[i]);
 	}
 	free(mm->vmas);
@@ -75,8 +75,8 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 		if (!v)
 			goto out_unlock;
 		*v = *from;
-		v->locked = false; /* memory locks are not inherited: mlock(2) */
-		vma_file_get(v);
+		v->locked = v->lock_on_fault = false; /* memory locks are not inherited: mlock(2) */
+		vma_refs_get(v);
 		mm->vmas[n++] = v;
 		mm->vma_count = n;
 	}
@@ -212,10 +212,10 @@ int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_k
 	return r;
 }
 
-void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes)
+void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes, uint64_t *shared_bytes)
 {
 	mutex_lock(&mm->lock);
 	*size_bytes = mm->total_size;
 	mutex_unlock(&mm->lock);
-	*rss_bytes = host_process_rss(pas_host_pid(mm->as));
+	*rss_bytes = host_process_rss(pas_host_pid(mm->as), shared_bytes);
 }

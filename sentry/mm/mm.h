@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "abi/prctl.h"
@@ -31,10 +32,20 @@ struct vma {
 	uint64_t off;	     /* in the file (or the shared anonymous object), bytes */
 	uint64_t shared_id;  /* names a shared anonymous object, for futex keys; 0: none */
 	int kind;	     /* VMA_* */
-	bool locked;
+	bool locked, lock_on_fault; /* mlock2(2); lock_on_fault only with locked */
+	uint8_t hints;		    /* VMA_SEQUENTIAL...: what madvise(2) said and /proc tells */
 	bool wipe_on_fork, dont_fork, dont_dump;
 	bool sealed;		  /* mseal(2) */
 	struct mem_policy policy; /* mbind(2) */
+	struct vma_name *name;	  /* counted; PR_SET_VMA_ANON_NAME, or NULL */
+};
+enum { VMA_SEQUENTIAL = 1, VMA_RANDOM = 2, VMA_HUGE = 4, VMA_NO_HUGE = 8, VMA_MERGEABLE = 16 };
+
+/* A name that a program gave to anonymous memory.  Immutable. */
+#define VMA_NAME_MAX 80 /* with its NUL */
+struct vma_name {
+	struct refcount refs;
+	char text[VMA_NAME_MAX];
 };
 enum { VMA_PLAIN, VMA_HEAP, VMA_STACK, VMA_VDSO };
 
@@ -53,7 +64,7 @@ struct mm {
 	uint64_t arg_start, arg_end, env_start, env_end; /* for cmdline and environ */
 	uint64_t start_code, end_code, start_data, end_data, start_stack;
 	uint64_t auxv[2 * 32]; /* as on the stack, AT_NULL-terminated */
-	bool lock_future; /* mlockall(MCL_FUTURE) */
+	bool lock_future, lock_future_on_fault; /* mlockall(MCL_FUTURE), with MCL_ONFAULT */
 
 	_Atomic uint32_t mdwe;	      /* L_PR_MDWE_*: what may not become writable and executable */
 	_Atomic uint32_t membarriers; /* L_MEMBARRIER_CMD_REGISTER_*: what membarrier(2) has registered */
@@ -93,9 +104,13 @@ uint64_t mm_brk(struct task *t, struct mm *mm, uint64_t brk);
 /* -ENOMEM if a page of the range is not mapped, -EINVAL if it is no range. */
 int mm_check_mapped(struct mm *mm, uint64_t addr, uint64_t len) MUST_CHECK;
 int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int advice) MUST_CHECK;
+/* mincore(2) of a range of whole pages: which of them are there, a byte a page, to the guest's memory at vec. */
+int mm_mincore(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, uint64_t vec) MUST_CHECK;
 int mm_sync(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags) MUST_CHECK;
 /* mlock2(2) and munlock(2): lock says which. */
 int mm_lock(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags, bool lock) MUST_CHECK;
+/* PR_SET_VMA_ANON_NAME: text names anonymous memory from now on; NULL takes the name away. */
+int mm_set_name(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, const char *text) MUST_CHECK;
 /* mseal(2): from now on the range can be neither unmapped, moved, protected anew nor mapped over.  -ENOMEM for holes. */
 int mm_seal(struct task *t, struct mm *mm, uint64_t addr, uint64_t len) MUST_CHECK;
 /* remap_file_pages(2): maps another part of the shared file that is mapped at addr there. */
@@ -137,12 +152,13 @@ struct mm_key {
 /* The key of the aligned word at addr; -EFAULT if nothing is mapped there. */
 int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_key *out) MUST_CHECK;
 
-/* The text of /proc/PID/maps, allocated (smaps: of that).  root is borrowed: names are shown as seen from it. */
+/* Writes /proc/PID/maps, smaps or smaps_rollup.  root is borrowed: names are shown as seen from it. */
 struct path;
-int mm_show_maps(struct mm *mm, const struct path *root, bool smaps, char **out, size_t *len) MUST_CHECK;
+enum mm_show { MM_SHOW_MAPS, MM_SHOW_SMAPS, MM_SHOW_ROLLUP };
+int mm_show(struct mm *mm, const struct path *root, enum mm_show what, FILE *out) MUST_CHECK;
+/* What is resident, and how much of that is of files or shared memory, comes from the stub's own /proc: 0 if that cannot be had. */
+void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes, uint64_t *shared_bytes);
 /* The call site of ev, an event of t's that says hot, is to be made cheaper, if it lies in text (pctx_patch). */
 void mm_patch_text(struct task *t, const struct pf_event *ev);
-/* Resident pages etc. come from the stub's own /proc through host/; *rss_pages 0 if that cannot be had. */
-void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes);
 
 #endif

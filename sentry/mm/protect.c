@@ -91,7 +91,7 @@ int mm_protect(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int p
 	return r;
 }
 
-static int seal_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int arg) REQUIRES(mm->lock)
+static int seal_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, uintptr_t arg) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
 	int r = v->sealed ? 1 : vma_reserve(mm, &spare);

@@ -4,8 +4,8 @@
 #include "sentry/mm/change.h"
 
 int mm_for_each_part(struct task *t, struct mm *mm, uint64_t addr, uint64_t end,
-			 int (*fn)(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, int arg),
-			 int arg)
+			 int (*fn)(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, uintptr_t arg),
+			 uintptr_t arg)
 {
 	int r = 0, hole = 0;
 	uint64_t at = addr;

@@ -35,8 +35,9 @@ static int remap_check(const struct remap *m)
 	return 0;
 }
 
-/* Moves old to new_addr.  v is the VMA of the old range; mm->lock held. */
+/* Moves old to new_addr.  v is the VMA of the old range. */
 static int64_t remap_move(struct task *t, struct mm *mm, const struct remap *m, const struct vma *v, uint64_t to)
+	REQUIRES(mm->lock)
 {
 	struct vma_spare clear_new, clear_old, insert;
 	struct vma moved = *v;
@@ -57,14 +58,14 @@ static int64_t remap_move(struct task *t, struct mm *mm, const struct remap *m, 
 	moved.off += m->addr - v->start;
 	moved.start = to;
 	moved.end = to + m->new_len;
-	if (moved.file)
-		file_get(moved.file); /* the old VMA may be the last holder */
+	vma_refs_get(&moved); /* the old VMA may be the last holder */
 	vma_remove_range(mm, moved.start, moved.end, &clear_new);
 	if (m->old_len && !(m->flags & L_MREMAP_DONTUNMAP))
 		vma_remove_range(mm, m->addr, m->addr + m->old_len, &clear_old);
 	vma_insert(mm, &moved, &insert);
-	if (moved.file)
-		file_put(moved.file);
+	vma_refs_put(&moved);
+	if (m->new_len > m->old_len)
+		r = mm_populate_locked(t, mm, to + m->old_len, to + m->new_len);
 out_insert:
 	vma_spare_free(&insert);
 out_old:
@@ -84,14 +85,9 @@ static int remap_grow(struct task *t, struct mm *mm, const struct remap *m) REQU
 		return r;
 	v = mm_find(mm, m->addr);
 	v->end = m->addr + m->new_len;
-	mm->total_size += m->new_len - m->old_len;
-	if (v->kind == VMA_STACK)
-		mm->stack_size += m->new_len - m->old_len;
-	else if ((v->flags & L_MAP_PRIVATE) && (v->prot & L_PROT_WRITE))
-		mm->data_size += m->new_len - m->old_len;
-	mm->peak_size = max_of(mm->peak_size, mm->total_size);
+	vma_account(mm, v, m->new_len - m->old_len);
 	vma_merge_range(mm, v->start, v->end);
-	return 0;
+	return mm_populate_locked(t, mm, m->addr + m->old_len, m->addr + m->new_len);
 }
 
 static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQUIRES(mm->lock)
@@ -112,6 +108,8 @@ static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQU
 		return -EINVAL;
 	if (m->new_len > m->old_len) {
 		r = mm_check_limits(t, mm, m->new_len - m->old_len, v->prot, v->flags, v->kind);
+		if (r == 0 && v->locked)
+			r = mm_check_more_locked(t, mm, m->new_len - m->old_len);
 		if (r < 0)
 			return r;
 	}

@@ -103,8 +103,19 @@ static void array_remove(struct mm *mm, size_t i)
 	memmove(&mm->vmas[i], &mm->vmas[i + 1], (mm->vma_count - i) * sizeof(struct vma *));
 }
 
-void vma_file_get(struct vma *v)
+void vma_set_name(struct vma *v, struct vma_name *name)
 {
+	if (name)
+		refcount_inc(&name->refs);
+	if (v->name && refcount_dec(&v->name->refs))
+		free(v->name);
+	v->name = name;
+}
+
+void vma_refs_get(struct vma *v)
+{
+	if (v->name)
+		refcount_inc(&v->name->refs);
 	if (!v->file)
 		return;
 	file_get(v->file);
@@ -112,8 +123,9 @@ void vma_file_get(struct vma *v)
 		v->file->ops->map_count(v->file, 1);
 }
 
-void vma_file_put(struct vma *v)
+void vma_refs_put(struct vma *v)
 {
+	vma_set_name(v, NULL);
 	if (!v->file)
 		return;
 	if (v->file->ops->map_count)
@@ -123,7 +135,7 @@ void vma_file_put(struct vma *v)
 
 static void vma_free(struct vma *v)
 {
-	vma_file_put(v);
+	vma_refs_put(v);
 	free(v);
 }
 
@@ -139,7 +151,7 @@ void vma_split(struct mm *mm, uint64_t addr, struct vma_spare *spare)
 	*high = *low;
 	high->start = addr;
 	high->off += addr - low->start;
-	vma_file_get(high);
+	vma_refs_get(high);
 	low->end = addr;
 	array_insert(mm, i + 1, high);
 }
@@ -159,11 +171,17 @@ void vma_remove_range(struct mm *mm, uint64_t start, uint64_t end, struct vma_sp
 	mm->vma_count -= last - first;
 }
 
+static bool same_name(const struct vma_name *a, const struct vma_name *b)
+{
+	return a == b || (a && b && strcmp(a->text, b->text) == 0);
+}
+
 static bool mergeable(const struct vma *a, const struct vma *b)
 {
 	if (a->end != b->start || a->prot != b->prot || a->flags != b->flags || a->file != b->file ||
 	    a->kind != b->kind || a->locked != b->locked || a->shared_id != b->shared_id ||
 	    a->wipe_on_fork != b->wipe_on_fork || a->dont_fork != b->dont_fork || a->dont_dump != b->dont_dump ||
+	    a->lock_on_fault != b->lock_on_fault || a->hints != b->hints || !same_name(a->name, b->name) ||
 	    a->sealed != b->sealed || a->policy.mode != b->policy.mode || a->policy.nodes != b->policy.nodes)
 		return false;
 	return (!a->file && !a->shared_id) || a->off + vma_len(a) == b->off;
@@ -191,7 +209,7 @@ void vma_insert(struct mm *mm, const struct vma *v, struct vma_spare *spare)
 	struct vma *n = spare_take(spare);
 
 	*n = *v;
-	vma_file_get(n);
+	vma_refs_get(n);
 	array_insert(mm, vma_index(mm, v->start), n);
 	account(mm, n, 1);
 	vma_merge_range(mm, v->start, v->end);

@@ -36,9 +36,11 @@ void vma_insert(struct mm *mm, const struct vma *v, struct vma_spare *spare);
 /* Joins equal neighbours in and around [start, end). */
 void vma_merge_range(struct mm *mm, uint64_t start, uint64_t end);
 
-/* A VMA's reference to its file, counted by files that count their VMAs. */
-void vma_file_get(struct vma *v);
-void vma_file_put(struct vma *v);
+/* A VMA's references to its file, counted by files that count their VMAs, and to its name. */
+void vma_refs_get(struct vma *v);
+void vma_refs_put(struct vma *v);
+/* Takes another name, or NULL; counted anew. */
+void vma_set_name(struct vma *v, struct vma_name *name);
 
 /* v has grown by len bytes, which the sums that limits and /proc speak of are to count. */
 void vma_account(struct mm *mm, const struct vma *v, uint64_t len);

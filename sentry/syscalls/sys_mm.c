@@ -1,6 +1,4 @@
 /* Memory calls: decoding, and the checks that Linux makes before it looks at the address space.  The work is in sentry/mm. */
-#include <string.h>
-
 #include "abi/errno.h"
 #include "abi/mman.h"
 #include "abi/types.h"
@@ -144,30 +142,13 @@ long sys_munlockall(struct task *t, const struct sys_args *args)
 	return mm_unlock_all(t, t->mm);
 }
 
-/*
- * DIVERGES: what is mapped counts as resident, as Linux itself says of files that the caller may not write.  What the
- * stub's pages do is the host's business.  Test: mmap.mincore.
- */
 long sys_mincore(struct task *t, const struct sys_args *args)
 {
-	uint64_t addr = args->a[0], len = args->a[1], pages;
-	uint8_t resident[256];
+	uint64_t addr = args->a[0], len = args->a[1];
 
 	if (addr & ~PAGE_MASK)
 		return -EINVAL;
-	if (addr > GUEST_CEILING || len > GUEST_CEILING - addr)
+	if (addr > GUEST_CEILING || len > GUEST_CEILING - addr || !page_up(len, &len))
 		return -ENOMEM;
-	pages = (len + PAGE_SIZE - 1) / PAGE_SIZE;
-	memset(resident, 1, sizeof(resident));
-	for (uint64_t done = 0, n; done < pages; done += n) {
-		int r;
-
-		n = min_of(pages - done, (uint64_t)sizeof(resident));
-		if (!mm_range_mapped(t->mm, addr + done * PAGE_SIZE, n * PAGE_SIZE))
-			return -ENOMEM;
-		r = copy_out(t->ctx, args->a[2] + done, resident, n);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return len ? mm_mincore(t, t->mm, addr, len, args->a[2]) : 0;
 }

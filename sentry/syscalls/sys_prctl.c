@@ -235,6 +235,31 @@ static long get_auxv(struct task *t, const struct sys_args *args)
 	return r < 0 ? r : (long)sizeof(auxv);
 }
 
+/* A byte that a name of memory may have: what a line of /proc/PID/maps can bear. */
+static bool name_char_ok(char c)
+{
+	return c > 0x1f && c < 0x7f && !strchr("\\`$[]", c);
+}
+
+/* PR_SET_VMA_ANON_NAME; a NULL name takes the name away. */
+static long set_vma(struct task *t, const struct sys_args *args)
+{
+	char name[VMA_NAME_MAX];
+	ssize_t n;
+
+	if (args->a[1] != L_PR_SET_VMA_ANON_NAME)
+		return -EINVAL;
+	if (!args->a[4])
+		return mm_set_name(t, t->mm, args->a[2], args->a[3], NULL);
+	n = copy_in_str(t->ctx, name, args->a[4], sizeof(name));
+	if (n < 0)
+		return n == -ENAMETOOLONG ? -EINVAL : n;
+	for (const char *c = name; *c; c++)
+		if (!name_char_ok(*c))
+			return -EINVAL;
+	return mm_set_name(t, t->mm, args->a[2], args->a[3], name);
+}
+
 /* PR_SET_MM of the one address that says where arguments or environment lie, for programs that set a title. */
 static long set_mm(struct task *t, const struct sys_args *args)
 {
@@ -442,6 +467,8 @@ long sys_prctl(struct task *t, const struct sys_args *args)
 		return set_ptracer(a);
 	case L_PR_SET_MM:
 		return set_mm(t, args);
+	case L_PR_SET_VMA:
+		return set_vma(t, args);
 	case L_PR_SET_MDWE:
 	case L_PR_GET_MDWE:
 		return memory_deny_write_exec(t, args);

@@ -371,7 +371,7 @@ START_TEST(clocks_and_machine)
 	ck_assert_uint_gt(m.total, m.free);
 	host_uptime(&up, loads);
 	ck_assert_uint_gt(up, 0);
-	ck_assert_uint_eq(host_process_rss(getpid()), 0); /* no proc was given */
+	ck_assert_uint_eq(host_process_rss(getpid(), &up), 0); /* no proc was given */
 }
 END_TEST
 

@@ -16,6 +16,7 @@
 static struct piece {
 	uint64_t start, end;
 	bool code;
+	char name[24];
 } pieces[PIECES_MAX];
 static unsigned piece_count;
 
@@ -39,7 +40,8 @@ void vdso_note(void)
 			break;
 		}
 		code_seen = strcmp(name, "[vdso]") == 0;
-		pieces[piece_count++] = (struct piece){start, end, code_seen};
+		pieces[piece_count] = (struct piece){start, end, code_seen, ""};
+		snprintf(pieces[piece_count++].name, sizeof(pieces[0].name), "%.23s", name);
 	}
 	if (!code_seen)
 		piece_count = 0;
@@ -61,6 +63,17 @@ int vdso_move(uint64_t to)
 			return -errno;
 	}
 	return 0;
+}
+
+bool vdso_part(unsigned i, uint64_t ehdr, uint64_t *start, uint64_t *end, const char **name, bool *code)
+{
+	if (i >= piece_count)
+		return false;
+	*start = ehdr - pieces[piece_count - 1].start + pieces[i].start;
+	*end = *start + (pieces[i].end - pieces[i].start);
+	*name = pieces[i].name;
+	*code = pieces[i].code;
+	return true;
 }
 
 uint64_t vdso_ehdr(uint64_t at)

@@ -8,6 +8,7 @@
 #ifndef BAILEY_PLATFORM_ARCH_X86_64_VDSO_H
 #define BAILEY_PLATFORM_ARCH_X86_64_VDSO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Finds the calling process's vDSO in /proc/self/maps; nothing is lent if that cannot be read.  Call it while the host's
@@ -20,5 +21,8 @@ uint64_t vdso_size(void);
 int vdso_move(uint64_t to);
 /* Where the ELF header is once the pages lie at `at`: AT_SYSINFO_EHDR. */
 uint64_t vdso_ehdr(uint64_t at);
+/* The i-th of the pages' parts: where it lies once the ELF header is at ehdr, its name (static) in /proc/PID/maps, whether it
+ * is code.  False past the last. */
+bool vdso_part(unsigned i, uint64_t ehdr, uint64_t *start, uint64_t *end, const char **name, bool *code);
 
 #endif

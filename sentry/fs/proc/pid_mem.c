@@ -1,11 +1,15 @@
-/* What lies in a process's memory: /proc/PID/{cmdline,environ,auxv,maps,smaps,statm}. */
+/* What lies in a process's memory: /proc/PID/{cmdline,environ,auxv,maps,smaps,statm,pagemap}. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "abi/auxvec.h"
 #include "abi/errno.h"
+#include "abi/types.h"
 #include "base/checked.h"
+#include "host/file.h"
+#include "host/smaps.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/fs/proc/proc.h"
 #include "sentry/mm/mm.h"
 
 /* The strings of argv and envp lie one after the other below the stack's top; no more than this of them is shown. */
@@ -104,13 +108,11 @@ int proc_show_auxv(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
-static int show_map_list(const struct proc_ctx *c, FILE *out, bool smaps)
+static int show_map_list(const struct proc_ctx *c, FILE *out, enum mm_show what)
 {
 	struct mm *mm = task_get_mm(c->task);
 	struct task *self = task_current();
 	struct path root;
-	char *text;
-	size_t len;
 	int r;
 
 	if (!mm || !self) {
@@ -118,40 +120,97 @@ static int show_map_list(const struct proc_ctx *c, FILE *out, bool smaps)
 		return 0;
 	}
 	fs_info_root(self->fs, &root);
-	r = mm_show_maps(mm, &root, smaps, &text, &len);
+	r = mm_show(mm, &root, what, out);
 	path_put(&root);
 	mm_put(mm);
-	if (r < 0)
-		return r;
-	fwrite(text, 1, len, out);
-	free(text);
-	return 0;
+	return r;
 }
 
 int proc_show_maps(const struct proc_ctx *c, FILE *out)
 {
-	return show_map_list(c, out, false);
+	return show_map_list(c, out, MM_SHOW_MAPS);
 }
 
 int proc_show_smaps(const struct proc_ctx *c, FILE *out)
 {
-	return show_map_list(c, out, true);
+	return show_map_list(c, out, MM_SHOW_SMAPS);
 }
 
-/* Pages: size, resident, shared, text, 0, data and stack, 0.  How many are shared only the host knows. */
+int proc_show_smaps_rollup(const struct proc_ctx *c, FILE *out)
+{
+	return show_map_list(c, out, MM_SHOW_ROLLUP);
+}
+
+/* Pages: size, resident, of files and shared memory, text, 0, data and stack, 0. */
 int proc_show_statm(const struct proc_ctx *c, FILE *out)
 {
 	struct mm *mm = task_get_mm(c->task);
-	uint64_t size = 0, rss = 0, text = 0, data = 0;
+	uint64_t size = 0, rss = 0, shared = 0, text = 0, data = 0;
 
 	if (mm) {
-		mm_usage(mm, &size, &rss);
+		mm_usage(mm, &size, &rss, &shared);
 		mutex_lock(&mm->lock);
 		text = page_down(mm->end_code + PAGE_SIZE - 1) - page_down(mm->start_code);
 		data = mm->data_size + mm->stack_size;
 		mutex_unlock(&mm->lock);
 		mm_put(mm);
 	}
-	fprintf(out, "%lu %lu 0 %lu 0 %lu 0\n", size / PAGE_SIZE, rss / PAGE_SIZE, text / PAGE_SIZE, data / PAGE_SIZE);
+	fprintf(out, "%lu %lu %lu %lu 0 %lu 0\n", size / PAGE_SIZE, rss / PAGE_SIZE, shared / PAGE_SIZE, text / PAGE_SIZE,
+		data / PAGE_SIZE);
 	return 0;
+}
+
+/* ---- pagemap: an entry for each page, as for those who may not see page frame numbers ---- */
+
+#define PAGEMAP_CHUNK 512u /* entries that are read at a time */
+
+/* Entries from page on, into buf; none past the end of user space.  Above what guests can map there is nothing to see. */
+static ssize_t pagemap_chunk(int fd, uint64_t page, uint64_t *buf, size_t count)
+{
+	uint64_t ceiling = GUEST_CEILING / PAGE_SIZE, end = L_TASK_SIZE / PAGE_SIZE;
+	size_t known;
+	ssize_t n = 0;
+
+	if (page >= end)
+		return 0;
+	count = min_of(count, end - page);
+	known = page < ceiling ? min_of(count, ceiling - page) : 0;
+	memset(buf, 0, count * sizeof(*buf));
+	if (known)
+		n = host_pagemap_read(fd, page * PAGE_SIZE, buf, known);
+	return n < 0 ? n : (ssize_t)count;
+}
+
+ssize_t proc_pagemap_transfer(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write)
+{
+	uint64_t buf[PAGEMAP_CHUNK];
+	struct mm *mm;
+	ssize_t done = 0, r = proc_may_access(c->task, caller);
+	int fd;
+
+	if (write)
+		return -EINVAL;
+	if (r < 0)
+		return r;
+	if (pos % (int64_t)sizeof(buf[0]) || uio_left(u) % sizeof(buf[0]))
+		return -EINVAL;
+	mm = task_get_mm(c->task);
+	if (!mm)
+		return 0;
+	fd = host_pagemap_open(pas_host_pid(mm->as));
+	r = min_of(fd, 0);
+	while (fd >= 0 && uio_left(u)) {
+		size_t count = min_of(uio_left(u) / sizeof(buf[0]), (size_t)PAGEMAP_CHUNK);
+
+		r = pagemap_chunk(fd, ((uint64_t)pos + (uint64_t)done) / sizeof(buf[0]), buf, count);
+		if (r > 0)
+			r = uio_put(u, buf, (size_t)r * sizeof(buf[0]));
+		if (r <= 0)
+			break;
+		done += r;
+	}
+	if (fd >= 0)
+		host_close(fd);
+	mm_put(mm);
+	return done ? done : r;
 }

@@ -8,6 +8,7 @@
 #include "abi/resource.h"
 #include "abi/time.h"
 #include "base/checked.h"
+#include "host/process.h"
 #include "host/system.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/proc/proc.h"
@@ -23,8 +24,6 @@ typedef unsigned long long ull;
 /* Flags of a task that programs look for in stat. */
 #define L_PF_FORKNOEXEC 0x40u
 #define L_PF_RANDOMIZE 0x400000u
-
-#define PAGE_TABLE_SPAN (2ull << 20) /* bytes that one page of a page table maps */
 
 /* A task's place in the tree of processes. */
 struct relations {
@@ -117,11 +116,12 @@ struct memory {
 static void get_memory(struct task *t, struct memory *out)
 {
 	struct mm *mm = task_get_mm(t);
+	uint64_t shared;
 
 	memset(out, 0, sizeof(*out));
 	if (!mm)
 		return;
-	mm_usage(mm, &out->size, &out->rss);
+	mm_usage(mm, &out->size, &out->rss, &shared);
 	mutex_lock(&mm->lock);
 	out->any = true;
 	out->peak = mm->peak_size;
@@ -290,27 +290,29 @@ static void show_signals(struct task *t, FILE *out)
 		(ull)sig.pending, (ull)sig.shared_pending, (ull)sig.blocked, (ull)sig.ignored, (ull)sig.caught);
 }
 
-/* How much of what is resident is whose, and the page tables, only the host knows: these are bounds and a guess. */
+/* How much of what is resident is whose only the host knows, and says in its status of the stub. */
 static void show_memory(const struct proc_ctx *c, FILE *out)
 {
-	struct rusage_sum use;
-	uint64_t anon;
+	struct mm *mm = task_get_mm(c->task);
+	struct host_process_status host;
 	struct memory m;
+	uint64_t rss;
 
-	get_memory(c->task, &m);
-	if (!m.any)
+	if (!mm)
 		return;
-	usage_of(c, &use);
+	get_memory(c->task, &m);
+	host_process_status(pas_host_pid(mm->as), &host);
+	mm_put(mm);
+	rss = host.anon + host.file + host.shmem;
 	fprintf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t%8llu kB\n",
 		(ull)max_of(m.peak, m.size) / 1024, (ull)m.size / 1024, (ull)m.locked / 1024, 0ull);
-	fprintf(out, "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\n", (ull)max_of(use.maxrss_kb, m.rss / 1024), (ull)m.rss / 1024);
-	anon = min_of(m.rss, m.data + m.stack);
-	fprintf(out, "RssAnon:\t%8llu kB\nRssFile:\t%8llu kB\nRssShmem:\t%8llu kB\n", (ull)anon / 1024,
-		(ull)(m.rss - anon) / 1024, 0ull);
+	fprintf(out, "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\n", (ull)max_of(host.peak, rss) / 1024, (ull)rss / 1024);
+	fprintf(out, "RssAnon:\t%8llu kB\nRssFile:\t%8llu kB\nRssShmem:\t%8llu kB\n", (ull)host.anon / 1024,
+		(ull)host.file / 1024, (ull)host.shmem / 1024);
 	fprintf(out, "VmData:\t%8llu kB\nVmStk:\t%8llu kB\nVmExe:\t%8llu kB\nVmLib:\t%8llu kB\n", (ull)m.data / 1024,
 		(ull)m.stack / 1024, (ull)m.text / 1024, (ull)m.lib / 1024);
 	fprintf(out, "VmPTE:\t%8llu kB\nVmSwap:\t%8llu kB\nHugetlbPages:\t%8llu kB\n",
-		(ull)(m.rss / PAGE_TABLE_SPAN + 4) * PAGE_SIZE / 1024, 0ull, 0ull);
+		(ull)host.page_tables / 1024, (ull)host.swap / 1024, 0ull);
 }
 
 /* "0-1,3" */
