@@ -10,7 +10,8 @@ static bool breaks_seal(const struct vma *v, int advice)
 	if (!v->sealed || !(v->flags & L_MAP_PRIVATE) || (v->prot & L_PROT_WRITE))
 		return false;
 	return advice == L_MADV_FREE || advice == L_MADV_DONTNEED || advice == L_MADV_DONTNEED_LOCKED ||
-	       advice == L_MADV_REMOVE || advice == L_MADV_DONTFORK || advice == L_MADV_WIPEONFORK;
+	       advice == L_MADV_REMOVE || advice == L_MADV_DONTFORK || advice == L_MADV_WIPEONFORK ||
+	       advice == L_MADV_GUARD_INSTALL;
 }
 
 /* What the books keep of advice, in *v. */
@@ -62,6 +63,30 @@ static bool leaves_mark(const struct vma *v, int advice)
 	       marked.dont_dump != v->dont_dump;
 }
 
+/* Which memory takes which advice; see madvise(2).  The host is not told of locks, and so would not mind them. */
+static int check_advice(const struct vma *v, int advice)
+{
+	bool private_anon = !v->file && (v->flags & L_MAP_PRIVATE);
+
+	switch (advice) {
+	case L_MADV_FREE:
+		return private_anon && !v->locked ? 0 : -EINVAL;
+	case L_MADV_WIPEONFORK:
+		return private_anon ? 0 : -EINVAL;
+	case L_MADV_DONTNEED:
+	case L_MADV_COLD:
+	case L_MADV_PAGEOUT:
+	case L_MADV_GUARD_INSTALL:
+		return v->locked ? -EINVAL : 0;
+	case L_MADV_REMOVE:
+		if (v->locked || private_anon)
+			return -EINVAL;
+		return (v->flags & L_MAP_SHARED) && (v->prot & L_PROT_WRITE) ? 0 : -EACCES;
+	default:
+		return 0;
+	}
+}
+
 static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, uintptr_t advice) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
@@ -69,23 +94,9 @@ static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t st
 
 	if (breaks_seal(v, (int)advice))
 		return -EPERM;
-	switch (advice) {
-	case L_MADV_FREE:
-	case L_MADV_WIPEONFORK:
-		if (v->file || !(v->flags & L_MAP_PRIVATE))
-			return -EINVAL;
-		break;
-	case L_MADV_DONTNEED:
-		if (v->locked)
-			return -EINVAL;
-		break;
-	case L_MADV_REMOVE:
-		if (v->locked || !(v->flags & L_MAP_SHARED) || !(v->prot & L_PROT_WRITE))
-			return v->locked || !(v->flags & L_MAP_SHARED) ? -EINVAL : -EACCES;
-		break;
-	default:
-		break;
-	}
+	r = check_advice(v, (int)advice);
+	if (r < 0)
+		return r;
 	r = vma_reserve(mm, &spare);
 	if (r < 0)
 		return r;
@@ -125,6 +136,8 @@ static bool advice_known(int advice)
 	case L_MADV_POPULATE_WRITE:
 	case L_MADV_DONTNEED_LOCKED:
 	case L_MADV_COLLAPSE:
+	case L_MADV_GUARD_INSTALL: /* their pages are marked in the host's page tables; a host that knows none says so */
+	case L_MADV_GUARD_REMOVE:
 		return true;
 	default:
 		return false;

@@ -109,6 +109,9 @@ int mm_lock(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flag
 	if (!checked_add(len, addr & ~PAGE_MASK, &len)) /* mlock rounds addr down, unlike its kin */
 		return -EINVAL;
 	addr = page_down(addr);
+	if (lock && !may_lock_all(t) && len > process_rlimit(t->process, L_RLIMIT_MEMLOCK) &&
+	    process_rlimit(t->process, L_RLIMIT_MEMLOCK) > 0)
+		return -ENOMEM; /* before anybody asks whether that is a range */
 	r = mm_check_range(addr, &len, &end);
 	if (r < 0 || len == 0)
 		return r;

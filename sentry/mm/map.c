@@ -187,6 +187,8 @@ int64_t mm_map(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int p
 		return -EINVAL;
 	if (!page_up(len, &len) || len == 0)
 		return -ENOMEM;
+	if ((flags & L_MAP_GROWSDOWN) && (file || (flags & L_MAP_SHARED)))
+		return -EINVAL;
 	if (mm->mdwe && (prot & L_PROT_EXEC) && (prot & L_PROT_WRITE))
 		return -EACCES;
 	if (file) {

@@ -24,10 +24,10 @@ static int remap_check(const struct remap *m)
 		return -EINVAL;
 	if (!checked_add(m->addr, m->old_len, &end) || end > GUEST_CEILING)
 		return -EFAULT;
-	if (m->flags & L_MREMAP_FIXED) {
+	if (m->flags & (L_MREMAP_FIXED | L_MREMAP_DONTUNMAP)) {
 		if ((m->new_addr & ~PAGE_MASK) || m->new_addr > GUEST_CEILING - m->new_len)
 			return -EINVAL;
-		if (m->new_addr < GUEST_MIN)
+		if ((m->flags & L_MREMAP_FIXED) && m->new_addr < GUEST_MIN)
 			return -EPERM;
 		if (m->new_addr < m->addr + m->old_len && m->addr < m->new_addr + m->new_len)
 			return -EINVAL;
@@ -100,7 +100,7 @@ static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQU
 		return -EFAULT;
 	if (v->sealed || ((m->flags & L_MREMAP_FIXED) && vma_any_sealed(mm, m->new_addr, m->new_len)))
 		return -EPERM;
-	if (m->old_len == 0 && !((v->flags & L_MAP_SHARED) && (m->flags & L_MREMAP_MAYMOVE)))
+	if (m->old_len == 0 && !(v->flags & L_MAP_SHARED))
 		return -EINVAL;
 	if (m->old_len > v->end - m->addr)
 		return -EFAULT;
@@ -116,7 +116,9 @@ static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQU
 	if (m->flags & L_MREMAP_FIXED)
 		return remap_move(t, mm, m, v, m->new_addr);
 	if (m->flags & L_MREMAP_DONTUNMAP) {
-		to = mm_find_gap(mm, m->new_len, 0, GUEST_CEILING);
+		to = m->new_addr; /* a hint */
+		if (to < GUEST_MIN || !vma_range_free(mm, to, m->new_len))
+			to = mm_find_gap(mm, m->new_len, 0, GUEST_CEILING);
 		return to ? remap_move(t, mm, m, v, to) : -ENOMEM;
 	}
 	if (m->old_len && m->old_len == v->end - m->addr && m->addr <= GUEST_CEILING - m->new_len &&
@@ -131,6 +133,32 @@ static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQU
 		return -ENOMEM;
 	to = mm_find_gap(mm, m->new_len, 0, GUEST_CEILING);
 	return to ? remap_move(t, mm, m, v, to) : -ENOMEM;
+}
+
+/*
+ * Moves all that is mapped in the old range, which is to stay as long as it is, and the gaps between stay, too (Linux 6.17).  What
+ * came before one that cannot be moved has moved.
+ */
+static int64_t remap_many(struct task *t, struct mm *mm, const struct remap *m) REQUIRES(mm->lock)
+{
+	uint64_t end = m->addr + m->old_len;
+	int64_t r = -EFAULT; /* nothing there, or a gap before the first */
+
+	for (uint64_t at = m->addr; at < end;) {
+		size_t i = vma_index(mm, at);
+		struct remap part = *m;
+
+		if (i == mm->vma_count || mm->vmas[i]->start >= end || (at == m->addr && mm->vmas[i]->start > at))
+			break;
+		part.addr = max_of(mm->vmas[i]->start, at);
+		part.old_len = part.new_len = min_of(mm->vmas[i]->end, end) - part.addr;
+		part.new_addr += part.addr - m->addr;
+		at = part.addr + part.old_len;
+		r = remap_locked(t, mm, &part);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : (int64_t)m->new_addr;
 }
 
 int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len, uint64_t new_len, int flags,
@@ -158,7 +186,8 @@ int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len,
 		m.old_len = m.new_len;
 	}
 	mutex_lock(&mm->lock);
-	r = remap_locked(t, mm, &m);
+	r = (flags & L_MREMAP_FIXED) && m.old_len && m.old_len == m.new_len ? remap_many(t, mm, &m) :
+									      remap_locked(t, mm, &m);
 	mutex_unlock(&mm->lock);
 	return r;
 }

@@ -24,6 +24,18 @@ static long no_length(struct task *t, int fd)
 	return -EINVAL;
 }
 
+#define HUGE_2M_SHIFT 21
+#define HUGE_1G_SHIFT 30
+
+/* No file has huge pages, and of the two sizes that there are none are reserved. */
+static long refuse_huge(int flags)
+{
+	unsigned shift = ((unsigned)flags >> L_MAP_HUGE_SHIFT) & L_MAP_HUGE_MASK;
+	bool known = shift == 0 || shift == HUGE_2M_SHIFT || shift == HUGE_1G_SHIFT;
+
+	return known && (flags & L_MAP_ANONYMOUS) ? -ENOMEM : -EINVAL;
+}
+
 long sys_mmap(struct task *t, const struct sys_args *args)
 {
 	uint64_t addr = args->a[0], len = args->a[1], off = args->a[5], end;
@@ -50,8 +62,8 @@ long sys_mmap(struct task *t, const struct sys_args *args)
 	default:
 		return -EINVAL;
 	}
-	if (flags & L_MAP_HUGETLB) /* no file has huge pages, and none are reserved */
-		return flags & L_MAP_ANONYMOUS ? -ENOMEM : -EINVAL;
+	if (flags & L_MAP_HUGETLB)
+		return refuse_huge(flags);
 	if (flags & L_MAP_FIXED_NOREPLACE)
 		flags &= ~L_MAP_FIXED;
 	if (!(flags & L_MAP_ANONYMOUS)) {
