@@ -43,7 +43,7 @@ void host_set_proc_fd(int fd)
 int host_process_open(pid_t pid, const char *file)
 {
 	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-	char name[32];
+	char name[48];
 	int fd;
 
 	if (proc_fd < 0)
@@ -159,6 +159,14 @@ int64_t host_process_cpu_ns(pid_t pid)
 int64_t host_thread_cpu_ns(pid_t tid)
 {
 	return cpu_clock_ns(tid, 4 | 2 /* PERTHREAD */);
+}
+
+int64_t host_stub_thread_cpu_ns(pid_t pid, pid_t tid)
+{
+	char file[32], text[96];
+
+	snprintf(file, sizeof(file), "task/%d/schedstat", tid);
+	return read_proc(pid, file, text, sizeof(text)) ? (int64_t)strtoull(text, NULL, 10) : -ENOENT;
 }
 
 pid_t host_gettid(void)

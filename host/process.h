@@ -38,6 +38,8 @@ void host_process_memory(pid_t pid, struct host_process_memory *out);
 /* CPU time in ns that a process (a stub), or a thread of the sentry's own, has used so far; negative if it is gone. */
 int64_t host_process_cpu_ns(pid_t pid);
 int64_t host_thread_cpu_ns(pid_t tid);
+/* The same of a thread of another process (a stub's), which no clock tells; negative if that cannot be learnt. */
+int64_t host_stub_thread_cpu_ns(pid_t pid, pid_t tid);
 /* The calling thread's id on the host. */
 pid_t host_gettid(void);
 

@@ -54,6 +54,7 @@ struct platform_ops {
 	int (*ctx_spawn)(struct pas *as, struct pctx *via, struct pctx **out);
 	int (*ctx_attach)(struct pctx *ctx);
 	void (*ctx_destroy)(struct pctx *ctx);
+	struct pf_thread (*thread)(const struct pctx *ctx);
 	void (*run)(struct pctx *ctx, struct pf_event *ev);
 	void (*interrupt)(struct pctx *ctx);
 	int (*get_regs)(struct pctx *ctx, struct abi_regs *out);

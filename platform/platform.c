@@ -261,6 +261,11 @@ struct pas *pctx_as(const struct pctx *ctx)
 	return ctx->as;
 }
 
+struct pf_thread pctx_thread(const struct pctx *ctx)
+{
+	return ctx->as->pf->ops->thread(ctx);
+}
+
 void platform_switch(struct pctx *ctx, struct pf_event *ev)
 {
 	memset(ev, 0, sizeof(*ev));

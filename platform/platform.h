@@ -166,6 +166,13 @@ int pctx_attach(struct pctx *ctx) MUST_CHECK;
 void pctx_destroy(struct pctx *ctx);
 struct pas *pctx_as(const struct pctx *ctx); /* borrowed */
 
+/* The context's host thread, which may have run another context before: then it had used before_ns of CPU time. */
+struct pf_thread {
+	pid_t tid;
+	int64_t before_ns;
+};
+struct pf_thread pctx_thread(const struct pctx *ctx);
+
 /* Resumes the guest and returns at its next event.  Blocks without bound. */
 void platform_switch(struct pctx *ctx, struct pf_event *ev);
 

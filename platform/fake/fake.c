@@ -332,6 +332,12 @@ static int fake_set_xstate(struct pctx *base, const void *buf, size_t size)
 	return xstate_from_frame(ctx->xstate, sizeof(ctx->xstate), UINT64_MAX, buf, size);
 }
 
+static struct pf_thread fake_thread(const struct pctx *ctx)
+{
+	(void)ctx;
+	return (struct pf_thread){0, 0};
+}
+
 /* Nothing preempts a script. */
 static int fake_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer)
 {
@@ -374,6 +380,7 @@ const struct platform_ops fake_platform = {
 	.ctx_spawn = fake_ctx_spawn,
 	.ctx_attach = fake_ctx_attach,
 	.ctx_destroy = fake_ctx_destroy,
+	.thread = fake_thread,
 	.run = fake_run,
 	.interrupt = fake_interrupt,
 	.get_regs = fake_get_regs,

@@ -128,6 +128,11 @@ int ptrace_ctx_spawn(struct pas *base, struct pctx *via_base, struct pctx **out)
 	return 0;
 }
 
+struct pf_thread ptrace_thread(const struct pctx *base)
+{
+	return (struct pf_thread){container_of(base, struct ptrace_ctx, base)->tracee.tid, 0};
+}
+
 int ptrace_ctx_attach(struct pctx *base)
 {
 	struct ptrace_ctx *ctx = to_ctx(base);

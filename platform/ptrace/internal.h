@@ -151,6 +151,7 @@ struct ptrace_ctx *ctx_mine(struct ptrace_as *as);
 int ptrace_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out);
 int ptrace_ctx_attach(struct pctx *ctx);
 void ptrace_ctx_destroy(struct pctx *ctx);
+struct pf_thread ptrace_thread(const struct pctx *ctx);
 void ptrace_run(struct pctx *ctx, struct pf_event *ev);
 void ptrace_interrupt(struct pctx *ctx);
 int ptrace_get_regs(struct pctx *ctx, struct abi_regs *out);

@@ -302,6 +302,7 @@ const struct platform_ops ptrace_platform = {
 	.ctx_spawn = ptrace_ctx_spawn,
 	.ctx_attach = ptrace_ctx_attach,
 	.ctx_destroy = ptrace_ctx_destroy,
+	.thread = ptrace_thread,
 	.run = ptrace_run,
 	.interrupt = ptrace_interrupt,
 	.get_regs = ptrace_get_regs,

@@ -27,6 +27,7 @@
 #include "abi/errno.h"
 #include "abi/types.h"
 #include "base/checked.h"
+#include "host/process.h"
 #include "platform/arch/x86_64/fault.h"
 #include "platform/stub_clock.h"
 #include "platform/systrap/systrap.h"
@@ -153,6 +154,7 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 	c->ctx.as = as;
 	c->calm_ns = CALM_MIN_NS;
 	if (take_idle(s, c)) {
+		c->cpu_before_ns = max_of(host_stub_thread_cpu_ns(as->host_pid, c->tid), (int64_t)0);
 		c->ch = st->channels + (size_t)c->channel * SYSTRAP_CHANNEL_SIZE;
 		frame_init(c);
 		goto done;
@@ -180,6 +182,13 @@ done:
 out_free:
 	free(c);
 	return r;
+}
+
+struct pf_thread systrap_thread(const struct pctx *ctx)
+{
+	const struct context *c = container_of(ctx, struct context, ctx);
+
+	return (struct pf_thread){c->tid, c->cpu_before_ns};
 }
 
 int systrap_ctx_attach(struct pctx *ctx)

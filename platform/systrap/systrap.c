@@ -133,6 +133,7 @@ const struct platform_ops systrap_platform = {
 	.ctx_spawn = systrap_ctx_spawn,
 	.ctx_attach = systrap_ctx_attach,
 	.ctx_destroy = systrap_ctx_destroy,
+	.thread = systrap_thread,
 	.run = systrap_run,
 	.interrupt = systrap_interrupt,
 	.get_regs = systrap_get_regs,

@@ -176,6 +176,7 @@ struct context {
 	struct pctx ctx;
 	struct list_head node; /* guarded by systrap.lock */
 	pid_t tid;	       /* immutable once spawned */
+	int64_t cpu_before_ns; /* what the thread had used in earlier contexts; immutable once spawned */
 	uint32_t channel;      /* index; immutable */
 	uint8_t *ch;	       /* where the sentry sees it; immutable */
 	struct placement place;
@@ -398,6 +399,7 @@ bool context_save(struct context *c) MUST_CHECK;
 int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out);
 int systrap_ctx_attach(struct pctx *ctx);
 void systrap_ctx_destroy(struct pctx *ctx);
+struct pf_thread systrap_thread(const struct pctx *ctx);
 void systrap_run(struct pctx *ctx, struct pf_event *ev);
 void systrap_interrupt(struct pctx *ctx);
 int systrap_get_regs(struct pctx *ctx, struct abi_regs *out);

@@ -107,6 +107,7 @@ static int sleep_on(struct sleeper *s, int64_t deadline_ns, bool interruptible)
 
 	if (atomic_load(&s->word))
 		return 0;
+	atomic_store_explicit(&s->sleeps, atomic_load_explicit(&s->sleeps, memory_order_relaxed) + 1, memory_order_relaxed);
 	placement_block();
 	atomic_store(&s->asleep, true);
 	for (;;) {

@@ -52,6 +52,7 @@ struct sleeper {
 	_Atomic uint32_t word;	    /* 1: woken since sleeper_arm */
 	_Atomic uint32_t interrupt; /* not 0: a signal is pending for, or death has come to, the task */
 	_Atomic bool asleep;	    /* for those who ask what the thread does (/proc/PID/stat) */
+	_Atomic uint64_t sleeps;    /* how often it has slept; the owner counts */
 };
 
 #define NO_DEADLINE INT64_MAX

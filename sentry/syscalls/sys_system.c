@@ -246,6 +246,8 @@ long sys_getrusage(struct task *t, const struct sys_args *args)
 	ru.ru_maxrss = (int64_t)sum.maxrss_kb;
 	ru.ru_minflt = (int64_t)sum.minflt;
 	ru.ru_majflt = (int64_t)sum.majflt;
+	ru.ru_nvcsw = (int64_t)sum.nvcsw;
+	ru.ru_nivcsw = (int64_t)sum.nivcsw;
 	return copy_out(t->ctx, args->a[1], &ru, sizeof(ru));
 }
 

@@ -229,6 +229,7 @@ struct task {
 	struct vfork_completion *vfork; /* counted; completed when this task lets go of the shared mm */
 	struct clone_start *start;   /* the state it begins with; until its thread has loaded it */
 	bool leaving;		     /* exit(2): this thread alone is to end */
+	_Atomic int64_t exec_utime_ns; /* what it used in address spaces that it has left by execve */
 	_Atomic int host_tid;	     /* of its sentry thread; 0: not yet, or no more */
 	int exit_code;		     /* wait status it leaves with */
 	struct pf_fault last_fault;  /* what a handler's frame says of the last exception */

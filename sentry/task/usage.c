@@ -29,15 +29,44 @@ static int64_t sentry_cpu_ns(const struct task *t)
 	return ns > 0 ? ns : 0;
 }
 
-/* The host tells a stub's CPU time as a whole only: a thread of several gets an even share of it. */
-void task_usage(struct task *t, struct rusage_sum *out)
+/* What t's thread of the stub has used; negative if the host does not tell. */
+static int64_t guest_cpu_ns(struct task *t)
+{
+	struct pf_thread thread = {0};
+	pid_t pid = 0;
+	int64_t ns;
+
+	mutex_lock(&t->process->sig_lock);
+	if (t->ctx) {
+		thread = pctx_thread(t->ctx);
+		pid = pas_host_pid(pctx_as(t->ctx));
+	}
+	mutex_unlock(&t->process->sig_lock);
+	ns = thread.tid ? host_stub_thread_cpu_ns(pid, thread.tid) : -1;
+	return ns < 0 ? ns : max_of(ns - thread.before_ns, (int64_t)0);
+}
+
+/* Without the host's help a thread of several gets an even share of what their stub has used. */
+static int64_t cpu_share_ns(struct task *t)
 {
 	int threads;
 
 	mutex_lock(&tasks_lock);
 	threads = t->process->thread_count;
 	mutex_unlock(&tasks_lock);
-	*out = (struct rusage_sum){.utime_ns = stub_cpu_ns(t) / (threads > 1 ? threads : 1), .stime_ns = sentry_cpu_ns(t)};
+	return stub_cpu_ns(t) / (threads > 1 ? threads : 1);
+}
+
+/* By the thread from the first on: a process that gets a second thread would else see the first one's clock go back. */
+void task_usage(struct task *t, struct rusage_sum *out)
+{
+	int64_t ns = guest_cpu_ns(t);
+
+	*out = (struct rusage_sum){
+		.utime_ns = ns >= 0 ? t->exec_utime_ns + ns : cpu_share_ns(t),
+		.stime_ns = sentry_cpu_ns(t),
+		.nvcsw = t->sleeper.sleeps,
+	};
 }
 
 static void add_memory(struct rusage_sum *sum, struct pas *as)
@@ -64,6 +93,8 @@ void rusage_add(struct rusage_sum *sum, const struct rusage_sum *more)
 {
 	sum->utime_ns += more->utime_ns;
 	sum->stime_ns += more->stime_ns;
+	sum->nvcsw += more->nvcsw;
+	sum->nivcsw += more->nivcsw;
 	sum->minflt += more->minflt;
 	sum->majflt += more->majflt;
 	sum->maxrss_kb = max_of(sum->maxrss_kb, more->maxrss_kb);
@@ -77,6 +108,7 @@ void process_usage(struct process *p, struct rusage_sum *out)
 	*out = p->self;
 	list_for_each_entry(t, &p->threads, thread_node) {
 		out->stime_ns += sentry_cpu_ns(t);
+		out->nvcsw += t->dead ? 0 : t->sleeper.sleeps;
 		if (!any)
 			any = task_get(t);
 	}
@@ -111,6 +143,7 @@ void process_book_stub(struct task *t)
 	if (!t->mm || t->vfork)
 		return;
 	sum.utime_ns = max_of(host_process_cpu_ns(pas_host_pid(t->mm->as)), (int64_t)0);
+	t->exec_utime_ns += max_of(guest_cpu_ns(t), (int64_t)0);
 	add_memory(&sum, t->mm->as);
 	mutex_lock(&tasks_lock);
 	rusage_add(&t->process->self, &sum);

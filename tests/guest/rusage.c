@@ -1,6 +1,7 @@
 /* getrusage(2), and what wait4(2) and times(2) tell of children: CPU time, page faults, memory. */
 #include "harness.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/times.h>
@@ -94,4 +95,87 @@ TEST(grandchild)
 	CHECK_EQ(status, 0);
 	CHECK(of_child.ru_minflt >= SIZE / 4096);
 	CHECK(of_child.ru_maxrss >= MOST);
+}
+
+#define BURNT_NS 60000000ll
+
+static void *burns(void *arg)
+{
+	while (h_now_ns(CLOCK_THREAD_CPUTIME_ID) < BURNT_NS)
+		;
+	return NULL;
+}
+
+static int ready[2], go[2];
+
+static void *idles(void *arg)
+{
+	char c;
+
+	if (write(ready[1], "", 1) != 1 || read(go[0], &c, 1) != 1)
+		return (void *)1;
+	/* What it did itself, and no share of what the others did. */
+	return (void *)(uintptr_t)(h_now_ns(CLOCK_THREAD_CPUTIME_ID) >= BURNT_NS / 2);
+}
+
+TEST(threads_have_clocks_of_their_own)
+{
+	int64_t mine = h_now_ns(CLOCK_THREAD_CPUTIME_ID);
+	pthread_t idle, busy;
+	clockid_t clock;
+	void *wrong;
+	char c;
+
+	REQUIRE(pipe(ready) == 0 && pipe(go) == 0);
+	REQUIRE(pthread_create(&idle, NULL, idles, NULL) == 0);
+	REQUIRE(read(ready[0], &c, 1) == 1);
+	REQUIRE(pthread_create(&busy, NULL, burns, NULL) == 0);
+	pthread_join(busy, NULL);
+	REQUIRE(pthread_getcpuclockid(idle, &clock) == 0);
+	CHECK(h_now_ns(clock) < BURNT_NS / 2);
+	CHECK(h_now_ns(CLOCK_PROCESS_CPUTIME_ID) >= BURNT_NS);
+	CHECK(h_now_ns(CLOCK_THREAD_CPUTIME_ID) - mine < BURNT_NS / 2);
+	REQUIRE(write(go[1], "", 1) == 1);
+	pthread_join(idle, &wrong);
+	CHECK(!wrong);
+	/* A thread begins at 0, whatever thread of the host's it is given. */
+	for (int i = 0; i < 5; i++) {
+		REQUIRE(pthread_create(&busy, NULL, burns, NULL) == 0);
+		pthread_join(busy, NULL);
+		CHECK(h_now_ns(CLOCK_THREAD_CPUTIME_ID) - mine < BURNT_NS / 2);
+	}
+}
+
+static void *returns(void *arg)
+{
+	return arg;
+}
+
+TEST(a_thread_clock_does_not_go_back)
+{
+	int64_t last = 0;
+
+	for (int i = 0; i < 20; i++) {
+		int64_t now = h_now_ns(CLOCK_THREAD_CPUTIME_ID);
+		pthread_t th;
+
+		CHECK(now >= last);
+		last = now;
+		REQUIRE(pthread_create(&th, NULL, returns, NULL) == 0);
+		pthread_join(th, NULL);
+	}
+}
+
+TEST(sleeps_are_voluntary_switches)
+{
+	struct timespec moment = {0, 1000000};
+	struct rusage before, after, process;
+
+	OK(getrusage(RUSAGE_THREAD, &before));
+	for (int i = 0; i < 10; i++)
+		nanosleep(&moment, NULL);
+	OK(getrusage(RUSAGE_THREAD, &after));
+	OK(getrusage(RUSAGE_SELF, &process));
+	CHECK(after.ru_nvcsw - before.ru_nvcsw >= 10);
+	CHECK(process.ru_nvcsw >= after.ru_nvcsw);
 }
