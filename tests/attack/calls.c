@@ -35,6 +35,11 @@ TEST(mappings)
 		REFUSED(madvise(t, 4096, MADV_DOFORK));
 		REFUSED(mlock(t, 4096));
 		REFUSED(msync(t, 4096, MS_SYNC));
+		REFUSED(mincore(t, 4096, (unsigned char *)p));
+		REFUSED(mincore(p, 4096, t)); /* which the host writes to */
+		REFUSED(mincore(p, 65536, (unsigned char *)CEILING - 8));
+		REFUSED(madvise(t, 4096, 102 /* MADV_GUARD_INSTALL */));
+		REFUSED(prctl(0x53564d41 /* PR_SET_VMA */, 0, t, 4096, "mine"));
 		munmap(t, 4096); /* nothing of the guest's lies there: either answer is right */
 		/* A range that begins in guest memory and runs on. */
 		munmap((void *)(CEILING - 4096), targets[i] - CEILING + 8192);
