@@ -36,6 +36,17 @@ static void on_fault(struct task *t, const struct pf_fault *f)
 	signal_force(t, &info);
 }
 
+#define RED_ZONE 128
+
+/* What the call copies may lie anywhere in the thread's frames, also where the main stack has not been touched yet. */
+static void cover_stack(struct task *t, uint64_t sp)
+{
+	const struct mm *mm = t->mm;
+
+	if (UNLIKELY(sp - RED_ZONE < mm->stack_start && sp > mm->stack_floor))
+		(void)!mm_grow_down(t, t->mm, sp - RED_ZONE); /* else the copy fails, as it should */
+}
+
 static void on_syscall(struct task *t, const struct pf_event *ev)
 {
 	/* Linux looks at the low half of rax only. */
@@ -54,6 +65,7 @@ static void on_syscall(struct task *t, const struct pf_event *ev)
 	}
 	if (UNLIKELY(ev->hot) && !t->trace.traced) /* a debugger is to find the text as it was */
 		mm_patch_text(t, ev);
+	cover_stack(t, ev->sp);
 	if (UNLIKELY(strace_on))
 		strace_enter(t, &args);
 	t->result = dispatch(t, &args);

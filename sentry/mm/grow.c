@@ -2,16 +2,17 @@
  * Mappings that grow downwards: the main stack beyond what exec mapped, and MAP_GROWSDOWN.  The host's own growing is
  * never used: the stub's fault comes here, and what is missing is mapped.
  *
- * DIVERGES: the main stack is mapped as large as RLIMIT_STACK was at exec, so a limit that is lowered later takes nothing
- * away; and only the guest's own accesses and signal frames grow a mapping, not what a system call copies.  Test: stack.
+ * Where Linux grows at any access of its own, too, the main stack is grown at each system call to where the thread's stack
+ * pointer is: what a frame holds lies above that.  DIVERGES: it grows in steps of several pages, because each costs an event;
+ * and of MAP_GROWSDOWN only the guest's own accesses and signal frames grow it, not what a system call copies.  Test: stack.
  */
 #include "abi/errno.h"
 #include "abi/mman.h"
 #include "abi/resource.h"
 #include "base/checked.h"
-#include "sentry/mm/mm.h"
-#include "sentry/mm/vma.h"
-#include "sentry/task/task.h"
+#include "sentry/mm/change.h"
+
+#define MAIN_STACK_STEP (32 * PAGE_SIZE)
 
 bool vma_grows(const struct vma *v)
 {
@@ -45,6 +46,9 @@ static int grow_locked(struct task *t, struct mm *mm, uint64_t addr) REQUIRES(mm
 	if (i == mm->vma_count || mm->vmas[i]->start <= addr || !vma_grows(mm->vmas[i]))
 		return -EFAULT;
 	v = mm->vmas[i];
+	if (v->kind == VMA_STACK && v->start - start < MAIN_STACK_STEP &&
+	    check_growth(t, mm, i, v->start - MAIN_STACK_STEP) == 0)
+		start = v->start - MAIN_STACK_STEP;
 	r = check_growth(t, mm, i, start);
 	if (r < 0)
 		return r;
@@ -55,7 +59,9 @@ static int grow_locked(struct task *t, struct mm *mm, uint64_t addr) REQUIRES(mm
 		return r;
 	v->start = start;
 	vma_account(mm, v, more);
-	return 0;
+	if (v->kind == VMA_STACK)
+		mm->stack_start = start;
+	return mm_populate_locked(t, mm, start, start + more);
 }
 
 int mm_grow_down(struct task *t, struct mm *mm, uint64_t addr)

@@ -86,6 +86,8 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 	mm->mmap_base = old->mmap_base;
 	mm->stack_top = old->stack_top;
 	mm->stack_limit = old->stack_limit;
+	mm->stack_start = old->stack_start;
+	mm->stack_floor = old->stack_floor;
 	mm->arg_start = old->arg_start;
 	mm->arg_end = old->arg_end;
 	mm->env_start = old->env_start;

@@ -61,6 +61,8 @@ struct mm {
 	uint64_t brk_start, brk;
 	uint64_t mmap_base; /* search for free ranges goes down from here */
 	uint64_t stack_top, stack_limit;
+	_Atomic uint64_t stack_start; /* where the main stack begins by now; read without lock, too */
+	uint64_t stack_floor;	      /* it never grows to there; immutable once the program runs */
 	uint64_t arg_start, arg_end, env_start, env_end; /* for cmdline and environ */
 	uint64_t start_code, end_code, start_data, end_data, start_stack;
 	uint64_t auxv[2 * 32]; /* as on the stack, AT_NULL-terminated */

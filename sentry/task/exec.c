@@ -29,7 +29,8 @@
 #define MMAP_RANDOM_PAGES (1u << 28)
 #define BRK_RANDOM_PAGES (1u << 18)
 #define MIN_GAP (128ull << 20)
-#define STACK_MAX_MAPPED (256ull << 20) /* of an unlimited RLIMIT_STACK; DIVERGES: stacks are mapped whole */
+#define STACK_GAP_MAX (256ull << 20) /* kept free for the stack at the most; DIVERGES: Linux lays out anew if it is unlimited */
+#define STACK_EXPAND 131072ull	       /* mapped below the image at the start */
 #define STACK_GUARD (256 * PAGE_SIZE)
 
 _Atomic unsigned exec_randomize_va_space = 2;
@@ -257,20 +258,31 @@ static int place(struct image *img, struct elf_plan *plan, bool low)
 	return elf_place(plan, base);
 }
 
-static int map_stack(struct task *t, struct image *img)
+/* Where the stack is to end, and how far below it the mappings begin. */
+static void place_stack(struct task *t, struct image *img)
 {
 	struct mm *mm = img->mm;
-	uint64_t limit = process_rlimit(t->process, L_RLIMIT_STACK), size;
-	int prot = L_PROT_READ | L_PROT_WRITE | (img->program->stack_exec ? L_PROT_EXEC : 0);
-	int64_t at;
+	uint64_t size = page_down(min_of(process_rlimit(t->process, L_RLIMIT_STACK), STACK_GAP_MAX));
 
-	size = page_down(min_of(limit, STACK_MAX_MAPPED));
 	size = max_of(size, (uint64_t)MIN_GAP / 1024); /* room for the image itself at the least */
 	mm->stack_top = GUEST_CEILING - random_pages(img, STACK_RANDOM_PAGES);
 	mm->mmap_base = mm->stack_top - max_of(size + STACK_GUARD, MIN_GAP) - random_pages(img, MMAP_RANDOM_PAGES);
 	mm->stack_limit = size;
-	at = mm_map(t, mm, mm->stack_top - size, size, prot,
-		    L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_FIXED | L_MAP_NORESERVE, NULL, 0, VMA_STACK);
+	mm->stack_floor = mm->mmap_base;
+}
+
+/* Room for the image and some more, within the limit; what it takes beyond that comes as it is touched: see grow.c. */
+static int map_stack(struct task *t, struct image *img)
+{
+	struct mm *mm = img->mm;
+	uint64_t start = page_down(img->stack.sp), most = page_down(process_rlimit(t->process, L_RLIMIT_STACK));
+	int prot = L_PROT_READ | L_PROT_WRITE | (img->program->stack_exec ? L_PROT_EXEC : 0);
+	int64_t at;
+
+	start = min_of(start, max_of(start - STACK_EXPAND, mm->stack_top - min_of(most, mm->stack_top)));
+	at = mm_map(t, mm, start, mm->stack_top - start, prot, L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_FIXED | L_MAP_NORESERVE,
+		    NULL, 0, VMA_STACK);
+	mm->stack_start = start;
 	return at < 0 ? (int)at : 0;
 }
 
@@ -311,6 +323,9 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 		return r;
 	if (img->stack.size > mm->stack_limit)
 		return -E2BIG;
+	r = map_stack(t, img);
+	if (r < 0)
+		return r;
 	n = pas_write(mm->as, img->stack.sp, img->stack.bytes, img->stack.size);
 	if (n < 0)
 		return (int)n;
@@ -360,9 +375,7 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 		return -ENOMEM;
 	}
 	img->mm->mdwe = t->mm ? mm_inherited_mdwe(t->mm) : 0;
-	r = map_stack(t, img);
-	if (r < 0)
-		return r;
+	place_stack(t, img);
 	if (map_image(t, img) < 0) {
 		mm_put(img->mm);
 		img->mm = NULL;

@@ -180,3 +180,87 @@ TEST(signal_frame_grows)
 	CHECK(handler_at < (uintptr_t)p && handler_at > (uintptr_t)p - 16 * PAGE);
 	OK(munmap(p, PAGE));
 }
+
+/* ---- the main stack from its beginning ---- */
+
+static void main_stack(unsigned long *start, unsigned long *end)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[512];
+
+	REQUIRE(f);
+	*start = *end = 0;
+	while (fgets(line, sizeof(line), f))
+		if (strstr(line, "[stack]"))
+			sscanf(line, "%lx-%lx", start, end);
+	fclose(f);
+	REQUIRE(*start);
+}
+
+/* Touches so much of it, from the top down. */
+__attribute__((noinline)) static void use_stack(size_t bytes)
+{
+	volatile char *p = __builtin_alloca(bytes);
+
+	for (size_t i = bytes; i >= 4096; i -= 4096)
+		p[i - 1] = 1;
+}
+
+/* A buffer that nobody has touched is filled by the kernel. */
+__attribute__((noinline)) static bool read_onto_stack(void)
+{
+	char buf[1 << 20];
+	int fd = open("/dev/zero", O_RDONLY);
+	ssize_t n = read(fd, buf, sizeof(buf));
+
+	close(fd);
+	return n == sizeof(buf) && buf[12345] == 0;
+}
+
+ROLE(argc, argv)
+{
+	unsigned long start, end, after;
+
+	main_stack(&start, &end);
+	CHECK(end - start >= 132 * 1024 && end - start <= 512 * 1024);
+	if (argc > 2 && !strcmp(argv[2], "kernel")) {
+		CHECK(read_onto_stack());
+	} else if (argc > 2 && !strcmp(argv[2], "lower")) {
+		struct rlimit r = {512 * 1024, 512 * 1024};
+
+		OK(setrlimit(RLIMIT_STACK, &r));
+		use_stack(2 << 20);
+		H_FAIL("the lowered limit did not hold\n");
+	} else {
+		use_stack(2 << 20);
+	}
+	main_stack(&after, &end);
+	CHECK(start - after >= 800 * 1024);
+	CHECK(end - after <= 8ul << 20);
+	return h_failures ? 1 : 0;
+}
+
+static int run_role(const char *how)
+{
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		struct rlimit r = {8 << 20, 8 << 20};
+
+		setrlimit(RLIMIT_STACK, &r);
+		execl(h_self, h_self, "@stack", how, NULL);
+		_exit(99);
+	}
+	return h_wait(pid);
+}
+
+TEST(starts_small_and_grows)
+{
+	CHECK_EQ(run_role("touch"), 0);
+	CHECK_EQ(run_role("kernel"), 0);
+}
+
+TEST(a_lowered_limit_binds)
+{
+	CHECK_EQ(run_role("lower"), SIGSEGV);
+}
