@@ -272,7 +272,7 @@ TEST(extended_state)
 
 /* ---- breakpoints ---- */
 
-__attribute__((noinline, noclone)) static int twice(int x)
+__attribute__((noinline)) static int twice(int x)
 {
 	__asm__ volatile("");
 	return 2 * x;

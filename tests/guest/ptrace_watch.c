@@ -65,7 +65,7 @@ static void stopped_by(pid_t pid, unsigned long slots)
 static volatile long watched[4];
 static volatile int narrow;
 
-__attribute__((noinline, noclone)) static long change(long x)
+__attribute__((noinline)) static long change(long x)
 {
 	watched[1] = x;
 	return x + 1;
