@@ -92,8 +92,17 @@ long sys_mprotect(struct task *t, const struct sys_args *args)
 /* As a machine without protection keys: -1, no key, is the only one. */
 long sys_pkey_mprotect(struct task *t, const struct sys_args *args)
 {
-	if ((int)args->a[3] != -1)
-		return -EINVAL;
+	uint64_t end, len;
+	int key = (int)args->a[3];
+
+	/* No key was ever given out; but what is wrong with the range is said first. */
+	if (key != -1) {
+		if (args->a[0] & ~PAGE_MASK)
+			return -EINVAL;
+		if (args->a[1] == 0)
+			return 0;
+		return page_up(args->a[1], &len) && checked_add(args->a[0], len, &end) ? -EINVAL : -ENOMEM;
+	}
 	return mm_protect(t, t->mm, args->a[0], args->a[1], implied_prot(t, (int)args->a[2]));
 }
 

@@ -157,12 +157,17 @@ long sys_mount(struct task *t, const struct sys_args *args)
 	r = copy_in_opt_path(t, args->a[2], &m.type);
 	if (r == 0)
 		r = copy_in_opt_path(t, args->a[0], &m.source);
+	if (r == -ENAMETOOLONG)
+		r = -EINVAL; /* they are no paths */
 	if (r == 0)
 		r = copy_in_data(t, args->a[4], &m.data);
 	if (r == 0)
 		r = arg_resolve(t, (uint64_t)L_AT_FDCWD, args->a[1], LOOKUP_FOLLOW, &at);
 	if (r == 0) {
-		r = cred_capable(t->cred, L_CAP_SYS_ADMIN) ? do_mount(t, &m, &at) : -EPERM;
+		if ((m.flags & L_MS_NOUSER) || args->a[3] > UINT32_MAX)
+			r = -EINVAL;
+		else
+			r = cred_capable(t->cred, L_CAP_SYS_ADMIN) ? do_mount(t, &m, &at) : -EPERM;
 		path_put(&at);
 	}
 	free(m.type);

@@ -169,7 +169,7 @@ static long compare(const void *a, const void *b)
 static struct file *file_of_task(struct task *o, uint64_t fd)
 {
 	struct fdtable *files = task_get_files(o);
-	struct file *f = files ? fd_lookup(files, (int)fd) : NULL;
+	struct file *f = files ? fd_lookup_path_ok(files, (int)fd) : NULL;
 
 	if (files)
 		fdtable_put(files);

@@ -501,7 +501,8 @@ static long stopped_request(const struct request *q, int request)
 long sys_ptrace(struct task *t, const struct sys_args *args)
 {
 	struct request q = {t, (int)args->a[1], args->a[2], args->a[3]};
-	int request = (int)args->a[0];
+	/* Numbers above an int are none of them. */
+	int request = (int64_t)args->a[0] == (int)args->a[0] ? (int)args->a[0] : -1;
 	bool stopped;
 
 	switch (request) {

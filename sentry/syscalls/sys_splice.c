@@ -138,12 +138,12 @@ static long splice(struct task *t, struct end *in, uint64_t off_in, struct end *
 	ssize_t n;
 	int r = (in->pipe && off_in) || (out->pipe && off_out) ? -ESPIPE : 0;
 
-	if (r == 0 && (int64_t)len < 0)
-		r = -EINVAL;
 	if (r == 0)
 		r = position_in(t, off_out, out);
 	if (r == 0)
 		r = position_in(t, off_in, in);
+	if (r == 0 && (int64_t)len < 0)
+		r = -EINVAL;
 	if (r == 0)
 		r = check_ends(in, out, off_in, off_out);
 	if (r == 0)

@@ -77,6 +77,8 @@ long sys_listmount(struct task *t, const struct sys_args *args)
 		return -EINVAL;
 	if (count > L_LISTMOUNT_MAX)
 		return -EOVERFLOW;
+	if (args->a[1] > L_TASK_SIZE - count * sizeof(*ids))
+		return -EFAULT;
 	r = copy_in_request(t, args->a[0], &req);
 	if (r < 0)
 		return r;

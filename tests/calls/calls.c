@@ -100,7 +100,7 @@ static void prepare_signals(void)
 {
 	static const int ignored[] = {SIGXFSZ, SIGPIPE, SIGPROF, SIGVTALRM, SIGIO};
 	struct sigaction sa = {.sa_handler = on_alarm};
-	struct itimerval often = {{0, 100000}, {0, 100000}}; /* what blocks is interrupted, soon and again */
+	struct itimerval often = {{0, 170000}, {0, 170000}}; /* what blocks is interrupted, soon and again */
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
