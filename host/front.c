@@ -152,6 +152,7 @@ static void raise_unless_resumed(int signo)
 		raise(signo);
 		return;
 	}
+	/* The child runs while we wait, which is the point.  NOLINTNEXTLINE */
 	child = signal_on_news(ends[0], signo) == 0 ? vfork() : -1;
 	if (child == 0)
 		send_stop(ends);

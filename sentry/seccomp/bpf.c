@@ -51,6 +51,7 @@ static bool instruction_ok(const struct l_sock_filter *i, size_t left)
 	case L_BPF_MISC | L_BPF_TXA:
 	case L_BPF_RET | L_BPF_K:
 	case L_BPF_RET | L_BPF_A:
+	/* ADD and K are both 0.  NOLINTNEXTLINE(misc-redundant-expression) */
 	case L_BPF_ALU | L_BPF_ADD | L_BPF_K:
 	case L_BPF_ALU | L_BPF_ADD | L_BPF_X:
 	case L_BPF_ALU | L_BPF_SUB | L_BPF_K:

@@ -145,7 +145,7 @@ static long copy_of(const struct seccomp_filter *f, struct l_sock_filter **out, 
 
 long seccomp_copy_filter(struct task *t, uint64_t index, struct l_sock_filter **out, uint64_t *flags)
 {
-	struct seccomp_filter *chain = seccomp_filter_of(t), *f = chain;
+	struct seccomp_filter *chain = seccomp_filter_of(t), *f;
 	uint64_t count = 0;
 	long r;
 

@@ -63,7 +63,8 @@ static long random_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_
 
 static int64_t seek_nowhere(struct file *f, int64_t off, int whence)
 {
-	return f->pos = 0;
+	f->pos = 0;
+	return 0;
 }
 
 /* Anonymous memory, private or shared as the flags say. */
