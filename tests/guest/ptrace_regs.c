@@ -1,59 +1,12 @@
 /* ptrace(2): a tracee's memory and registers, breakpoints and single steps. */
-#include "harness.h"
+#include "tracing.h"
 
 #include <elf.h>
-#include <stddef.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/uio.h>
-#include <sys/user.h>
 
-#define STOPPED(sig) ((sig) << 8 | 0x7f)
 #define USER(field) offsetof(struct user, field)
 #define XSTATE_ROOM 16384
-
-static long pt(int request, pid_t pid, unsigned long addr, unsigned long data)
-{
-	return syscall(SYS_ptrace, request, pid, addr, data);
-}
-
-static int next(pid_t pid)
-{
-	int status;
-	pid_t r;
-
-	do
-		r = waitpid(pid, &status, __WALL);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -1 : status;
-}
-
-static pid_t traced_child(void (*body)(void))
-{
-	pid_t pid = h_fork();
-
-	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, 0, 0))
-			_exit(99);
-		raise(SIGSTOP);
-		body();
-		_exit(h_failures ? 1 : 0);
-	}
-	CHECK_EQ(next(pid), STOPPED(SIGSTOP));
-	return pid;
-}
-
-static void get_regs(pid_t pid, struct user_regs_struct *regs)
-{
-	memset(regs, 0, sizeof(*regs));
-	OK(ptrace(PTRACE_GETREGS, pid, 0, regs));
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	CHECK_EQ(next(pid), SIGKILL);
-}
 
 static unsigned long peek(pid_t pid, const void *at)
 {

@@ -1,47 +1,11 @@
 /* ptrace(2): debug registers, for breakpoints and watchpoints. */
-#include "harness.h"
+#include "tracing.h"
 
-#include <stddef.h>
-#include <sys/ptrace.h>
-#include <sys/user.h>
-
-#define STOPPED(sig) ((sig) << 8 | 0x7f)
 #define DR(n) (offsetof(struct user, u_debugreg) + 8 * (n))
 #define ENABLE(n) (1ul << 2 * (n))
 #define WRITE(n, len_bits) ((1ul | (len_bits) << 2) << (16 + 4 * (n)))
 #define LEN4 3ul
 #define LEN8 2ul
-
-static long pt(int request, pid_t pid, unsigned long addr, unsigned long data)
-{
-	return syscall(SYS_ptrace, request, pid, addr, data);
-}
-
-static int next(pid_t pid)
-{
-	int status;
-	pid_t r;
-
-	do
-		r = waitpid(pid, &status, __WALL);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -1 : status;
-}
-
-static pid_t traced_child(void (*body)(void))
-{
-	pid_t pid = h_fork();
-
-	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, 0, 0))
-			_exit(99);
-		raise(SIGSTOP);
-		body();
-		_exit(h_failures ? 1 : 0);
-	}
-	CHECK_EQ(next(pid), STOPPED(SIGSTOP));
-	return pid;
-}
 
 static unsigned long debug_register(pid_t pid, int n)
 {
