@@ -227,6 +227,15 @@ systrap_shim_restorer:
 	movl	$1, CH_RSEQ_DONE(%rbx)
 	ret
 
+/* A call whose answer is a word of the channel. */
+	.macro answer nr, index
+	cmp	$\nr, %eax
+	jne	1f
+	mov	CH_ANSWERS + 4 * \index(%r11), %eax
+	jmp	.Lleave
+1:
+	.endm
+
 /*
  * A patched call site's trampoline comes here, with the guest's registers but for
  *
@@ -241,39 +250,14 @@ systrap_shim_call:
 	mov	%rcx, CH_RIP(%r11)
 	cmpl	$0, CH_SHORT_CUTS(%r11)
 	je	.Lcall_sentry
-	cmp	$NR_getpid, %eax
-	je	.Lpid
-	cmp	$NR_gettid, %eax
-	je	.Ltid
-	cmp	$NR_getppid, %eax
-	je	.Lppid
-	cmp	$NR_getuid, %eax
-	je	.Luid
-	cmp	$NR_getgid, %eax
-	je	.Lgid
-	cmp	$NR_geteuid, %eax
-	je	.Leuid
-	cmp	$NR_getegid, %eax
-	je	.Legid
-	cmp	$NR_getpgrp, %eax
-	je	.Lpgrp
-	jmp	.Lcall_sentry
-.Lpid:	mov	CH_ANSWERS + 4 * CH_ANSWER_PID(%r11), %eax
-	jmp	.Lleave
-.Ltid:	mov	CH_ANSWERS + 4 * CH_ANSWER_TID(%r11), %eax
-	jmp	.Lleave
-.Lppid:	mov	CH_ANSWERS + 4 * CH_ANSWER_PPID(%r11), %eax
-	jmp	.Lleave
-.Luid:	mov	CH_ANSWERS + 4 * CH_ANSWER_UID(%r11), %eax
-	jmp	.Lleave
-.Lgid:	mov	CH_ANSWERS + 4 * CH_ANSWER_GID(%r11), %eax
-	jmp	.Lleave
-.Leuid:	mov	CH_ANSWERS + 4 * CH_ANSWER_EUID(%r11), %eax
-	jmp	.Lleave
-.Legid:	mov	CH_ANSWERS + 4 * CH_ANSWER_EGID(%r11), %eax
-	jmp	.Lleave
-.Lpgrp:	mov	CH_ANSWERS + 4 * CH_ANSWER_PGRP(%r11), %eax
-	jmp	.Lleave
+	answer	NR_getpid, CH_ANSWER_PID
+	answer	NR_gettid, CH_ANSWER_TID
+	answer	NR_getppid, CH_ANSWER_PPID
+	answer	NR_getuid, CH_ANSWER_UID
+	answer	NR_getgid, CH_ANSWER_GID
+	answer	NR_geteuid, CH_ANSWER_EUID
+	answer	NR_getegid, CH_ANSWER_EGID
+	answer	NR_getpgrp, CH_ANSWER_PGRP
 
 .Lcall_sentry:
 	call	.Lstore
