@@ -103,10 +103,11 @@ static void forward(struct process *p, int signo, bool from_terminal)
 
 static void take_signal(int signo, enum host_signal_kind kind)
 {
+	const bool begun = sandbox_has_begun();
 	struct process *p = process_find(command_pid);
 
-	if (!p) { /* not yet, or not any more: there is nobody who could handle it */
-		if (kind != HOST_SIGNAL_CANNOT_STOP && signo != L_SIGCONT && signo != L_SIGWINCH)
+	if (!p) { /* not yet: there is nobody who could handle it; or not any more: its status stands */
+		if (!begun && kind != HOST_SIGNAL_CANNOT_STOP && signo != L_SIGCONT && signo != L_SIGWINCH)
 			host_exit(128 + signo);
 		return;
 	}

@@ -329,6 +329,8 @@ static int enter_cwd(struct builder *b, const struct do_options *o, const struct
 
 /* ---- standard files ---- */
 
+#define ANY_ACCESS UINT32_MAX
+
 /* True if both are one device, opened alike: a terminal is one file inside, whichever descriptors it came by. */
 static bool same_device(int a, int b)
 {
@@ -364,21 +366,44 @@ static int open_std(struct boot_args *args)
 	return 0;
 }
 
-/* The terminal that controls the caller, for a command none of whose standard files is one. */
+/* The first standard file that is the terminal `device`, or any terminal (0), open for `access`; -1: none is. */
+static int std_terminal(const struct boot_args *args, uint64_t device, uint32_t access_wanted)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		uint64_t is = args->std[fd] ? host_terminal_device(fd) : 0;
+		uint32_t flags;
+
+		if (is && (!device || is == device) && host_fd_flags(fd, &flags) == 0 &&
+		    (access_wanted == ANY_ACCESS || (flags & L_O_ACCMODE) == access_wanted))
+			return fd;
+	}
+	return -1;
+}
+
+/*
+ * CMD's terminal: the first one among its standard files, or the one that controls the caller.  It is one line, whatever
+ * descriptors it came by, and can be read and written by /dev/tty, even if each of them is for one of the two.
+ */
 static int open_terminal(struct boot_args *args)
 {
-	int fd = host_terminal_own(), r;
+	const int own = host_terminal_own(), first = std_terminal(args, 0, ANY_ACCESS);
+	const uint64_t device = host_terminal_device(first >= 0 ? first : own);
+	const int both_ways = std_terminal(args, device, L_O_RDWR);
+	struct file *line = both_ways >= 0 ? args->std[both_ways] : NULL;
 
-	if (fd < 0)
-		return 0;
-	for (int std = 0; std < 3; std++) {
-		if (host_terminal_device(std)) {
-			host_close(fd);
-			return 0;
-		}
+	if (!line && own >= 0 && host_terminal_device(own) == device) {
+		int r = hostfile_create(own, args->cred, &args->terminal);
+
+		if (r < 0)
+			return failed("pass on", "the terminal", r);
+		line = args->terminal;
+	} else if (own >= 0) {
+		host_close(own);
 	}
-	r = hostfile_create(fd, args->cred, &args->terminal);
-	return r < 0 ? failed("pass on", "the terminal", r) : 0;
+	for (int fd = 0; line && fd < 3; fd++)
+		if (args->std[fd] && host_terminal_device(fd) == device)
+			hostfile_share_tty(args->std[fd], line);
+	return 0;
 }
 
 /* The first of them that is a terminal is /dev/console inside. */

@@ -94,7 +94,7 @@ int host_fd_flags(int fd, uint32_t *flags) MUST_CHECK; /* L_O_* */
 /* A terminal's requests: arg is a struct of the sentry's, or NULL, or the number itself for those that take one. */
 int host_tty_ioctl(int fd, uint32_t request, void *arg) MUST_CHECK;
 int host_bytes_ready(int fd, int *count) MUST_CHECK; /* FIONREAD */
-/* True at once if fd has one of the poll events (L_POLL*), returned in *ready. */
+/* Which of the poll events (L_POLL*) fd has now, ERR and HUP unasked, in *ready.  0, or -errno. */
 int host_poll_now(int fd, uint32_t events, uint32_t *ready) MUST_CHECK;
 
 #endif

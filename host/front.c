@@ -121,9 +121,9 @@ static void wake_by_line(bool on)
 		log_debug("the line to the sentry cannot wake the front: %s", abi_errno_name(-r));
 }
 
-static bool line_has_news(void)
+static bool has_news(int fd)
 {
-	struct pollfd p = {.fd = link_fd(), .events = POLLIN};
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	return poll(&p, 1, 0) > 0;
 }
@@ -131,7 +131,7 @@ static bool line_has_news(void)
 /* In the child of raise_unless_resumed: a byte to ends[1] is a signal to the parent, which has no number in here. */
 NORETURN static void send_stop(const int ends[2])
 {
-	if (write(ends[1], "", 1) == 1 && line_has_news() && fcntl(ends[0], F_SETSIG, SIGCONT) == 0)
+	if (write(ends[1], "", 1) == 1 && has_news(link_fd()) && fcntl(ends[0], F_SETSIG, SIGCONT) == 0)
 		_exit(write(ends[1], "", 1) != 1);
 	_exit(0);
 }
@@ -158,7 +158,7 @@ static void raise_unless_resumed(int signo)
 		send_stop(ends);
 	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
-	if (child < 0 && !line_has_news()) /* or the sentry has ended, and nobody can follow it into its namespace */
+	if (child < 0 && !has_news(link_fd())) /* or the sentry has ended, and nobody can follow it into its namespace */
 		raise(signo);
 	close(ends[0]);
 	close(ends[1]);
@@ -172,7 +172,7 @@ static void stop_with_command(int signo)
 		signo = SIGSTOP;
 	wake_by_line(true);
 	/* A SIGCONT that waits already is for the command, which is about to be resumed. */
-	if (!line_has_news() && !is_pending(SIGCONT)) {
+	if (!has_news(link_fd()) && !is_pending(SIGCONT)) {
 		raise_unless_resumed(signo);
 		set_mask(SIG_UNBLOCK, signo);
 		set_mask(SIG_BLOCK, signo);
@@ -203,8 +203,15 @@ static void take_signal(int signals)
 	link_send(s.ssi_code == SI_KERNEL ? LINK_TERMINAL_SIGNAL : LINK_SIGNAL, (int)s.ssi_signo);
 }
 
+static void catch_up(int signals)
+{
+	while (has_news(signals))
+		take_signal(signals);
+	link_send(LINK_CAUGHT_UP, 0);
+}
+
 /* False once the sentry has hung up. */
-static bool take_message(void)
+static bool take_message(int signals)
 {
 	struct link_message m;
 
@@ -212,6 +219,8 @@ static bool take_message(void)
 		return false;
 	if (m.what == LINK_STOPPED)
 		stop_with_command(m.signo);
+	else if (m.what == LINK_CATCH_UP)
+		catch_up(signals);
 	return true;
 }
 
@@ -235,7 +244,7 @@ int front_supervise(pid_t sentry)
 			continue;
 		if (p[0].revents)
 			take_signal(p[0].fd);
-		if (p[1].revents && !take_message())
+		if (p[1].revents && !take_message(p[0].fd))
 			p[1].fd = -1;
 	}
 	/* The sentry is on its way out, or, without a signalfd, cannot be told of signals. */

@@ -16,9 +16,11 @@ enum link_what {
 	LINK_SIGNAL,	      /* signo was sent to the front */
 	LINK_TERMINAL_SIGNAL, /* signo came from the terminal, for the whole foreground job */
 	LINK_CANNOT_STOP,     /* nobody would resume the front: the caller's job is orphaned */
+	LINK_CAUGHT_UP,	      /* all signals that the front had got when it was asked have been passed on */
 	/* sentry to front */
 	LINK_STOPPED, /* the command stopped, by signo */
 	LINK_RESUMED,
+	LINK_CATCH_UP, /* asks for LINK_CAUGHT_UP, one for each */
 };
 
 struct link_message {

@@ -1,16 +1,24 @@
 /* See signals.h. */
 #include "host/signals.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
+#include "abi/errno.h"
 #include "base/compiler.h"
 #include "host/caller.h"
+#include "host/clock.h"
 #include "host/front.h"
+#include "host/futex.h"
 #include "host/link.h"
 #include "host/signals_internal.h"
 
+#define CATCH_UP_NS 1000000000ll
+
 static uint64_t ignored, blocked; /* immutable once noted */
+static _Atomic uint32_t asked, answered; /* how often the front was asked to catch up, and has said that it did */
 
 static uint64_t bit(int signo)
 {
@@ -70,12 +78,30 @@ int host_signals_wait(enum host_signal_kind *kind)
 {
 	struct link_message m;
 
-	if (!link_receive(&m))
-		host_exit(EXIT_BAILEY); /* the kernel was asked to kill us anyway */
+	for (;;) {
+		if (!link_receive(&m))
+			host_exit(EXIT_BAILEY); /* the kernel was asked to kill us anyway */
+		if (m.what != LINK_CAUGHT_UP)
+			break;
+		atomic_fetch_add(&answered, 1);
+		host_futex_wake(&answered, INT_MAX);
+	}
 	*kind = m.what == LINK_TERMINAL_SIGNAL ? HOST_SIGNAL_FROM_TERMINAL :
 		m.what == LINK_CANNOT_STOP     ? HOST_SIGNAL_CANNOT_STOP :
 						 HOST_SIGNAL_SENT;
 	return m.signo;
+}
+
+void host_signals_catch_up(void)
+{
+	const int64_t deadline_ns = host_clock_ns(CLOCK_MONOTONIC) + CATCH_UP_NS;
+	const uint32_t mine = atomic_fetch_add(&asked, 1) + 1;
+	uint32_t seen;
+	int r = 0;
+
+	link_send(LINK_CATCH_UP, 0);
+	while ((int32_t)((seen = atomic_load(&answered)) - mine) < 0 && r != -ETIMEDOUT)
+		r = host_futex_wait(&answered, seen, deadline_ns);
 }
 
 void host_signals_command_stopped(int signo)

@@ -28,6 +28,12 @@ enum host_signal_kind {
 /* The number of the next one (Linux's); blocks.  Ends the sentry if the front has died. */
 int host_signals_wait(enum host_signal_kind *kind);
 
+/*
+ * Returns once every signal that the front had got before this call has been returned by host_signals_wait and acted on, or
+ * after a second, should the front have been stopped.  Any thread but the one that calls host_signals_wait.
+ */
+void host_signals_catch_up(void);
+
 /* The command stopped by signo, or goes on: the front does so too, and with it the job that the caller sees. */
 void host_signals_command_stopped(int signo);
 void host_signals_command_resumed(void);

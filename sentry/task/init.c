@@ -27,10 +27,16 @@
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static struct platform *platform; /* set once, before the first guest task */
+static _Atomic bool has_begun;
 
 struct platform *sandbox_platform(void)
 {
 	return platform;
+}
+
+bool sandbox_has_begun(void)
+{
+	return has_begun;
 }
 
 /* ---- init itself ---- */
@@ -309,6 +315,7 @@ static int make_command(struct task *init, const struct boot_args *args, struct 
 	r = enter_tree(p, t, init->process->session);
 	if (r < 0)
 		goto out_put;
+	has_begun = true;
 	mutex_lock(&tasks_lock);
 	p->parent = init->process;
 	p->started_by_init = !args->without_init;

@@ -512,6 +512,9 @@ int overlay_create(struct super_block *lower, uint64_t size_limit, struct super_
 int devfs_create(struct super_block **out) MUST_CHECK;
 /* A file for a host descriptor that comes in (stdin...): fd is consumed. */
 int hostfile_create(int fd, const struct cred *c, struct file **out) MUST_CHECK;
+/* Both hostfile_create's and one terminal that was opened in two ways: f is from now on a descriptor of `with`'s line, which is what
+ * controls a session and what /dev/tty opens.  Before any guest has f. */
+void hostfile_share_tty(struct file *f, struct file *with);
 /* procfs_create is in sentry/fs/proc/proc.h: it needs tasks. */
 
 /* Opens a FIFO (waiting for the other side as fifo(7) says) or a device by i->rdev (-ENXIO if there is none): sets f->ops

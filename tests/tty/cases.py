@@ -218,6 +218,30 @@ def dev_tty_with_all_standard_files_elsewhere(run):
 
 
 @case
+def dev_tty_can_be_written_where_stdin_is_for_reading_alone(run):
+    t = run.natively('sh', '-c', run.command('echo up >/dev/tty; read x; read y </dev/tty; echo got-$x-$y >/dev/tty; exit 4')
+                     + ' <$(tty) >/dev/null 2>&1')
+    t.expect('up')
+    t.line('one')
+    t.line('two')
+    t.expect('got-one-two')
+    equal('status', t.wait(), 4)
+
+
+@case
+def job_control_where_stdin_is_for_reading_alone(run):
+    t = run.natively('sh', '-c', run.command('set -m; sh -c "kill -STOP \\$\\$"; echo stopped; cat & wait; jobs; fg >/dev/null; '
+                                             'echo over-$?') + ' <$(tty) 2>&1 | cat')
+    t.expect('stopped')
+    t.expect(r'Stopped.* cat')
+    t.line('words')
+    t.expect('words')
+    t.key('D')
+    t.expect('over-0')
+    t.wait()
+
+
+@case
 def dev_tty_in_the_background(run):
     t = outer(run)
     t.line(run.command('echo wri""tten >/dev/tty; read x </dev/tty; echo got-$x >/dev/tty') + NOWHERE + ' &')
@@ -661,6 +685,23 @@ def hang_up_under_an_interactive_shell(run):
     t.hang_up()
     t.wait()
     eventually('all has ended', all_gone(below))
+
+
+# Says by its status whether the one that reads had SIGHUP when it learned that the terminal has gone.
+SIGNAL_OR_END = """
+$| = 1; $SIG{HUP} = sub { $gone = 1 }; print "up\n";
+1 while sysread(STDIN, $buf, 9);
+exit($gone ? 5 : 6)
+"""
+
+
+@case
+def hang_up_is_signalled_before_it_is_read(run):
+    for _ in range(5):
+        t = run('perl', '-e', SIGNAL_OR_END)
+        t.expect(r'up\r')
+        t.hang_up()
+        equal('status', t.wait(), 5)
 
 
 @case

@@ -20,6 +20,7 @@
 #include "host/clock.h"
 #include "host/file.h"
 #include "host/notify.h"
+#include "host/signals.h"
 #include "host/terminal.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/tty/hostfile.h"
@@ -97,14 +98,25 @@ static int read_deadline(struct hostfile *h, int64_t *deadline_ns)
 	return t.c_cc[L_VTIME] ? 0 : -ETIMEDOUT;
 }
 
+/* Linux hangs a terminal up and tells its session's leader in one go, but the signal comes to us by way of the front.  Whoever
+ * learns by reading or writing that the terminal has gone shall have had the signal before. */
+static void let_hang_up_come(struct hostfile *h)
+{
+	uint32_t ready;
+
+	if (host_poll_now(h->fd, 0, &ready) == 0 && (ready & L_POLLHUP))
+		host_signals_catch_up();
+}
+
 static ssize_t read_once(struct file *f, uint8_t *buf, size_t size, int64_t pos)
 {
 	struct hostfile *h = host_of(f);
 	int64_t deadline_ns;
+	ssize_t n;
 	int r;
 
 	if (h->is_tty) {
-		r = tty_check_job(&h->tty, L_SIGTTIN);
+		r = tty_check_job(h->tty, L_SIGTTIN);
 		if (r < 0)
 			return r;
 	}
@@ -115,12 +127,15 @@ static ssize_t read_once(struct file *f, uint8_t *buf, size_t size, int64_t pos)
 	if (r < 0)
 		return r == -ETIMEDOUT ? 0 : r;
 	/* While this slept, the caller may have sent the job to the background. */
-	if (h->is_tty && h->tty.ops->is_away(&h->tty)) {
-		r = tty_check_job(&h->tty, L_SIGTTIN);
+	if (h->is_tty && h->tty->ops->is_away(h->tty)) {
+		r = tty_check_job(h->tty, L_SIGTTIN);
 		if (r < 0)
 			return r;
 	}
-	return pos >= 0 && h->regular ? host_pread(h->fd, buf, size, pos) : host_read(h->fd, buf, size);
+	n = pos >= 0 && h->regular ? host_pread(h->fd, buf, size, pos) : host_read(h->fd, buf, size);
+	if (h->is_tty && (n == 0 || n == -EIO))
+		let_hang_up_come(h);
+	return n;
 }
 
 static ssize_t read(struct file *f, struct uio *u, int64_t pos)
@@ -165,6 +180,8 @@ static ssize_t write_chunk(struct file *f, const uint8_t *buf, size_t len, int64
 		if (n == 0)
 			n = pos >= 0 && h->regular ? host_pwrite(h->fd, buf, len, pos) : host_write(h->fd, buf, len);
 	} while (n == -EINTR || (n == -EAGAIN && !file_nonblock(f)));
+	if (n == -EIO && h->is_tty)
+		let_hang_up_come(h);
 	return n;
 }
 
@@ -175,7 +192,7 @@ static int may_write(struct hostfile *h)
 
 	if (!h->is_tty || host_tty_ioctl(h->fd, L_TCGETS, &t) < 0 || !(t.c_lflag & L_TOSTOP))
 		return 0;
-	return tty_check_job(&h->tty, L_SIGTTOU);
+	return tty_check_job(h->tty, L_SIGTTOU);
 }
 
 static ssize_t write(struct file *f, struct uio *u, int64_t pos)
@@ -291,7 +308,7 @@ static unsigned mode_bits(const struct hostfile *h, uint32_t flags)
 
 static int attach(struct tty *tty, struct file *f)
 {
-	struct hostfile *h = container_of(tty, struct hostfile, tty);
+	struct hostfile *h = container_of(tty, struct hostfile, own_tty);
 
 	inode_get(h->inode);
 	f->priv = h;
@@ -319,6 +336,8 @@ static void inode_release(struct inode *i)
 {
 	struct hostfile *h = i->priv;
 
+	if (h->is_tty && h->tty != &h->own_tty)
+		tty_put(h->tty);
 	host_watch_remove(h->watch);
 	host_close(h->fd);
 	waitqueue_destroy(&h->wq);
@@ -334,7 +353,7 @@ static const struct inode_ops hostfile_inode_ops = {
 
 static bool is_away(struct tty *tty)
 {
-	return host_terminal_is_away(container_of(tty, struct hostfile, tty)->fd);
+	return host_terminal_is_away(container_of(tty, struct hostfile, own_tty)->fd);
 }
 
 static const struct tty_ops host_tty_ops = {.is_away = is_away, .attach = attach};
@@ -384,9 +403,10 @@ static int make_inode(int fd, const struct host_stat *st, struct inode **out)
 		return -ENOMEM;
 	}
 	h->fd = fd;
-	h->inode = h->tty.inode = i;
+	h->inode = h->own_tty.inode = i;
 	h->is_tty = hostfile_is_tty(fd);
-	h->tty.ops = &host_tty_ops;
+	h->own_tty.ops = &host_tty_ops;
+	h->tty = &h->own_tty;
 	i->rdev = h->is_tty ? host_terminal_device(fd) : st->rdev; /* /dev/tty itself may have come in */
 	i->size = st->size;
 	i->uid = st->uid;
@@ -400,7 +420,15 @@ struct tty *hostfile_tty(struct file *f)
 {
 	struct hostfile *h = f->ops == &hostfile_ops ? host_of(f) : NULL;
 
-	return h && h->is_tty ? &h->tty : NULL;
+	return h && h->is_tty ? h->tty : NULL;
+}
+
+void hostfile_share_tty(struct file *f, struct file *with)
+{
+	struct hostfile *h = host_of(f);
+
+	if (host_of(with) != h && h->tty == &h->own_tty)
+		h->tty = tty_get(host_of(with)->tty);
 }
 
 int hostfile_create(int fd, const struct cred *c, struct file **out)

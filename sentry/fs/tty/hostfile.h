@@ -10,7 +10,8 @@ struct hostfile { /* an inode's priv; a file's priv too, which then holds a refe
 	int fd;
 	uint32_t host_flags; /* L_O_*, as it came in */
 	bool regular, is_tty;
-	struct tty tty;		  /* if is_tty */
+	struct tty *tty;	  /* if is_tty: its own, or, with a reference, that of another descriptor of this terminal */
+	struct tty own_tty;
 	struct host_watch *watch; /* NULL: always ready */
 	struct waitqueue wq;
 };

@@ -74,7 +74,7 @@ static long get_termio(struct hostfile *h, struct pctx *ctx, uint64_t arg)
 static long set_termios(struct hostfile *h, struct pctx *ctx, uint64_t arg, bool old, bool flush_input)
 {
 	struct l_termios t;
-	int r = tty_check_job(&h->tty, L_SIGTTOU);
+	int r = tty_check_job(h->tty, L_SIGTTOU);
 
 	if (r == 0 && old)
 		r = host_tty_ioctl(h->fd, L_TCGETS, &t);
@@ -112,7 +112,7 @@ static long get_count(struct hostfile *h, struct pctx *ctx, unsigned cmd, uint64
 /* TCFLSH and TCXONC. */
 static long control_flow(struct hostfile *h, unsigned cmd, uint64_t arg)
 {
-	int r = tty_check_job(&h->tty, L_SIGTTOU);
+	int r = tty_check_job(h->tty, L_SIGTTOU);
 
 	if (r == 0 && arg > 3)
 		r = -EINVAL;
@@ -151,9 +151,9 @@ static long tty_ioctl(struct hostfile *h, struct pctx *ctx, unsigned cmd, uint64
 		return control_flow(h, cmd, arg);
 	case L_TCSBRK:
 	case L_TCSBRKP:
-		return tty_check_job(&h->tty, L_SIGTTOU); /* drain: see set_termios; a window knows no break */
+		return tty_check_job(h->tty, L_SIGTTOU); /* drain: see set_termios; a window knows no break */
 	default:
-		return tty_job_ioctl(&h->tty, ctx, cmd, arg, false);
+		return tty_job_ioctl(h->tty, ctx, cmd, arg, false);
 	}
 }
 
