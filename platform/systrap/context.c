@@ -428,6 +428,34 @@ static uint32_t hand_over(struct context *c)
 	return tell(c, say, false);
 }
 
+/* ---- calls for the sentry ---- */
+
+/*
+ * While its thread waits for the answer to a call, the shim can change its address space for the sentry: a hand-over, where
+ * the leader needs four and two notifications.  The result is only as good as the guest: one that lies about it has other memory
+ * than the sentry believes, and nobody but itself to fool.
+ */
+bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_call *call, long *result)
+{
+	struct context *c = ctx ? context_of(ctx) : NULL;
+	uint32_t then;
+
+	if (!c || ctx->as != as || !c->attached || c->gone || !filter_lets_shim(call))
+		return false;
+	then = c->in_call ? WORD_CALL : c->second ? WORD_SAVED : WORD_SENTRY;
+	memcpy(c->ch + CH_DO_NR, call, CH_DO_RESULT - CH_DO_NR);
+	atomic_store_explicit(channel_u32(c, CH_DO_DONE), 0, memory_order_relaxed);
+	if (tell(c, WORD_DO, true) != then) {
+		c->gone = true;
+		*result = -ESRCH;
+		return true;
+	}
+	memcpy(result, c->ch + CH_DO_RESULT, sizeof(*result));
+	if (*result < -4095)
+		*result = -EINVAL; /* nonsense, which the caller's check of what it got would not see */
+	return true;
+}
+
 /* ---- restartable sequences ---- */
 
 /* Writes down what the shim is to ask of the host; the result is to be at `answer` as well. */

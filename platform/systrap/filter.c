@@ -6,7 +6,9 @@
  *     from the leader's page            notify the sentry, which lets a leader do what it asked for, and nobody else
  *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, rseq on guest memory with a bounded length and no flag but that to
- *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE
+ *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE;
+ *                                       munmap, mprotect, mremap, madvise(MADV_DONTNEED or _FREE) and mmap of private
+ *                                       anonymous memory, in guest memory (context_host_call)
  *     all else                          trap: SIGSYS, the guest's system call
  *
  * Two numbers no filter sees: Linux 6.14 takes uretprobe (335), and since 6.18 uprobe (336), past all filters.  Made by
@@ -14,6 +16,7 @@
  */
 #include <linux/audit.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "base/log.h"
@@ -26,6 +29,7 @@
 #define RSEQ_FLAG_UNREGISTER_NR 1
 #define RSEQ_SIZE_MAX 256 /* as platform.c's */
 #define RSEQ_INSNS 12
+#define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 #define OFF_NR offsetof(struct seccomp_data, nr)
 #define OFF_ARCH offsetof(struct seccomp_data, arch)
@@ -61,6 +65,7 @@ static void require(struct program *p, uint16_t comparison, uint64_t k)
 	ret(p, SECCOMP_RET_TRAP);
 }
 
+/* Traps unless the accumulator is below k. */
 static void require_less(struct program *p, uint64_t k)
 {
 	emit(p, BPF_JMP | BPF_JGE | BPF_K, k, 0, 1);
@@ -72,6 +77,120 @@ static void on_equal(struct program *p, uint64_t k, uint32_t action)
 {
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, k, 0, 1);
 	ret(p, action);
+}
+
+/* From here to skip_ends_here it is nr, the number in the accumulator; else that part is skipped. */
+static unsigned skip_unless(struct program *p, unsigned nr)
+{
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 0);
+	return p->n - 1;
+}
+
+static void skip_ends_here(struct program *p, unsigned from)
+{
+	ASSERT(p->n - from - 1 <= UINT8_MAX);
+	p->f[from].jf = (uint8_t)(p->n - from - 1);
+}
+
+/* Traps unless it is guest memory that begins at one argument and is as long as another says; is_guest_range in C. */
+static void require_guest_range(struct program *p, unsigned addr, unsigned len)
+{
+	load(p, HIGH(OFF_ARG(len)));
+	require(p, BPF_JEQ, 0);
+	load(p, HIGH(OFF_ARG(addr)));
+	require_less(p, GUEST_CEILING >> 32);
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
+	load(p, OFF_ARG(addr));
+	require(p, BPF_JGE, GUEST_MIN);
+	load(p, OFF_ARG(len));
+	emit(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	load(p, OFF_ARG(addr));
+	emit(p, BPF_ALU | BPF_ADD | BPF_X, 0, 0, 0);
+	emit(p, BPF_JMP | BPF_JGE | BPF_X, 0, 1, 0); /* else the sum is beyond 32 bits */
+	ret(p, SECCOMP_RET_TRAP);
+}
+
+/* Traps unless arg is below k. */
+static void require_arg_less(struct program *p, unsigned arg, uint64_t k)
+{
+	load(p, HIGH(OFF_ARG(arg)));
+	require(p, BPF_JEQ, 0);
+	load(p, OFF_ARG(arg));
+	require_less(p, k);
+}
+
+static void judge_memory_calls(struct program *p)
+{
+	unsigned from = skip_unless(p, SYS_munmap);
+
+	require_guest_range(p, 0, 1);
+	ret(p, SECCOMP_RET_ALLOW);
+	skip_ends_here(p, from);
+
+	from = skip_unless(p, SYS_mprotect);
+	require_guest_range(p, 0, 1);
+	require_arg_less(p, 2, PROT_ALL + 1);
+	ret(p, SECCOMP_RET_ALLOW);
+	skip_ends_here(p, from);
+
+	from = skip_unless(p, SYS_madvise);
+	require_guest_range(p, 0, 1);
+	load(p, OFF_ARG(2)); /* the kernel takes an int */
+	on_equal(p, MADV_DONTNEED, SECCOMP_RET_ALLOW);
+	on_equal(p, MADV_FREE, SECCOMP_RET_ALLOW);
+	ret(p, SECCOMP_RET_TRAP);
+	skip_ends_here(p, from);
+
+	from = skip_unless(p, SYS_mremap);
+	require_guest_range(p, 0, 1);
+	require_guest_range(p, 0, 2);
+	require_guest_range(p, 4, 2);
+	require_arg_less(p, 3, (MREMAP_MAYMOVE | MREMAP_FIXED) + 1);
+	on_equal(p, 0, SECCOMP_RET_ALLOW);
+	on_equal(p, MREMAP_MAYMOVE | MREMAP_FIXED, SECCOMP_RET_ALLOW);
+	ret(p, SECCOMP_RET_TRAP);
+	skip_ends_here(p, from);
+
+	from = skip_unless(p, SYS_mmap);
+	require_guest_range(p, 0, 1);
+	require_arg_less(p, 2, PROT_ALL + 1);
+	load(p, HIGH(OFF_ARG(3)));
+	require(p, BPF_JEQ, 0);
+	load(p, OFF_ARG(3));
+	emit(p, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)MAP_NORESERVE, 0, 0);
+	on_equal(p, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, SECCOMP_RET_ALLOW);
+	on_equal(p, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, SECCOMP_RET_ALLOW);
+	ret(p, SECCOMP_RET_TRAP);
+	skip_ends_here(p, from);
+}
+
+/* The same rules in C, for the sentry, which must not ask for what would trap. */
+static bool is_guest_range(uint64_t addr, uint64_t len)
+{
+	return addr >= GUEST_MIN && addr < GUEST_CEILING && len <= UINT32_MAX && (uint32_t)addr + len <= UINT32_MAX;
+}
+
+bool filter_lets_shim(const struct leader_call *call)
+{
+	const uint64_t *a = call->args, flags = a[3] & ~(uint64_t)MAP_NORESERVE;
+
+	switch (call->nr) {
+	case SYS_munmap:
+		return is_guest_range(a[0], a[1]);
+	case SYS_mprotect:
+		return is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL;
+	case SYS_madvise:
+		return is_guest_range(a[0], a[1]) && (a[2] == MADV_DONTNEED || a[2] == MADV_FREE);
+	case SYS_mremap:
+		return is_guest_range(a[0], a[1]) && is_guest_range(a[0], a[2]) && is_guest_range(a[4], a[2]) &&
+		       (a[3] == 0 || a[3] == (MREMAP_MAYMOVE | MREMAP_FIXED));
+	case SYS_mmap:
+		return is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL &&
+		       (flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) ||
+			flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE));
+	default:
+		return false;
+	}
 }
 
 /* The rest of the program for a call from the shim: nr is in the accumulator. */
@@ -102,6 +221,7 @@ static void judge_shim_call(struct program *p, bool fsgsbase)
 	on_equal(p, RSEQ_FLAG_UNREGISTER_NR, SECCOMP_RET_ALLOW);
 	ret(p, SECCOMP_RET_TRAP);
 	ASSERT(p->n - at == RSEQ_INSNS);
+	judge_memory_calls(p);
 	require(p, BPF_JEQ, SYS_futex);
 	load(p, HIGH(OFF_ARG(0)));
 	require(p, BPF_JEQ, (uint64_t)SYSTRAP_CHANNELS >> 32);

@@ -113,6 +113,10 @@
 #define CH_RSEQ_ANSWER 288 /* the address where the result is to be as well: the frame's rax, or CH_RSEQ_RESULT again  \
 			    */
 #define CH_RSEQ_DONE 296   /* it was called */
+#define CH_DO_NR 304	   /* WORD_DO: the call, */
+#define CH_DO_ARGS 312	   /* its six arguments, */
+#define CH_DO_RESULT 360   /* its result, */
+#define CH_DO_DONE 368	   /* and whether it was made */
 #define CH_HEADER_SIZE 4096
 #define CH_STACK_TOP CH_HEADER_SIZE
 
@@ -130,6 +134,7 @@
 #define WORD_KICKED 10	   /* as WORD_CALL, but the call is done: the thread was kicked on its way out */
 #define WORD_RSEQ 12	   /* call rseq with what the channel says, then do what CH_RSEQ_THEN says */
 #define WORD_RUN_KICKED 11 /* kicked before the second frame was resumed: nothing has happened yet */
+#define WORD_DO 13	   /* make the host call that the channel says, and hand over again as before */
 
 /* The host signal that takes a guest thread out of guest code: SIGURG, because a standard signal is never queued twice
  * nor refused for want of queue space, and by default does nothing. */

@@ -24,8 +24,24 @@ static int half_done(struct stub *s, const char *why)
 	return -ESRCH;
 }
 
+/* A call in the stub, by the thread of via if that can do it: its result, or -ESRCH. */
+static long call(struct stub *s, struct pctx *via, const struct leader_call *c)
+{
+	long result;
+
+	return context_host_call(via, &s->as, c, &result) ? result : leader_call(s, c);
+}
+
+/* The same for a call that gives 0 or an error. */
+static int simple_call(struct stub *s, struct pctx *via, struct leader_call c)
+{
+	long r = call(s, via, &c);
+
+	return r <= 0 && r >= -4095 ? (int)r : half_done(s, "a call gave what it cannot give");
+}
+
 /* An mmap in the stub, with its file if it has one.  0 or -errno. */
-static int map_once(struct stub *s, gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
+static int map_once(struct stub *s, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
 {
 	const struct leader_call calls[] = {
 		{.nr = SYS_mmap,
@@ -34,8 +50,14 @@ static int map_once(struct stub *s, gva_t addr, uint64_t len, int prot, int flag
 	};
 	unsigned count = host_fd >= 0 ? 2 : 1;
 	long result = 0, closed = 0;
-	int done = leader_request(s, calls, count, host_fd, &result);
+	int done;
 
+	if (host_fd < 0) {
+		result = call(s, via, &calls[0]);
+		done = result < 0 ? 0 : 1;
+	} else {
+		done = leader_request(s, calls, count, host_fd, &result);
+	}
 	if (done < 0)
 		return done;
 	if (done == 0) {
@@ -57,37 +79,29 @@ int systrap_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int 
 	struct stub *s = stub_of(as);
 	int r;
 
-	(void)via;
 	flags |= MAP_FIXED;
 	if (!systrap_of(as)->mmap_is_atomic) {
 		/* Try without replacing first: then a failure cannot have unmapped anything. */
-		r = map_once(s, addr, len, prot, (flags & ~MAP_FIXED) | MAP_FIXED_NOREPLACE, host_fd, off);
+		r = map_once(s, via, addr, len, prot, (flags & ~MAP_FIXED) | MAP_FIXED_NOREPLACE, host_fd, off);
 		if (r != -EEXIST)
 			return r;
 	}
-	r = map_once(s, addr, len, prot, flags, host_fd, off);
+	r = map_once(s, via, addr, len, prot, flags, host_fd, off);
 	if (r == -ENOMEM && !systrap_of(as)->mmap_is_atomic)
 		return half_done(s, "out of memory while memory was being replaced");
 	return r;
 }
 
-static int call(struct stub *s, struct leader_call c)
-{
-	return (int)leader_call(s, &c);
-}
-
 int systrap_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len)
 {
-	(void)via;
-	return call(stub_of(as), (struct leader_call){.nr = SYS_munmap, .args = {addr, len}});
+	return simple_call(stub_of(as), via, (struct leader_call){.nr = SYS_munmap, .args = {addr, len}});
 }
 
 int systrap_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot)
 {
 	struct stub *s = stub_of(as);
-	int r = call(s, (struct leader_call){.nr = SYS_mprotect, .args = {addr, len, (uint64_t)prot}});
+	int r = simple_call(s, via, (struct leader_call){.nr = SYS_mprotect, .args = {addr, len, (uint64_t)prot}});
 
-	(void)via;
 	/* The host goes from mapping to mapping: it may have come as far as one with a hole behind it. */
 	if (r == -ENOMEM)
 		return half_done(s, "out of memory while protection was being changed");
@@ -105,12 +119,11 @@ int systrap_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len
 	};
 	long result;
 
-	(void)via;
 	if (moves)
 		patch_take_back(s, addr, addr + old_len);
 	if (moves)
 		c.args[3] |= MREMAP_MAYMOVE | MREMAP_FIXED;
-	result = leader_call(s, &c);
+	result = call(s, via, &c);
 	if ((uint64_t)result == new_addr)
 		return 0;
 	if (result >= 0)
@@ -131,16 +144,14 @@ int systrap_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_
 	};
 	struct leader_call c = {.nr = nr[op], .args = {addr, len, (uint64_t)arg}};
 
-	(void)via;
 	if (op == PAS_MUNLOCK)
 		c.args[2] = 0;
-	return call(stub_of(as), c);
+	return simple_call(stub_of(as), via, c);
 }
 
 int systrap_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec)
 {
-	(void)via;
-	return call(stub_of(as), (struct leader_call){.nr = SYS_mincore, .args = {addr, len, vec}});
+	return simple_call(stub_of(as), via, (struct leader_call){.nr = SYS_mincore, .args = {addr, len, vec}});
 }
 
 /* ---- copies ---- */

@@ -133,6 +133,8 @@ systrap_shim_thread:
 	je	.Lexit
 	cmp	$WORD_RSEQ, %eax
 	je	.Lrseq
+	cmp	$WORD_DO, %eax
+	je	.Ldo
 	hlt			/* a scribbled word: a fault, see above */
 
 .Lrun_insn:
@@ -165,6 +167,10 @@ systrap_shim_restorer:
 	cmp	$WORD_SENTRY, %eax
 	je	.Lhand_over
 	jmp	.Lgo
+
+.Ldo:
+	call	.Lcall_do
+	jmp	.Lhand_over
 
 .Lexit:
 	xor	%edi, %edi
@@ -225,6 +231,20 @@ systrap_shim_restorer:
 	mov	CH_RSEQ_ANSWER(%rbx), %rcx
 	mov	%rax, (%rcx)
 	movl	$1, CH_RSEQ_DONE(%rbx)
+	ret
+
+/* A host call that the sentry wants made in this address space. */
+.Lcall_do:
+	mov	CH_DO_NR(%rbx), %eax
+	mov	CH_DO_ARGS(%rbx), %rdi
+	mov	CH_DO_ARGS + 8(%rbx), %rsi
+	mov	CH_DO_ARGS + 16(%rbx), %rdx
+	mov	CH_DO_ARGS + 24(%rbx), %r10
+	mov	CH_DO_ARGS + 32(%rbx), %r8
+	mov	CH_DO_ARGS + 40(%rbx), %r9
+	syscall
+	mov	%rax, CH_DO_RESULT(%rbx)
+	movl	$1, CH_DO_DONE(%rbx)
 	ret
 
 /* A call whose answer is a word of the channel. */
@@ -317,7 +337,12 @@ systrap_shim_call:
 	ret
 
 .Lcall_other:
-	cmp	$WORD_SAVE, %eax
+	cmp	$WORD_DO, %eax
+	jne	1f
+	call	.Lcall_do
+	mov	$WORD_CALL, %r8d
+	jmp	.Lcall_post
+1:	cmp	$WORD_SAVE, %eax
 	jne	.Lrun_saved
 	mov	CH_FPSTATE(%rbx), %rdi
 	mov	CH_XFEATURES(%rbx), %eax
@@ -331,7 +356,13 @@ systrap_shim_call:
 .Lrun_saved:
 	lea	CH_STACK_TOP(%rbx), %rsp
 	mov	CH_WORD(%rbx), %eax
-	cmp	$WORD_RSEQ, %eax
+	cmp	$WORD_DO, %eax
+	jne	1f
+	cmpl	$0, CH_DO_DONE(%rbx)
+	jne	.Lsaved
+	call	.Lcall_do
+	jmp	.Lsaved
+1:	cmp	$WORD_RSEQ, %eax
 	jne	3f
 	cmpl	$0, CH_RSEQ_DONE(%rbx)
 	jne	2f

@@ -69,7 +69,7 @@ struct frame_layout {
 /* ---- requests: what a leader reads ---- */
 
 struct leader_call {
-	uint64_t nr;
+	uint64_t nr; /* nr and args as they are in a channel from CH_DO_NR on */
 	uint64_t args[6];
 	uint64_t child_entry; /* where to go if the call returned 0; 0: on to the next */
 };
@@ -82,6 +82,7 @@ struct request_slot {
 	struct leader_call calls[SYSTRAP_REQUEST_MAX];
 };
 _Static_assert(sizeof(struct leader_call) == RQ_CALL_SIZE, "shim.S");
+_Static_assert(offsetof(struct leader_call, args) == CH_DO_ARGS - CH_DO_NR, "shim.S");
 _Static_assert(sizeof(struct request_slot) == SYSTRAP_SLOT_SIZE, "shim.S");
 _Static_assert(offsetof(struct request_slot, calls) == RQ_CALLS, "shim.S");
 
@@ -221,9 +222,11 @@ static inline uint64_t slot_addr(const struct systrap *st, uint32_t slot)
 
 /* ---- filter.c ---- */
 
-#define FILTER_MAX 64
+#define FILTER_MAX 256
 /* Writes the stubs' filter for texts at base into f; returns the number of instructions. */
 unsigned filter_build(struct sock_filter *f, uint64_t base, bool fsgsbase);
+/* Whether the shim may make this memory call: then a guest thread can do it for the sentry, else the leader has to. */
+bool filter_lets_shim(const struct leader_call *call);
 
 /* ---- boot.c ---- */
 
@@ -396,6 +399,9 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size);
 
 /* Sees to it that the whole state is in a frame.  False if the thread is dead. */
 bool context_save(struct context *c) MUST_CHECK;
+/* Has ctx's thread, which is in the sentry's hands and the caller's own, make a call that filter_lets_shim, if it is one of as's and
+ * nothing is against it.  False: not done.  The result in *result; -ESRCH if the thread is dead. */
+bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_call *call, long *result) MUST_CHECK;
 int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out);
 int systrap_ctx_attach(struct pctx *ctx);
 void systrap_ctx_destroy(struct pctx *ctx);

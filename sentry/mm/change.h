@@ -16,6 +16,15 @@ static inline struct pctx *mm_via(struct task *t, struct mm *mm)
 /* Whether limits allow a growth by len bytes of a mapping with prot, flags and kind; -ENOMEM if not.  t may be NULL. */
 int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, int prot, int flags, int kind) MUST_CHECK REQUIRES(mm->lock);
 
+/* Whether memory mapped so may be made writable: not if it is shared with a file that is not open for writing. */
+bool mm_may_write(const struct file *file, int flags);
+/*
+ * The flags that the host is to map it with.  What may not become writable is mapped privately: it shows the file's bytes all
+ * the same, and a guest that gets round the sentry to mprotect(2) writes to its own copy.  The host's descriptor may be
+ * open for writing though the guest's is not.
+ */
+int mm_host_flags(const struct file *file, int flags);
+
 /* ---- lock.c ---- */
 
 /* Whether t may have len bytes more locked: -EPERM if it may lock nothing, -EAGAIN if that is over its limit.  t may be NULL. */

@@ -117,10 +117,20 @@ static int64_t choose_address(struct mm *mm, uint64_t addr, uint64_t len, int fl
 	return at ? (int64_t)at : -ENOMEM;
 }
 
-/* What the host is told of the flags.  With MAP_NONBLOCK nothing is brought in. */
-static int host_map_flags(int flags)
+bool mm_may_write(const struct file *file, int flags)
 {
-	return flags & HOST_MAP_FLAGS & ~(flags & L_MAP_NONBLOCK ? L_MAP_POPULATE : 0);
+	return !(file && (flags & L_MAP_SHARED)) || (file->mode & FILE_WRITE);
+}
+
+int mm_host_flags(const struct file *file, int flags)
+{
+	int host = flags & HOST_MAP_FLAGS;
+
+	if (flags & L_MAP_NONBLOCK) /* nothing is brought in */
+		host &= ~L_MAP_POPULATE;
+	if (!mm_may_write(file, flags))
+		host = (host & ~L_MAP_TYPE) | L_MAP_PRIVATE;
+	return host;
 }
 
 /* mm_map with len a multiple of pages, not 0, and file checked. */
@@ -130,7 +140,7 @@ static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t
 	struct vma v = {.prot = prot & (L_PROT_READ | L_PROT_WRITE | L_PROT_EXEC), .off = off, .kind = kind};
 	struct vma_spare spare;
 	uint64_t host_off = 0;
-	int host_fd = -1, host_flags = host_map_flags(flags);
+	int host_fd = -1, host_flags = mm_host_flags(file, flags);
 	int64_t at = choose_address(mm, addr, len, flags);
 	int r;
 

@@ -6,12 +6,6 @@
 #include "sentry/mm/change.h"
 #include "sentry/vfs/vfs.h"
 
-/* Whether v may have prot: a shared mapping of a file that is not open for writing may not become writable. */
-static bool prot_allowed(const struct vma *v, int prot)
-{
-	return !(v->file && (v->flags & L_MAP_SHARED) && (prot & L_PROT_WRITE) && !(v->file->mode & FILE_WRITE));
-}
-
 /* One VMA's part of a change of protection.  mm->lock held. */
 static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t end, int prot) REQUIRES(mm->lock)
 {
@@ -21,7 +15,7 @@ static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t 
 
 	if (v->sealed)
 		return -EPERM;
-	if (!prot_allowed(v, prot))
+	if ((prot & L_PROT_WRITE) && !mm_may_write(v->file, v->flags))
 		return -EACCES;
 	if (mm->mdwe && (prot & L_PROT_EXEC) && ((prot & L_PROT_WRITE) || !(v->prot & L_PROT_EXEC)))
 		return -EACCES;

@@ -35,6 +35,18 @@ static int remap_check(const struct remap *m)
 	return 0;
 }
 
+/* An old length of 0 maps shared memory a second time; what the host has as private (mm_host_flags) needs the file for it. */
+static int map_again(struct task *t, struct mm *mm, const struct remap *m, const struct vma *v, uint64_t to) REQUIRES(mm->lock)
+{
+	uint64_t off = v->off + (m->addr - v->start), host_off = 0;
+	int host_fd = -1;
+	int r = v->file->ops->mmap(v->file, off, m->new_len, v->prot, v->flags, &host_fd, &host_off);
+
+	if (r < 0)
+		return r;
+	return pas_map(mm->as, mm_via(t, mm), to, m->new_len, v->prot, mm_host_flags(v->file, v->flags), host_fd, host_off);
+}
+
 /* Moves old to new_addr.  v is the VMA of the old range. */
 static int64_t remap_move(struct task *t, struct mm *mm, const struct remap *m, const struct vma *v, uint64_t to)
 	REQUIRES(mm->lock)
@@ -52,7 +64,10 @@ static int64_t remap_move(struct task *t, struct mm *mm, const struct remap *m, 
 	r = vma_reserve_more(mm, 9, &insert);
 	if (r < 0)
 		goto out_old;
-	r = pas_remap(mm->as, mm_via(t, mm), m->addr, m->old_len, m->new_len, to, m->flags & L_MREMAP_DONTUNMAP);
+	if (m->old_len == 0 && !mm_may_write(v->file, v->flags))
+		r = map_again(t, mm, m, v, to);
+	else
+		r = pas_remap(mm->as, mm_via(t, mm), m->addr, m->old_len, m->new_len, to, m->flags & L_MREMAP_DONTUNMAP);
 	if (r < 0)
 		goto out_insert;
 	moved.off += m->addr - v->start;

@@ -10,6 +10,7 @@
 #include "abi/mman.h"
 #include "abi/types.h"
 #include "base/checked.h"
+#include "sentry/mm/change.h"
 #include "sentry/mm/resident.h"
 #include "sentry/mm/vma.h"
 #include "sentry/task/task.h"
@@ -75,11 +76,6 @@ static void show_vma(FILE *f, const struct vma *v, const struct path *root, char
 
 /* ---- details ---- */
 
-static bool may_write(const struct vma *v)
-{
-	return !(v->file && (v->flags & L_MAP_SHARED)) || (v->file->mode & FILE_WRITE);
-}
-
 /* In the order of the kernel's bits. */
 static void show_flags(FILE *f, const struct vma *v)
 {
@@ -91,9 +87,9 @@ static void show_flags(FILE *f, const struct vma *v)
 		{"rd", v->prot & L_PROT_READ},
 		{"wr", v->prot & L_PROT_WRITE},
 		{"ex", v->prot & L_PROT_EXEC},
-		{"sh", shared && may_write(v)},
+		{"sh", shared && mm_may_write(v->file, v->flags)},
 		{"mr", true},
-		{"mw", may_write(v)},
+		{"mw", mm_may_write(v->file, v->flags)},
 		{"me", true},
 		{"ms", shared},
 		{"gd", vma_grows(v)},

@@ -233,3 +233,118 @@ TEST(sibling_forges_results)
 	}
 	still_alive();
 }
+
+/*
+ * The shim's system call instruction that goes on to store what it got and return: guest code can use it as a function.  Where
+ * there is none (ptrace), a null pointer.
+ */
+static uintptr_t obliging_call(void)
+{
+	static const unsigned char store_rax[] = {0x0f, 0x05, 0x48, 0x89, 0x83}; /* syscall; mov %rax, N(%rbx); */
+	static const unsigned char return_after[] = {1, 0, 0, 0, 0xc3};		 /* movl $1, M(%rbx); ret */
+
+	for (int i = 0; i < found.count; i++) {
+		size_t n = found.writable[i] ? 0 : text_size(found.page[i]);
+
+		for (size_t at = 0; at + 24 < n; at++)
+			if (memcmp((char *)found.page[i] + at, store_rax, sizeof(store_rax)) == 0 &&
+			    memcmp((char *)found.page[i] + at + 15, return_after, sizeof(return_after)) == 0)
+				return found.page[i] + at;
+	}
+	return 0;
+}
+
+/* Makes a call there.  What the filter does not let through becomes a call of the guest's own, which the sentry answers. */
+static long call_from_shim(uintptr_t at, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+	register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+	register char *rbx __asm__("rbx") = forged;
+	long r = nr;
+
+	__asm__ volatile("subq $128, %%rsp; callq *%[at]; addq $128, %%rsp"
+			 : "+a"(r), "+r"(r10), "+r"(r8), "+r"(r9)
+			 : [at] "r"((uint64_t)at), "r"(rbx), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+
+static void change_what_is_not_ours(uintptr_t at)
+{
+	static const uintptr_t protected[] = {SYSTRAP_BASE_1, SYSTRAP_BASE_1 + 0x1000, SYSTRAP_BASE_1 + SYSTRAP_REQUESTS,
+					      SYSTRAP_BASE_1 + SYSTRAP_TRAMPOLINES, SYSTRAP_BASE_2, SYSTRAP_CHANNELS, SYSTRAP_CELLS, 0};
+	const uint64_t fixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
+	uint64_t mine = (uint64_t)mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (size_t i = 0; i < sizeof(protected) / sizeof(protected[0]); i++) {
+		uint64_t t = protected[i];
+
+		CHECK(call_from_shim(at, SYS_mmap, t, 4096, rwx, fixed, ~0ul, 0) < 0);
+		CHECK(call_from_shim(at, SYS_mprotect, t, 4096, rwx, 0, 0, 0) < 0);
+		CHECK(call_from_shim(at, SYS_mremap, t, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, mine, 0) < 0);
+		CHECK(call_from_shim(at, SYS_mremap, mine, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, t, 0) < 0);
+		CHECK(call_from_shim(at, SYS_madvise, t, 4096, MADV_DONTNEED, 0, 0, 0) < 0);
+		/* What begins in guest memory and ends there. */
+		if (t > CEILING - 1) {
+			CHECK(call_from_shim(at, SYS_mmap, CEILING - 4096, t - CEILING + 8192, rwx, fixed, ~0ul, 0) < 0);
+			CHECK(call_from_shim(at, SYS_mprotect, CEILING - 4096, t - CEILING + 8192, rwx, 0, 0, 0) < 0);
+			call_from_shim(at, SYS_munmap, CEILING - 4096, t - CEILING + 8192, 0, 0, 0, 0);
+			CHECK(readable(SYSTRAP_CHANNELS) || readable(SYSTRAP_BASE_1) || readable(SYSTRAP_BASE_2));
+		}
+	}
+	/* A file: there is no descriptor, and the filter lets none be mapped. */
+	for (uint64_t fd = 0; fd < 16; fd++) {
+		uint64_t was = mine;
+
+		call_from_shim(at, SYS_mmap, was, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd + 100, 0);
+		CHECK(readable(was));
+	}
+}
+
+/* Behind the sentry's back, but in its own memory: that is its own affair, and the sentry's view of it is wrong from then on. */
+static void change_what_is_ours(uintptr_t at)
+{
+	const uint64_t fixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, rw = PROT_READ | PROT_WRITE;
+	char *p = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
+	int zero = open("/dev/zero", O_RDONLY);
+
+	CHECK(call_from_shim(at, SYS_munmap, (uint64_t)p, 8192, 0, 0, 0, 0) == 0);
+	CHECK_ERR(read(zero, p, 4096), EFAULT);
+	q = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(call_from_shim(at, SYS_mmap, (uint64_t)q - (1ul << 30), 4096, rw, fixed, ~0ul, 0) >= 0);
+	for (int i = 0; i < 50; i++) {
+		pid_t pid = h_fork();
+
+		if (pid == 0) {
+			mremap(p, 65536, 131072, MREMAP_MAYMOVE);
+			mprotect(p, 65536, PROT_READ); /* the sentry finds a hole where it knows of none: the end */
+			_exit(0);
+		}
+		finish_off(pid, 5000);
+	}
+}
+
+TEST(memory_calls_from_the_shim)
+{
+	static void (*const attacks[])(uintptr_t) = {change_what_is_not_ours, change_what_is_ours};
+	uintptr_t at;
+
+	prepare();
+	at = obliging_call();
+	if (!at)
+		h_say("  no such instruction here\n");
+	for (size_t i = 0; at && i < 2; i++) {
+		pid_t pid = h_fork();
+
+		if (pid == 0) {
+			catch_everything();
+			attacks[i](at);
+			child_exit();
+		}
+		int status = finish_off(pid, 20000);
+
+		/* It may die of it; its checks may not fail. */
+		h_say("  attack %zu: status %#x\n", i, status);
+		CHECK(status == 0 || (status & 0x7f));
+		still_alive();
+	}
+}

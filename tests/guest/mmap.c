@@ -307,6 +307,64 @@ TEST(shared_file_of_unrelated_openings)
 	close(b);
 }
 
+/* Opened for reading alone: the memory shows what others write, and never becomes writable, whatever is done to it. */
+TEST(shared_but_not_writable)
+{
+	int fd, ro;
+	volatile char *p;
+	char *q, *at, *again;
+	pid_t pid;
+
+	use_tmpdir();
+	write_file("shown", "0123456789", 10, 0600);
+	fd = open("shown", O_RDWR);
+	ro = open("shown", O_RDONLY);
+	REQUIRE(ftruncate(fd, 2 * PAGE) == 0);
+	at = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, ro, 0);
+	q = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	REQUIRE(at != MAP_FAILED && q != MAP_FAILED);
+	p = at;
+	CHECK_EQ(p[PAGE], 0);
+	CHECK_EQ(pwrite(fd, "b", 1, PAGE), 1);
+	CHECK_EQ(p[PAGE], 'b');
+	CHECK_ERR(mprotect(at, 2 * PAGE, PROT_READ | PROT_WRITE), EACCES);
+	CHECK_ERR(mprotect(at + PAGE, PAGE, PROT_WRITE), EACCES);
+	OK(mprotect(at, PAGE, PROT_NONE));
+	OK(mprotect(at, PAGE, PROT_READ));
+	CHECK_STR(perms_of(at, NULL, NULL), "r--s");
+	CHECK_EQ(writing(at), SIGSEGV);
+	q[0] = 'c';
+	CHECK_EQ(p[0], 'c');
+	again = mremap(at, 0, 2 * PAGE, MREMAP_MAYMOVE); /* a second view of shared memory */
+	REQUIRE(again != MAP_FAILED && again != at);
+	q[PAGE + 1] = 'd';
+	CHECK_EQ(((volatile char *)again)[PAGE + 1], 'd');
+	CHECK_EQ(p[PAGE + 1], 'd');
+	CHECK_ERR(mprotect(again, 2 * PAGE, PROT_READ | PROT_WRITE), EACCES);
+	CHECK(mremap(again, 2 * PAGE, PAGE, 0) == again);
+	CHECK(mremap(again, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + PAGE) == at + PAGE);
+	q[1] = 'e';
+	CHECK_EQ(p[PAGE + 1], 'e');
+	CHECK_ERR(madvise(at, PAGE, MADV_REMOVE), EACCES);
+	OK(msync(at, 2 * PAGE, MS_SYNC));
+	pid = h_fork();
+	if (pid == 0) {
+		q[2] = 'f';
+		CHECK_EQ(p[2], 'f');
+		child_exit();
+	}
+	JOIN(pid);
+	CHECK_EQ(p[2], 'f');
+	OK(ftruncate(fd, 0));
+	CHECK_EQ(reading(at), SIGBUS);
+	CHECK_EQ(pwrite(fd, "g", 1, 0), 1);
+	CHECK_EQ(p[0], 'g');
+	munmap(at, 2 * PAGE);
+	munmap(q, 2 * PAGE);
+	close(ro);
+	close(fd);
+}
+
 TEST(past_the_end)
 {
 	int fd = temp_file(PAGE + 100);
