@@ -14,6 +14,7 @@
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/sys/sysfs.h"
 #include "sentry/fs/mqueue/mqueue.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/fs/tty/devpts.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
@@ -124,7 +125,7 @@ static int mount_devpts(struct builder *b)
 static int mount_mqueue(struct builder *b)
 {
 	struct super_block *sb;
-	int r = mqueuefs_get(&sb);
+	int r = mqueuefs_get(ipc_ns_of(ipc_ns_first()), &sb);
 
 	return r < 0 ? r : mount_at(b, sb, "/dev/mqueue", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, "mqueue");
 }

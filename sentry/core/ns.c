@@ -21,7 +21,7 @@ static const struct kind {
 #define ONLY(kind_, ino_) [kind_] = {.refs = {1}, .kind = (kind_), .ino = (ino_)}
 static struct ns initial[NS_KINDS] = {
 	ONLY(NS_TIME, 4026531834), ONLY(NS_CGROUP, 4026531835), ONLY(NS_NET, 4026531833),
-	ONLY(NS_PID, 4026531836),  ONLY(NS_USER, 4026531837),	ONLY(NS_IPC, 4026531839),
+	ONLY(NS_PID, 4026531836),  ONLY(NS_USER, 4026531837),
 };
 
 static _Atomic uint64_t last_seq, last_ino = FIRST_INO;

@@ -1,6 +1,6 @@
 /*
- * System V message queues; msgop(2).  A message is handed to a receiver that waits for it, and a sender that waits for room has
- * its message queued for it by whoever makes the room, each in the order of arrival.
+ * System V message queues; msgop(2).  A message is handed to a receiver that waits for it, and a sender that waits for
+ * room has its message queued for it by whoever makes the room, each in the order of arrival.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +8,10 @@
 #include "abi/capability.h"
 #include "abi/errno.h"
 #include "base/checked.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/task/task.h"
 
-struct msg_queue { /* guarded by msg_ids.lock */
+struct msg_queue { /* guarded by the lock of its table */
 	struct ipc_perm perm;
 	int64_t stime, rtime, ctime;
 	uint64_t bytes, count, max_bytes;
@@ -39,13 +39,6 @@ struct receiver {
 	struct ipc_msg *msg; /* what it got */
 };
 
-struct tunable msg_next_id = IPC_NEXT_ID_INIT;
-struct tunable msgmni = {32000, 0, L_IPCMNI, NULL};
-struct tunable msgmax = {8192, 0, 1 << 20, NULL};
-struct tunable msgmnb = {16384, 0, 16 << 20, NULL};
-
-static struct ipc_ids msg_ids = IPC_IDS_INIT(&msgmni, &msg_next_id);
-
 static struct msg_queue *queue_of(struct ipc_perm *p)
 {
 	return container_of(p, struct msg_queue, perm);
@@ -57,10 +50,9 @@ static int queue_create(const struct ipc_request *req, struct ipc_perm **out)
 {
 	struct msg_queue *q = calloc(1, sizeof(*q));
 
-	(void)req;
 	if (!q)
 		return -ENOMEM;
-	q->max_bytes = tunable_get(&msgmnb);
+	q->max_bytes = tunable_get(&req->ns->msgmnb);
 	q->ctime = ipc_now();
 	list_init(&q->messages);
 	list_init(&q->senders);
@@ -82,7 +74,9 @@ static int queue_check(const struct ipc_perm *p, const struct ipc_request *req)
 
 int msg_get(struct task *t, int32_t key, uint32_t flags)
 {
+	struct ipc_ns *ns = task_ipc_ns(t);
 	struct ipc_request req = {
+		.ns = ns,
 		.key = key,
 		.flags = flags,
 		.cred = t->cred,
@@ -91,7 +85,7 @@ int msg_get(struct task *t, int32_t key, uint32_t flags)
 		.destroy = queue_free,
 	};
 
-	return ipc_get(&msg_ids, &req);
+	return ipc_get(&ns->msg, &req);
 }
 
 /* ---- sending ---- */
@@ -115,7 +109,7 @@ static bool hand_over(struct msg_queue *q, struct ipc_msg *m)
 {
 	struct receiver *r, *tmp;
 
-	list_for_each_entry_safe(r, tmp, &q->receivers, waiter.node) {
+	list_for_each_entry_safe (r, tmp, &q->receivers, waiter.node) {
 		if (!matches(r, m->type))
 			continue;
 		if (m->size > r->size && !r->truncate) {
@@ -151,14 +145,15 @@ static void admit_senders(struct msg_queue *q)
 {
 	struct sender *s, *tmp;
 
-	list_for_each_entry_safe(s, tmp, &q->senders, waiter.node)
+	list_for_each_entry_safe (s, tmp, &q->senders, waiter.node)
 		if (try_send(q, s->msg, s->pid))
 			ipc_waiter_end(&s->waiter, 0);
 }
 
-static int send_locked(struct task *t, int id, struct ipc_msg *m, uint32_t flags) REQUIRES(msg_ids.lock)
+static int send_locked(struct task *t, struct ipc_ids *ids, int id, struct ipc_msg *m, uint32_t flags)
+	REQUIRES(ids->lock)
 {
-	struct ipc_perm *p = ipc_find(&msg_ids, id);
+	struct ipc_perm *p = ipc_find(ids, id);
 	struct sender s = {.msg = m, .pid = t->process->pid};
 	int r = p ? ipc_permission(p, 0222, t->cred) : -EINVAL;
 
@@ -170,16 +165,17 @@ static int send_locked(struct task *t, int id, struct ipc_msg *m, uint32_t flags
 		return -EAGAIN;
 	ipc_waiter_init(&s.waiter);
 	list_add_tail(&s.waiter.node, &queue_of(p)->senders);
-	return ipc_waiter_sleep(&s.waiter, &msg_ids.lock, NO_DEADLINE);
+	return ipc_waiter_sleep(&s.waiter, &ids->lock, NO_DEADLINE);
 }
 
 int msg_send(struct task *t, int id, struct ipc_msg *m, uint32_t flags)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->msg;
 	int r;
 
-	mutex_lock(&msg_ids.lock);
-	r = send_locked(t, id, m, flags);
-	mutex_unlock(&msg_ids.lock);
+	mutex_lock(&ids->lock);
+	r = send_locked(t, ids, id, m, flags);
+	mutex_unlock(&ids->lock);
 	return r == -EINTR ? -ERESTARTNOHAND : r;
 }
 
@@ -190,7 +186,7 @@ static struct ipc_msg *find_message(struct msg_queue *q, const struct receiver *
 	struct ipc_msg *m, *found = NULL;
 	int64_t place = 0;
 
-	list_for_each_entry(m, &q->messages, node) {
+	list_for_each_entry (m, &q->messages, node) {
 		if (r->search == NTH) {
 			if (place++ == r->type)
 				return m;
@@ -232,9 +228,10 @@ static int take(struct msg_queue *q, struct receiver *r, struct ipc_msg *m)
 	return 0;
 }
 
-static int receive_locked(struct task *t, int id, struct receiver *r, uint32_t flags) REQUIRES(msg_ids.lock)
+static int receive_locked(struct task *t, struct ipc_ids *ids, int id, struct receiver *r, uint32_t flags)
+	REQUIRES(ids->lock)
 {
-	struct ipc_perm *p = ipc_find(&msg_ids, id);
+	struct ipc_perm *p = ipc_find(ids, id);
 	int err = p ? ipc_permission(p, 0444, t->cred) : -EINVAL;
 	struct ipc_msg *m;
 
@@ -247,7 +244,7 @@ static int receive_locked(struct task *t, int id, struct receiver *r, uint32_t f
 		return -ENOMSG;
 	ipc_waiter_init(&r->waiter);
 	list_add_tail(&r->waiter.node, &queue_of(p)->receivers);
-	return ipc_waiter_sleep(&r->waiter, &msg_ids.lock, NO_DEADLINE);
+	return ipc_waiter_sleep(&r->waiter, &ids->lock, NO_DEADLINE);
 }
 
 static enum search search_of(int64_t type, uint32_t flags)
@@ -263,6 +260,7 @@ static enum search search_of(int64_t type, uint32_t flags)
 
 int msg_receive(struct task *t, int id, size_t size, int64_t type, uint32_t flags, struct ipc_msg **out)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->msg;
 	struct receiver r = {
 		.search = search_of(type, flags),
 		.size = size,
@@ -274,9 +272,9 @@ int msg_receive(struct task *t, int id, size_t size, int64_t type, uint32_t flag
 	if ((flags & L_MSG_COPY) && ((flags & L_MSG_EXCEPT) || !(flags & L_IPC_NOWAIT)))
 		return -EINVAL;
 	r.type = r.search != LOWEST ? type : type == INT64_MIN ? INT64_MAX : -type;
-	mutex_lock(&msg_ids.lock);
-	err = receive_locked(t, id, &r, flags);
-	mutex_unlock(&msg_ids.lock);
+	mutex_lock(&ids->lock);
+	err = receive_locked(t, ids, id, &r, flags);
+	mutex_unlock(&ids->lock);
 	if (err == 0)
 		*out = r.msg;
 	return err == -EINTR ? -ERESTARTNOHAND : err;
@@ -286,11 +284,12 @@ int msg_receive(struct task *t, int id, size_t size, int64_t type, uint32_t flag
 
 int msg_stat(struct task *t, int id, bool by_index, bool any, struct l_msqid64_ds *out)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->msg;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&msg_ids.lock);
-	r = ipc_stat_find(&msg_ids, id, by_index, any, t->cred, &p);
+	mutex_lock(&ids->lock);
+	r = ipc_stat_find(ids, id, by_index, any, t->cred, &p);
 	if (r == 0) {
 		const struct msg_queue *q = queue_of(p);
 
@@ -307,19 +306,21 @@ int msg_stat(struct task *t, int id, bool by_index, bool any, struct l_msqid64_d
 		ipc_perm_fill(&out->msg_perm, p);
 		r = by_index ? p->id : 0;
 	}
-	mutex_unlock(&msg_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
 int msg_set(struct task *t, int id, const struct l_msqid64_ds *from)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->msg;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&msg_ids.lock);
-	p = ipc_find(&msg_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
-	if (r == 0 && from->msg_qbytes > tunable_get(&msgmnb) && !cred_capable(t->cred, L_CAP_SYS_RESOURCE))
+	if (r == 0 && from->msg_qbytes > tunable_get(&task_ipc_ns(t)->msgmnb) &&
+	    !cred_capable(t->cred, L_CAP_SYS_RESOURCE))
 		r = -EPERM;
 	if (r == 0)
 		r = ipc_perm_set(p, &from->msg_perm);
@@ -328,7 +329,7 @@ int msg_set(struct task *t, int id, const struct l_msqid64_ds *from)
 		queue_of(p)->ctime = ipc_now();
 		admit_senders(queue_of(p));
 	}
-	mutex_unlock(&msg_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
@@ -338,68 +339,83 @@ static void end_all(struct list_head *waiters)
 		ipc_waiter_end(list_first_entry(waiters, struct ipc_waiter, node), -EIDRM);
 }
 
-static void queue_destroy(struct msg_queue *q) REQUIRES(msg_ids.lock)
+static void queue_destroy(struct ipc_ids *ids, struct msg_queue *q) REQUIRES(ids->lock)
 {
 	struct ipc_msg *m, *tmp;
 
 	end_all(&q->senders);
 	end_all(&q->receivers);
-	list_for_each_entry_safe(m, tmp, &q->messages, node)
+	list_for_each_entry_safe (m, tmp, &q->messages, node)
 		free(m);
-	ipc_remove(&msg_ids, &q->perm);
+	ipc_remove(ids, &q->perm);
 	free(q);
 }
 
 int msg_remove(struct task *t, int id)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->msg;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&msg_ids.lock);
-	p = ipc_find(&msg_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
 	if (r == 0)
-		queue_destroy(queue_of(p));
-	mutex_unlock(&msg_ids.lock);
+		queue_destroy(ids, queue_of(p));
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
-int msg_info(int *queues, int *messages, int *bytes)
+void msg_ns_free(struct ipc_ns *ns)
 {
+	mutex_lock(&ns->msg.lock);
+	for (int i = 0; i < ns->msg.cap; i++)
+		if (ns->msg.slots[i])
+			queue_destroy(&ns->msg, queue_of(ns->msg.slots[i]));
+	mutex_unlock(&ns->msg.lock);
+}
+
+int msg_info(struct ipc_ns *ns, int *queues, int *messages, int *bytes)
+{
+	struct ipc_ids *ids = &ns->msg;
 	uint64_t count = 0, size = 0;
 	int max;
 
-	mutex_lock(&msg_ids.lock);
-	for (int i = 0; i < msg_ids.cap; i++) {
-		if (!msg_ids.slots[i])
+	mutex_lock(&ids->lock);
+	for (int i = 0; i < ids->cap; i++) {
+		if (!ids->slots[i])
 			continue;
-		count += queue_of(msg_ids.slots[i])->count;
-		size += queue_of(msg_ids.slots[i])->bytes;
+		count += queue_of(ids->slots[i])->count;
+		size += queue_of(ids->slots[i])->bytes;
 	}
-	*queues = msg_ids.count;
+	*queues = ids->count;
 	*messages = (int)min_of(count, (uint64_t)INT32_MAX);
 	*bytes = (int)min_of(size, (uint64_t)INT32_MAX);
-	max = ipc_max_index(&msg_ids);
-	mutex_unlock(&msg_ids.lock);
+	max = ipc_max_index(ids);
+	mutex_unlock(&ids->lock);
 	return max;
 }
 
-int msg_show(FILE *out)
+int msg_show(struct ipc_ns *ns, FILE *out)
 {
-	fputs("       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime      ctime\n",
+	struct ipc_ids *ids = &ns->msg;
+
+	fputs("       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      "
+	      "rtime      ctime\n",
 	      out);
-	mutex_lock(&msg_ids.lock);
-	for (int i = 0; i < msg_ids.cap; i++) {
-		struct ipc_perm *p = msg_ids.slots[i];
+	mutex_lock(&ids->lock);
+	for (int i = 0; i < ids->cap; i++) {
+		struct ipc_perm *p = ids->slots[i];
 		const struct msg_queue *q;
 
 		if (!p)
 			continue;
 		q = queue_of(p);
-		fprintf(out, "%10d %10d  %4o  %10llu %10llu %5d %5d %5u %5u %5u %5u %10lld %10lld %10lld\n", p->key, p->id,
-			p->mode, (unsigned long long)q->bytes, (unsigned long long)q->count, q->lspid, q->lrpid, p->uid, p->gid,
-			p->cuid, p->cgid, (long long)q->stime, (long long)q->rtime, (long long)q->ctime);
+		fprintf(out, "%10d %10d  %4o  %10llu %10llu %5d %5d %5u %5u %5u %5u %10lld %10lld %10lld\n", p->key,
+			p->id, p->mode, (unsigned long long)q->bytes, (unsigned long long)q->count, q->lspid, q->lrpid,
+			p->uid, p->gid, p->cuid, p->cgid, (long long)q->stime, (long long)q->rtime,
+			(long long)q->ctime);
 	}
-	mutex_unlock(&msg_ids.lock);
+	mutex_unlock(&ids->lock);
 	return 0;
 }

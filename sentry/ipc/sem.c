@@ -1,7 +1,7 @@
 /*
- * System V semaphores; semop(2).  An array of operations is done as a whole or not at all.  A task that must wait hangs its
- * operations on the set, and whoever changes the set does them for it: first those that wait for zero, then the others in
- * the order of their arrival.
+ * System V semaphores; semop(2).  An array of operations is done as a whole or not at all.  A task that must wait hangs
+ * its operations on the set, and whoever changes the set does them for it: first those that wait for zero, then the
+ * others in the order of their arrival.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +9,10 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "base/refcount.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/task/task.h"
 
-/* All fields below are guarded by sem_ids.lock, reference counts apart. */
+/* All fields below are guarded by the lock of the namespace's table, reference counts apart. */
 struct sem {
 	int value;
 	int pid; /* who changed it last */
@@ -34,7 +34,7 @@ struct sem_undo { /* what one list of undos has noted for one set */
 };
 
 struct sem_undos {
-	struct refcount refs; /* tasks that share it */
+	struct refcount refs;  /* tasks that share it */
 	struct list_head list; /* of sem_undo.in_list */
 };
 
@@ -52,12 +52,6 @@ struct sem_wait {
 	struct sem_op op;
 };
 
-struct tunable sem_next_id = IPC_NEXT_ID_INIT;
-struct tunable semmni = {32000, 0, L_IPCMNI, NULL};
-
-static struct ipc_ids sem_ids = IPC_IDS_INIT(&semmni, &sem_next_id);
-static int total_sems; /* guarded by sem_ids.lock */
-
 static struct sem_set *set_of(struct ipc_perm *p)
 {
 	return container_of(p, struct sem_set, perm);
@@ -71,7 +65,7 @@ static int set_create(const struct ipc_request *req, struct ipc_perm **out)
 
 	if (req->size == 0)
 		return -EINVAL;
-	if (req->size > (uint64_t)(SEMMNS - total_sems))
+	if (req->size > (uint64_t)(SEMMNS - req->ns->sem_total))
 		return -ENOSPC;
 	s = calloc(1, sizeof(*s) + req->size * sizeof(struct sem));
 	if (!s)
@@ -80,14 +74,14 @@ static int set_create(const struct ipc_request *req, struct ipc_perm **out)
 	s->ctime = ipc_now();
 	list_init(&s->waiting);
 	list_init(&s->undos);
-	total_sems += s->count;
+	req->ns->sem_total += s->count;
 	*out = &s->perm;
 	return 0;
 }
 
 static void set_free(struct ipc_perm *p)
 {
-	total_sems -= set_of(p)->count;
+	p->ns->sem_total -= set_of(p)->count;
 	free(set_of(p));
 }
 
@@ -98,7 +92,9 @@ static int set_check(const struct ipc_perm *p, const struct ipc_request *req)
 
 int sem_get(struct task *t, int32_t key, int count, uint32_t flags)
 {
+	struct ipc_ns *ns = task_ipc_ns(t);
 	struct ipc_request req = {
+		.ns = ns,
 		.key = key,
 		.flags = flags,
 		.size = (uint64_t)count,
@@ -110,7 +106,7 @@ int sem_get(struct task *t, int32_t key, int count, uint32_t flags)
 
 	if (count < 0 || count > SEMMSL)
 		return -EINVAL;
-	return ipc_get(&sem_ids, &req);
+	return ipc_get(&ns->sem, &req);
 }
 
 /* ---- operations ---- */
@@ -215,7 +211,7 @@ static int undo_find(struct task *t, struct sem_set *s, struct sem_undo **out)
 {
 	struct sem_undo *u;
 
-	list_for_each_entry(u, &t->sem_undos->list, in_list) {
+	list_for_each_entry (u, &t->sem_undos->list, in_list) {
 		if (u->set == s) {
 			*out = u;
 			return 0;
@@ -238,9 +234,10 @@ static void undo_free(struct sem_undo *u)
 	free(u);
 }
 
-static int operate_locked(struct task *t, int id, struct sem_wait *w, bool undo, int64_t deadline_ns) REQUIRES(sem_ids.lock)
+static int operate_locked(struct task *t, struct ipc_ids *ids, int id, struct sem_wait *w, bool undo,
+			  int64_t deadline_ns) REQUIRES(ids->lock)
 {
-	struct ipc_perm *p = ipc_find(&sem_ids, id);
+	struct ipc_perm *p = ipc_find(ids, id);
 	struct sem_set *s = p ? set_of(p) : NULL;
 	int r;
 
@@ -260,12 +257,13 @@ static int operate_locked(struct task *t, int id, struct sem_wait *w, bool undo,
 		return r;
 	ipc_waiter_init(&w->waiter);
 	list_add_tail(&w->waiter.node, &s->waiting);
-	r = ipc_waiter_sleep(&w->waiter, &sem_ids.lock, deadline_ns);
+	r = ipc_waiter_sleep(&w->waiter, &ids->lock, deadline_ns);
 	return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 
 int sem_operate(struct task *t, int id, const struct l_sembuf *ops, unsigned count, int64_t deadline_ns)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct sem_wait w = {.op = {.ops = ops, .count = count, .pid = t->process->pid}};
 	bool undo = false;
 	int r;
@@ -276,9 +274,9 @@ int sem_operate(struct task *t, int id, const struct l_sembuf *ops, unsigned cou
 	}
 	if (undo && !undos_make(t))
 		return -ENOMEM;
-	mutex_lock(&sem_ids.lock);
-	r = operate_locked(t, id, &w, undo, deadline_ns);
-	mutex_unlock(&sem_ids.lock);
+	mutex_lock(&ids->lock);
+	r = operate_locked(t, ids, id, &w, undo, deadline_ns);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
@@ -310,18 +308,19 @@ static void undo_apply(const struct sem_undo *u, int pid)
 
 void sem_undos_leave(struct task *t)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct sem_undos *l = t->sem_undos;
 	struct sem_undo *u, *tmp;
 
 	t->sem_undos = NULL;
 	if (!l || !refcount_dec(&l->refs))
 		return;
-	mutex_lock(&sem_ids.lock);
-	list_for_each_entry_safe(u, tmp, &l->list, in_list) {
+	mutex_lock(&ids->lock);
+	list_for_each_entry_safe (u, tmp, &l->list, in_list) {
 		undo_apply(u, t->process->pid);
 		undo_free(u);
 	}
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	free(l);
 }
 
@@ -329,7 +328,7 @@ static void forget_undo(struct sem_set *s, int num)
 {
 	struct sem_undo *u;
 
-	list_for_each_entry(u, &s->undos, in_set)
+	list_for_each_entry (u, &s->undos, in_set)
 		u->adjust[num] = 0;
 }
 
@@ -337,11 +336,12 @@ static void forget_undo(struct sem_set *s, int num)
 
 int sem_stat(struct task *t, int id, bool by_index, bool any, struct l_semid64_ds *out)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&sem_ids.lock);
-	r = ipc_stat_find(&sem_ids, id, by_index, any, t->cred, &p);
+	mutex_lock(&ids->lock);
+	r = ipc_stat_find(ids, id, by_index, any, t->cred, &p);
 	if (r == 0) {
 		const struct sem_set *s = set_of(p);
 
@@ -353,56 +353,68 @@ int sem_stat(struct task *t, int id, bool by_index, bool any, struct l_semid64_d
 		ipc_perm_fill(&out->sem_perm, p);
 		r = by_index ? p->id : 0;
 	}
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
 int sem_set(struct task *t, int id, const struct l_ipc64_perm *perm)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&sem_ids.lock);
-	p = ipc_find(&sem_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
 	if (r == 0)
 		r = ipc_perm_set(p, perm);
 	if (r == 0)
 		set_of(p)->ctime = ipc_now();
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
-static void set_destroy(struct sem_set *s) REQUIRES(sem_ids.lock)
+static void set_destroy(struct ipc_ids *ids, struct sem_set *s) REQUIRES(ids->lock)
 {
 	struct sem_undo *u, *tmp;
 
 	while (!list_empty(&s->waiting))
 		ipc_waiter_end(list_first_entry(&s->waiting, struct ipc_waiter, node), -EIDRM);
-	list_for_each_entry_safe(u, tmp, &s->undos, in_set)
+	list_for_each_entry_safe (u, tmp, &s->undos, in_set)
 		undo_free(u);
-	ipc_remove(&sem_ids, &s->perm);
+	ipc_remove(ids, &s->perm);
 	set_free(&s->perm);
 }
 
 int sem_remove(struct task *t, int id)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&sem_ids.lock);
-	p = ipc_find(&sem_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
 	if (r == 0)
-		set_destroy(set_of(p));
-	mutex_unlock(&sem_ids.lock);
+		set_destroy(ids, set_of(p));
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
-/* The set of id if c may do want with it. */
-static int set_find(int id, unsigned want, const struct cred *c, struct sem_set **out) REQUIRES(sem_ids.lock)
+void sem_ns_free(struct ipc_ns *ns)
 {
-	struct ipc_perm *p = ipc_find(&sem_ids, id);
+	mutex_lock(&ns->sem.lock);
+	for (int i = 0; i < ns->sem.cap; i++)
+		if (ns->sem.slots[i])
+			set_destroy(&ns->sem, set_of(ns->sem.slots[i]));
+	mutex_unlock(&ns->sem.lock);
+}
+
+/* The set of id if c may do want with it. */
+static int set_find(struct ipc_ids *ids, int id, unsigned want, const struct cred *c, struct sem_set **out)
+	REQUIRES(ids->lock)
+{
+	struct ipc_perm *p = ipc_find(ids, id);
 	int r = p ? ipc_permission(p, want, c) : -EINVAL;
 
 	if (r == 0)
@@ -416,7 +428,7 @@ static int count_waiting(struct sem_set *s, int num, bool for_zero)
 	struct sem_wait *w;
 	int n = 0;
 
-	list_for_each_entry(w, &s->waiting, waiter.node)
+	list_for_each_entry (w, &s->waiting, waiter.node)
 		n += w->op.blocking->sem_num == num && (w->op.blocking->sem_op == 0) == for_zero;
 	return n;
 }
@@ -439,14 +451,15 @@ static int query(struct sem_set *s, int num, int cmd)
 
 int sem_query(struct task *t, int id, int num, int cmd)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct sem_set *s;
 	int r;
 
-	mutex_lock(&sem_ids.lock);
-	r = set_find(id, 0444, t->cred, &s);
+	mutex_lock(&ids->lock);
+	r = set_find(ids, id, 0444, t->cred, &s);
 	if (r == 0)
 		r = query(s, num, cmd);
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
@@ -459,14 +472,15 @@ static void assign(struct task *t, struct sem_set *s, int num, int value)
 
 int sem_set_value(struct task *t, int id, int num, int value)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct sem_set *s;
 	struct ipc_perm *p;
 	int r = 0;
 
 	if (value < 0 || value > SEMVMX)
 		return -ERANGE;
-	mutex_lock(&sem_ids.lock);
-	p = ipc_find(&sem_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	s = p ? set_of(p) : NULL;
 	if (!s || num < 0 || num >= s->count)
 		r = -EINVAL;
@@ -477,48 +491,51 @@ int sem_set_value(struct task *t, int id, int num, int value)
 		s->ctime = ipc_now();
 		set_changed(s);
 	}
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
 int sem_count(struct task *t, int id, unsigned want)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct sem_set *s;
 	int r;
 
-	mutex_lock(&sem_ids.lock);
-	r = set_find(id, want, t->cred, &s);
+	mutex_lock(&ids->lock);
+	r = set_find(ids, id, want, t->cred, &s);
 	if (r == 0)
 		r = s->count;
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
 int sem_get_all(struct task *t, int id, uint16_t *values, int count)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct sem_set *s;
 	int r;
 
-	mutex_lock(&sem_ids.lock);
-	r = set_find(id, 0444, t->cred, &s);
+	mutex_lock(&ids->lock);
+	r = set_find(ids, id, 0444, t->cred, &s);
 	if (r == 0 && s->count != count)
 		r = -EIDRM;
 	for (int i = 0; r == 0 && i < count; i++)
 		values[i] = (uint16_t)s->sems[i].value;
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
 int sem_set_all(struct task *t, int id, const uint16_t *values, int count)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->sem;
 	struct sem_set *s;
 	int r;
 
 	for (int i = 0; i < count; i++)
 		if (values[i] > SEMVMX)
 			return -ERANGE;
-	mutex_lock(&sem_ids.lock);
-	r = set_find(id, 0222, t->cred, &s);
+	mutex_lock(&ids->lock);
+	r = set_find(ids, id, 0222, t->cred, &s);
 	if (r == 0 && s->count != count)
 		r = -EIDRM;
 	if (r == 0) {
@@ -527,34 +544,37 @@ int sem_set_all(struct task *t, int id, const uint16_t *values, int count)
 		s->ctime = ipc_now();
 		set_changed(s);
 	}
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
-int sem_info(int *sets, int *semaphores)
+int sem_info(struct ipc_ns *ns, int *sets, int *semaphores)
 {
+	struct ipc_ids *ids = &ns->sem;
 	int max;
 
-	mutex_lock(&sem_ids.lock);
-	*sets = sem_ids.count;
-	*semaphores = total_sems;
-	max = ipc_max_index(&sem_ids);
-	mutex_unlock(&sem_ids.lock);
+	mutex_lock(&ids->lock);
+	*sets = ids->count;
+	*semaphores = ns->sem_total;
+	max = ipc_max_index(ids);
+	mutex_unlock(&ids->lock);
 	return max;
 }
 
-int sem_show(FILE *out)
+int sem_show(struct ipc_ns *ns, FILE *out)
 {
+	struct ipc_ids *ids = &ns->sem;
+
 	fputs("       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n", out);
-	mutex_lock(&sem_ids.lock);
-	for (int i = 0; i < sem_ids.cap; i++) {
-		struct ipc_perm *p = sem_ids.slots[i];
+	mutex_lock(&ids->lock);
+	for (int i = 0; i < ids->cap; i++) {
+		struct ipc_perm *p = ids->slots[i];
 
 		if (p)
 			fprintf(out, "%10d %10d  %4o %10d %5u %5u %5u %5u %10lld %10lld\n", p->key, p->id, p->mode,
 				set_of(p)->count, p->uid, p->gid, p->cuid, p->cgid, (long long)set_of(p)->otime,
 				(long long)set_of(p)->ctime);
 	}
-	mutex_unlock(&sem_ids.lock);
+	mutex_unlock(&ids->lock);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
- * System V shared memory; shmop(2).  A segment is a file without a name in memory (tmpfs); each shmat opens it anew, so that
- * the VMAs know by their file what they belong to.  A VMA that comes or goes is counted through the file's map_count.
+ * System V shared memory; shmop(2).  A segment is a file without a name in memory (tmpfs); each shmat opens it anew, so
+ * that the VMAs know by their file what they belong to.  A VMA that comes or goes is counted through the file's
+ * map_count.
  */
 #include <stdlib.h>
 
@@ -12,7 +13,7 @@
 #include "base/checked.h"
 #include "base/refcount.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/task/task.h"
 
@@ -27,12 +28,6 @@ struct shm_segment {
 	uint64_t attached; /* VMAs, and calls of shmat under way */
 	bool removed;	   /* it is out of the table */
 };
-
-struct tunable shm_next_id = IPC_NEXT_ID_INIT;
-struct tunable shmmni = {4096, 0, L_IPCMNI, NULL};
-
-static struct ipc_ids shm_ids = IPC_IDS_INIT(&shmmni, &shm_next_id);
-static uint64_t total_pages; /* guarded by shm_ids.lock */
 
 static struct shm_segment *segment_of(struct ipc_perm *p)
 {
@@ -64,7 +59,7 @@ static int segment_create(const struct ipc_request *req, struct ipc_perm **out)
 
 	if (req->size == 0 || req->size > SHMMAX || req->size > INT64_MAX)
 		return -EINVAL;
-	if (pages > SHMALL - total_pages)
+	if (pages > SHMALL - req->ns->shm_pages)
 		return -ENOSPC;
 	if (pages > INT64_MAX / PAGE_SIZE)
 		return -ENOMEM;
@@ -81,24 +76,25 @@ static int segment_create(const struct ipc_request *req, struct ipc_perm **out)
 		segment_put(s);
 		return r;
 	}
-	total_pages += pages;
+	req->ns->shm_pages += pages;
 	*out = &s->perm;
 	return 0;
 }
 
-/* Takes s, which nothing is attached to, out of the table if it is still there; the caller puts the table's reference. */
-static void segment_unlink(struct shm_segment *s) REQUIRES(shm_ids.lock)
+/* Takes s, which nothing is attached to, out of the table if it is still there; the caller puts the table's reference.
+ */
+static void segment_unlink(struct ipc_ids *ids, struct shm_segment *s) REQUIRES(ids->lock)
 {
 	s->removed = true;
-	total_pages -= pages_of(s);
-	ipc_remove(&shm_ids, &s->perm);
+	s->perm.ns->shm_pages -= pages_of(s);
+	ipc_remove(ids, &s->perm);
 }
 
 static void segment_destroy(struct ipc_perm *p)
 {
 	struct shm_segment *s = segment_of(p);
 
-	total_pages -= pages_of(s);
+	s->perm.ns->shm_pages -= pages_of(s);
 	segment_put(s);
 }
 
@@ -109,7 +105,9 @@ static int segment_check(const struct ipc_perm *p, const struct ipc_request *req
 
 int shm_get(struct task *t, int32_t key, uint64_t size, uint32_t flags)
 {
+	struct ipc_ns *ns = task_ipc_ns(t);
 	struct ipc_request req = {
+		.ns = ns,
 		.key = key,
 		.flags = flags,
 		.size = size,
@@ -121,19 +119,20 @@ int shm_get(struct task *t, int32_t key, uint64_t size, uint32_t flags)
 
 	if (flags & L_SHM_HUGETLB)
 		return -ENOMEM; /* no huge pages are reserved here */
-	return ipc_get(&shm_ids, &req);
+	return ipc_get(&ns->shm, &req);
 }
 
 /* ---- attached files ---- */
 
-/* One VMA (noted: with time and process), or one shmat under way, less.  The last one takes a segment with it that was to be
- * removed. */
+/* One VMA (noted: with time and process), or one shmat under way, less.  The last one takes a segment with it that was
+ * to be removed. */
 static void detached(struct shm_segment *s, bool noted)
 {
+	struct ipc_ids *ids = &s->perm.ns->shm;
 	struct task *t = task_current();
 	bool gone;
 
-	mutex_lock(&shm_ids.lock);
+	mutex_lock(&ids->lock);
 	if (noted && t)
 		s->lpid = t->process->pid;
 	if (noted)
@@ -141,8 +140,8 @@ static void detached(struct shm_segment *s, bool noted)
 	s->attached--;
 	gone = s->attached == 0 && (s->perm.mode & L_SHM_DEST) && !s->removed;
 	if (gone)
-		segment_unlink(s);
-	mutex_unlock(&shm_ids.lock);
+		segment_unlink(ids, s);
+	mutex_unlock(&ids->lock);
 	if (gone)
 		segment_put(s);
 }
@@ -150,28 +149,31 @@ static void detached(struct shm_segment *s, bool noted)
 static void attach_map_count(struct file *f, int change)
 {
 	struct shm_segment *s = f->priv;
+	struct ipc_ids *ids = &s->perm.ns->shm;
 	struct task *t = task_current();
 
 	if (change < 0) {
 		detached(s, true);
 		return;
 	}
-	mutex_lock(&shm_ids.lock);
+	mutex_lock(&ids->lock);
 	if (t)
 		s->lpid = t->process->pid;
 	s->atime = ipc_now();
 	s->attached++;
-	mutex_unlock(&shm_ids.lock);
+	mutex_unlock(&ids->lock);
 }
 
-static int attach_mmap(struct file *f, uint64_t off, uint64_t len, int prot, int flags, int *host_fd, uint64_t *host_off)
+static int attach_mmap(struct file *f, uint64_t off, uint64_t len, int prot, int flags, int *host_fd,
+		       uint64_t *host_off)
 {
 	struct shm_segment *s = f->priv;
+	struct ipc_ids *ids = &s->perm.ns->shm;
 	bool removed;
 
-	mutex_lock(&shm_ids.lock);
+	mutex_lock(&ids->lock);
 	removed = s->removed;
-	mutex_unlock(&shm_ids.lock);
+	mutex_unlock(&ids->lock);
 	if (removed)
 		return -EINVAL;
 	return s->file->ops->mmap(s->file, off, len, prot, flags, host_fd, host_off);
@@ -185,7 +187,11 @@ static int attach_fsync(struct file *f, bool data_only)
 
 static void attach_release(struct file *f)
 {
-	segment_put(f->priv);
+	struct shm_segment *s = f->priv;
+	struct ns *ns = &s->perm.ns->ns;
+
+	segment_put(s);
+	ns_put(ns);
 }
 
 static const struct file_ops attach_ops = {
@@ -200,18 +206,19 @@ static const struct file_ops attach_ops = {
 /* Finds what is to be attached, and counts it as attached so that it stays. */
 static int attach_begin(struct task *t, int id, unsigned want, struct shm_segment **out)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->shm;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&shm_ids.lock);
-	p = ipc_find(&shm_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	r = p ? ipc_permission(p, want, t->cred) : -EINVAL;
 	if (r == 0) {
 		*out = segment_of(p);
 		refcount_inc(&(*out)->refs);
 		(*out)->attached++;
 	}
-	mutex_unlock(&shm_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
@@ -223,11 +230,12 @@ static int64_t attach_map(struct task *t, struct shm_segment *s, uint64_t addr, 
 	int64_t r;
 
 	dentry_copy_name(s->file->path.dentry, name, sizeof(name));
-	r = file_anonymous_on(name, s->file->inode, &attach_ops, s, prot & L_PROT_WRITE ? L_O_RDWR : L_O_RDONLY, mode, t->cred,
-			      &f);
+	r = file_anonymous_on(name, s->file->inode, &attach_ops, s, prot & L_PROT_WRITE ? L_O_RDWR : L_O_RDONLY, mode,
+			      t->cred, &f);
 	if (r < 0)
 		return r;
-	refcount_inc(&s->refs); /* the file's */
+	refcount_inc(&s->refs); /* the file's, as is the namespace */
+	ns_get(&s->perm.ns->ns);
 	r = mm_map(t, t->mm, addr, s->size, prot, flags, f, 0, VMA_PLAIN);
 	file_put(f);
 	return r == -EEXIST ? -EINVAL : r;
@@ -264,8 +272,8 @@ int64_t shm_attach(struct task *t, int id, uint64_t addr, uint32_t flags)
 	return r;
 }
 
-/* What was attached at addr may by now be several VMAs, with holes and moved parts; shmdt(2) takes those that stand where the
- * attachment put them. */
+/* What was attached at addr may by now be several VMAs, with holes and moved parts; shmdt(2) takes those that stand
+ * where the attachment put them. */
 int shm_detach(struct task *t, uint64_t addr)
 {
 	struct file *f = NULL;
@@ -297,11 +305,12 @@ static uint64_t resident_pages(struct shm_segment *s)
 
 int shm_stat(struct task *t, int id, bool by_index, bool any, struct l_shmid64_ds *out)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->shm;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&shm_ids.lock);
-	r = ipc_stat_find(&shm_ids, id, by_index, any, t->cred, &p);
+	mutex_lock(&ids->lock);
+	r = ipc_stat_find(ids, id, by_index, any, t->cred, &p);
 	if (r == 0) {
 		const struct shm_segment *s = segment_of(p);
 
@@ -317,43 +326,45 @@ int shm_stat(struct task *t, int id, bool by_index, bool any, struct l_shmid64_d
 		ipc_perm_fill(&out->shm_perm, p);
 		r = by_index ? p->id : 0;
 	}
-	mutex_unlock(&shm_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
 int shm_set(struct task *t, int id, const struct l_ipc64_perm *perm)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->shm;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&shm_ids.lock);
-	p = ipc_find(&shm_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
 	if (r == 0)
 		r = ipc_perm_set(p, perm);
 	if (r == 0)
 		segment_of(p)->ctime = ipc_now();
-	mutex_unlock(&shm_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
 int shm_remove(struct task *t, int id)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->shm;
 	struct shm_segment *s = NULL;
 	struct ipc_perm *p;
 	int r;
 
-	mutex_lock(&shm_ids.lock);
-	p = ipc_find(&shm_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
 	if (r == 0 && segment_of(p)->attached) {
 		p->mode |= L_SHM_DEST;
 		p->key = L_IPC_PRIVATE;
 	} else if (r == 0) {
 		s = segment_of(p);
-		segment_unlink(s);
+		segment_unlink(ids, s);
 	}
-	mutex_unlock(&shm_ids.lock);
+	mutex_unlock(&ids->lock);
 	if (s)
 		segment_put(s);
 	return r;
@@ -362,11 +373,12 @@ int shm_remove(struct task *t, int id)
 /* Kept in the books alone, as mlock is. */
 int shm_lock(struct task *t, int id, bool lock)
 {
+	struct ipc_ids *ids = &task_ipc_ns(t)->shm;
 	struct ipc_perm *p;
 	int r = 0;
 
-	mutex_lock(&shm_ids.lock);
-	p = ipc_find(&shm_ids, id);
+	mutex_lock(&ids->lock);
+	p = ipc_find(ids, id);
 	if (!p)
 		r = -EINVAL;
 	else if (!cred_capable(t->cred, L_CAP_IPC_LOCK) &&
@@ -377,44 +389,66 @@ int shm_lock(struct task *t, int id, bool lock)
 		p->mode |= L_SHM_LOCKED;
 	else
 		p->mode &= ~(uint32_t)L_SHM_LOCKED;
-	mutex_unlock(&shm_ids.lock);
+	mutex_unlock(&ids->lock);
 	return r;
 }
 
-int shm_info(struct l_shm_info *out)
+/* Nothing is attached any more: whatever is attached holds the namespace. */
+void shm_ns_free(struct ipc_ns *ns)
 {
+	struct ipc_ids *ids = &ns->shm;
+
+	mutex_lock(&ids->lock);
+	for (int i = 0; i < ids->cap; i++) {
+		struct shm_segment *s = ids->slots[i] ? segment_of(ids->slots[i]) : NULL;
+
+		if (!s)
+			continue;
+		segment_unlink(ids, s);
+		segment_put(s);
+	}
+	mutex_unlock(&ids->lock);
+}
+
+int shm_info(struct ipc_ns *ns, struct l_shm_info *out)
+{
+	struct ipc_ids *ids = &ns->shm;
 	int max;
 
 	*out = (struct l_shm_info){0};
-	mutex_lock(&shm_ids.lock);
-	out->used_ids = shm_ids.count;
-	out->shm_tot = total_pages;
-	for (int i = 0; i < shm_ids.cap; i++)
-		if (shm_ids.slots[i])
-			out->shm_rss += resident_pages(segment_of(shm_ids.slots[i]));
-	max = ipc_max_index(&shm_ids);
-	mutex_unlock(&shm_ids.lock);
+	mutex_lock(&ids->lock);
+	out->used_ids = ids->count;
+	out->shm_tot = ns->shm_pages;
+	for (int i = 0; i < ids->cap; i++)
+		if (ids->slots[i])
+			out->shm_rss += resident_pages(segment_of(ids->slots[i]));
+	max = ipc_max_index(ids);
+	mutex_unlock(&ids->lock);
 	return max;
 }
 
-int shm_show(FILE *out)
+int shm_show(struct ipc_ns *ns, FILE *out)
 {
-	fputs("       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime"
+	struct ipc_ids *ids = &ns->shm;
+
+	fputs("       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime "
+	      "     dtime"
 	      "      ctime                   rss                  swap\n",
 	      out);
-	mutex_lock(&shm_ids.lock);
-	for (int i = 0; i < shm_ids.cap; i++) {
-		struct ipc_perm *p = shm_ids.slots[i];
+	mutex_lock(&ids->lock);
+	for (int i = 0; i < ids->cap; i++) {
+		struct ipc_perm *p = ids->slots[i];
 		struct shm_segment *s;
 
 		if (!p)
 			continue;
 		s = segment_of(p);
-		fprintf(out, "%10d %10d  %4o %21llu %5d %5d  %5llu %5u %5u %5u %5u %10lld %10lld %10lld %21llu %21u\n", p->key,
-			p->id, p->mode, (unsigned long long)s->size, s->cpid, s->lpid, (unsigned long long)s->attached, p->uid,
-			p->gid, p->cuid, p->cgid, (long long)s->atime, (long long)s->dtime, (long long)s->ctime,
-			(unsigned long long)(resident_pages(s) * PAGE_SIZE), 0u);
+		fprintf(out, "%10d %10d  %4o %21llu %5d %5d  %5llu %5u %5u %5u %5u %10lld %10lld %10lld %21llu %21u\n",
+			p->key, p->id, p->mode, (unsigned long long)s->size, s->cpid, s->lpid,
+			(unsigned long long)s->attached, p->uid, p->gid, p->cuid, p->cgid, (long long)s->atime,
+			(long long)s->dtime, (long long)s->ctime, (unsigned long long)(resident_pages(s) * PAGE_SIZE),
+			0u);
 	}
-	mutex_unlock(&shm_ids.lock);
+	mutex_unlock(&ids->lock);
 	return 0;
 }

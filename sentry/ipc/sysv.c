@@ -58,8 +58,8 @@ static int grow(struct ipc_ids *ids, int at)
 	return 0;
 }
 
-/* Gives p the lowest index that is free.  An id comes back only after its sequence has gone round, or when it is asked for: then
- * it has that sequence, and the first free index from that one on. */
+/* Gives p the lowest index that is free.  An id comes back only after its sequence has gone round, or when it is asked
+ * for: then it has that sequence, and the first free index from that one on. */
 static int add(struct ipc_ids *ids, struct ipc_perm *p)
 {
 	int64_t wanted = atomic_exchange(&ids->next_id->value, -1);
@@ -103,6 +103,7 @@ static int create(struct ipc_ids *ids, const struct ipc_request *req)
 	r = req->create(req, &p);
 	if (r < 0)
 		return r;
+	p->ns = req->ns;
 	p->key = req->key;
 	p->mode = req->flags & 0777;
 	p->uid = p->cuid = req->cred->euid;

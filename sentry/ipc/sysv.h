@@ -1,8 +1,8 @@
 /*
  * System V IPC: shared memory, semaphores and message queues; sysvipc(7).  sysv.c has what the three have in common: tables of
- * ids, keys and permissions.  shm.c, sem.c and msg.c are the three.
+ * ids, keys and permissions.  shm.c, sem.c and msg.c are the three.  Each namespace (ipc_ns.h) has its own tables.
  *
- * Locks: each kind has one lock, that of its table, which guards all its objects.  shm's nests inside mm->lock; those of sem and
+ * Locks: each table has one lock, which guards all its objects.  shm's nests inside mm->lock; those of sem and
  * msg are held with nothing but a waitqueue inside.
  */
 #ifndef BAILEY_SENTRY_IPC_SYSV_H
@@ -22,10 +22,12 @@
 #include "sentry/core/wait.h"
 
 struct task;
+struct ipc_ns;
 
 /* ---- ids, keys and permissions (sysv.c) ---- */
 
 struct ipc_perm { /* embedded in each object; guarded by its table's lock */
+	struct ipc_ns *ns; /* borrowed: it takes its objects along; immutable */
 	int id;
 	int32_t key; /* L_IPC_PRIVATE: cannot be found by key */
 	uint32_t uid, gid, cuid, cgid;
@@ -42,10 +44,10 @@ struct ipc_ids { /* a table; guarded by lock */
 	int seq;
 };
 #define IPC_IDS_INIT(limit_, next_id_) { .lock = MUTEX_INIT, .limit = (limit_), .next_id = (next_id_), .last_index = -1 }
-#define IPC_NEXT_ID_INIT { -1, -1, INT32_MAX, NULL }
 
 /* What shmget, semget and msgget have in common. */
 struct ipc_request {
+	struct ipc_ns *ns;
 	int32_t key;
 	uint32_t flags;		  /* L_IPC_CREAT, L_IPC_EXCL, and the mode */
 	uint64_t size;		  /* bytes or semaphores */
@@ -93,8 +95,6 @@ int ipc_waiter_sleep(struct ipc_waiter *w, struct mutex *lock, int64_t deadline_
 
 /* ---- shared memory (shm.c): errors as the calls' ---- */
 
-extern struct tunable shm_next_id;
-extern struct tunable shmmni; /* segments */
 #define SHMMAX (UINT64_MAX - (1ull << 24))
 #define SHMALL (UINT64_MAX - (1ull << 24))
 
@@ -105,13 +105,11 @@ int shm_stat(struct task *t, int id, bool by_index, bool any, struct l_shmid64_d
 int shm_set(struct task *t, int id, const struct l_ipc64_perm *perm) MUST_CHECK;
 int shm_remove(struct task *t, int id) MUST_CHECK;
 int shm_lock(struct task *t, int id, bool lock) MUST_CHECK;
-int shm_info(struct l_shm_info *out); /* the highest index */
-int shm_show(FILE *out);	      /* /proc/sysvipc/shm */
+int shm_info(struct ipc_ns *ns, struct l_shm_info *out); /* the highest index */
+int shm_show(struct ipc_ns *ns, FILE *out);	      /* /proc/sysvipc/shm */
 
 /* ---- semaphores (sem.c) ---- */
 
-extern struct tunable sem_next_id;
-extern struct tunable semmni; /* sets */
 #define SEMMSL 32000
 #define SEMMNS (32000 * SEMMSL)
 #define SEMOPM 500
@@ -130,8 +128,8 @@ int sem_count(struct task *t, int id, unsigned want) MUST_CHECK;
 /* Both fail with -EIDRM if the set has no longer `count` semaphores. */
 int sem_get_all(struct task *t, int id, uint16_t *values, int count) MUST_CHECK;
 int sem_set_all(struct task *t, int id, const uint16_t *values, int count) MUST_CHECK;
-int sem_info(int *sets, int *semaphores); /* in use; returns the highest index */
-int sem_show(FILE *out);
+int sem_info(struct ipc_ns *ns, int *sets, int *semaphores); /* in use; returns the highest index */
+int sem_show(struct ipc_ns *ns, FILE *out);
 
 /* What SEM_UNDO has noted for the tasks that share it (CLONE_SYSVSEM). */
 struct sem_undos;
@@ -141,11 +139,6 @@ struct sem_undos *sem_undos_share(struct task *t);
 void sem_undos_leave(struct task *t);
 
 /* ---- message queues (msg.c) ---- */
-
-extern struct tunable msg_next_id;
-extern struct tunable msgmni; /* queues */
-extern struct tunable msgmax; /* bytes of a message */
-extern struct tunable msgmnb; /* bytes of a new queue */
 
 struct ipc_msg { /* a message on its way; free() it */
 	struct list_head node;
@@ -161,7 +154,7 @@ int msg_receive(struct task *t, int id, size_t size, int64_t type, uint32_t flag
 int msg_stat(struct task *t, int id, bool by_index, bool any, struct l_msqid64_ds *out) MUST_CHECK; /* the id */
 int msg_set(struct task *t, int id, const struct l_msqid64_ds *from) MUST_CHECK;
 int msg_remove(struct task *t, int id) MUST_CHECK;
-int msg_info(int *queues, int *messages, int *bytes); /* in use; returns the highest index */
-int msg_show(FILE *out);
+int msg_info(struct ipc_ns *ns, int *queues, int *messages, int *bytes); /* in use; returns the highest index */
+int msg_show(struct ipc_ns *ns, FILE *out);
 
 #endif

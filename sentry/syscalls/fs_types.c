@@ -7,6 +7,8 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "sentry/fs/mqueue/mqueue.h"
+#include "sentry/ipc/ipc_ns.h"
+#include "sentry/task/task.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/sys/sysfs.h"
 #include "sentry/vfs/vfs.h"
@@ -139,7 +141,7 @@ static int create_sysfs(const struct fs_options *o, struct super_block **out)
 static int create_mqueue(const struct fs_options *o, struct super_block **out)
 {
 	(void)o;
-	return mqueuefs_get(out);
+	return mqueuefs_get(task_ipc_ns(task_current()), out);
 }
 
 static const struct fs_type {

@@ -3,7 +3,7 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
 
@@ -22,7 +22,7 @@ long sys_msgsnd(struct task *t, const struct sys_args *args)
 
 	if (r < 0)
 		return r;
-	if (size > tunable_get(&msgmax) || id < 0 || type < 1)
+	if (size > tunable_get(&task_ipc_ns(t)->msgmax) || id < 0 || type < 1)
 		return -EINVAL;
 	m = malloc(sizeof(*m) + size);
 	if (!m)
@@ -59,17 +59,18 @@ long sys_msgrcv(struct task *t, const struct sys_args *args)
 
 static long get_info(struct task *t, int cmd, uint64_t buf)
 {
+	struct ipc_ns *ns = task_ipc_ns(t);
 	struct l_msginfo info = {
-		.msgpool = (int)(msgmni.value * (msgmnb.value / 1024)),
-		.msgmap = (int)msgmnb.value,
-		.msgmax = (int)msgmax.value,
-		.msgmnb = (int)msgmnb.value,
-		.msgmni = (int)msgmni.value,
+		.msgpool = (int)(ns->msgmni.value * (ns->msgmnb.value / 1024)),
+		.msgmap = (int)ns->msgmnb.value,
+		.msgmax = (int)ns->msgmax.value,
+		.msgmnb = (int)ns->msgmnb.value,
+		.msgmni = (int)ns->msgmni.value,
 		.msgssz = 16,
-		.msgtql = (int)msgmnb.value,
+		.msgtql = (int)ns->msgmnb.value,
 		.msgseg = 0xffff,
 	};
-	int queues, messages, bytes, max = msg_info(&queues, &messages, &bytes), r;
+	int queues, messages, bytes, max = msg_info(ns, &queues, &messages, &bytes), r;
 
 	if (cmd == L_MSG_INFO) {
 		info.msgpool = queues;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "abi/errno.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
 #include "sentry/time/clock.h"
@@ -60,7 +60,7 @@ static long get_info(struct task *t, int cmd, uint64_t buf)
 {
 	struct l_seminfo info = {
 		.semmap = SEMMNS,
-		.semmni = (int)semmni.value,
+		.semmni = (int)task_ipc_ns(t)->semmni.value,
 		.semmns = SEMMNS,
 		.semmnu = SEMMNS,
 		.semmsl = SEMMSL,
@@ -70,7 +70,7 @@ static long get_info(struct task *t, int cmd, uint64_t buf)
 		.semvmx = SEMVMX,
 		.semaem = SEMVMX,
 	};
-	int sets, semaphores, max = sem_info(&sets, &semaphores), r;
+	int sets, semaphores, max = sem_info(task_ipc_ns(t), &sets, &semaphores), r;
 
 	if (cmd == L_SEM_INFO) {
 		info.semusz = sets;

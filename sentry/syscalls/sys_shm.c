@@ -1,6 +1,6 @@
 /* shmget, shmat, shmdt, shmctl.  The work is in sentry/ipc/shm.c. */
 #include "abi/errno.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/task.h"
 
@@ -24,12 +24,12 @@ static long get_limits(struct task *t, uint64_t buf)
 	struct l_shminfo64 info = {
 		.shmmax = SHMMAX,
 		.shmmin = 1,
-		.shmmni = tunable_get(&shmmni),
-		.shmseg = tunable_get(&shmmni),
+		.shmmni = tunable_get(&task_ipc_ns(t)->shmmni),
+		.shmseg = tunable_get(&task_ipc_ns(t)->shmmni),
 		.shmall = SHMALL,
 	};
 	struct l_shm_info used;
-	int max = shm_info(&used), r = copy_out(t->ctx, buf, &info, sizeof(info));
+	int max = shm_info(task_ipc_ns(t), &used), r = copy_out(t->ctx, buf, &info, sizeof(info));
 
 	return r < 0 ? r : max;
 }
@@ -37,7 +37,7 @@ static long get_limits(struct task *t, uint64_t buf)
 static long get_usage(struct task *t, uint64_t buf)
 {
 	struct l_shm_info info;
-	int max = shm_info(&info), r = copy_out(t->ctx, buf, &info, sizeof(info));
+	int max = shm_info(task_ipc_ns(t), &info), r = copy_out(t->ctx, buf, &info, sizeof(info));
 
 	return r < 0 ? r : max;
 }

@@ -6,7 +6,7 @@
 #include "abi/sched.h"
 #include "base/checked.h"
 #include "sentry/core/uts.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
@@ -14,16 +14,16 @@
 
 void task_first_ns(struct task *t)
 {
-	static const enum ns_kind only[] = {NS_TIME, NS_CGROUP, NS_IPC, NS_NET, NS_PID, NS_USER};
+	static const enum ns_kind only[] = {NS_TIME, NS_CGROUP, NS_NET, NS_PID, NS_USER};
 
 	for (size_t i = 0; i < ARRAY_SIZE(only); i++)
 		t->ns[only[i]] = ns_get(ns_initial(only[i]));
 	t->ns[NS_UTS] = ns_get(uts_ns_first());
+	t->ns[NS_IPC] = ns_get(ipc_ns_first());
 }
 
 /* Linux without support for a kind answers so, too. */
-#define NOT_HAD                                                                                                        \
-	(L_CLONE_NEWIPC | L_CLONE_NEWUSER | L_CLONE_NEWPID | L_CLONE_NEWNET | L_CLONE_NEWCGROUP | L_CLONE_NEWTIME)
+#define NOT_HAD (L_CLONE_NEWUSER | L_CLONE_NEWPID | L_CLONE_NEWNET | L_CLONE_NEWCGROUP | L_CLONE_NEWTIME)
 
 int task_may_new_ns(const struct task *t, uint64_t flags)
 {
@@ -32,18 +32,33 @@ int task_may_new_ns(const struct task *t, uint64_t flags)
 	return flags & NOT_HAD ? -EINVAL : 0;
 }
 
-int task_inherit_ns(struct task *t, struct task *child, uint64_t flags)
+/* Makes those that flags ask for, but a mount namespace: made[kind] is counted, whatever the result. */
+static int make_new(struct task *t, uint64_t flags, struct ns *made[NS_KINDS])
 {
 	int r = 0;
+
+	if (flags & L_CLONE_NEWUTS)
+		r = uts_ns_copy(t->ns[NS_UTS], &made[NS_UTS]);
+	if (r == 0 && (flags & L_CLONE_NEWIPC))
+		r = ipc_ns_new(t->cred, &made[NS_IPC]);
+	return r;
+}
+
+int task_inherit_ns(struct task *t, struct task *child, uint64_t flags)
+{
+	struct ns *made[NS_KINDS] = {NULL};
+	int r;
 
 	for (int kind = 0; kind < NS_KINDS; kind++) {
 		ns_put(child->ns[kind]);
 		child->ns[kind] = t->ns[kind] ? ns_get(t->ns[kind]) : NULL;
 	}
-	if (flags & L_CLONE_NEWUTS) {
-		ns_put(child->ns[NS_UTS]);
-		child->ns[NS_UTS] = NULL;
-		r = uts_ns_copy(t->ns[NS_UTS], &child->ns[NS_UTS]);
+	r = make_new(t, flags, made);
+	for (int kind = 0; kind < NS_KINDS; kind++) {
+		if (!made[kind])
+			continue;
+		ns_put(child->ns[kind]);
+		child->ns[kind] = made[kind];
 	}
 	if (r == 0 && (flags & L_CLONE_NEWNS))
 		r = mnt_ns_copy(t->fs->ns, child->fs);
@@ -147,7 +162,7 @@ static uint64_t implied(uint64_t flags)
 struct parts {
 	struct fs_info *fs;
 	struct fdtable *files;
-	struct ns *uts;
+	struct ns *ns[NS_KINDS];
 };
 
 static void parts_put(struct parts *p)
@@ -155,7 +170,8 @@ static void parts_put(struct parts *p)
 	fs_info_put(p->fs);
 	if (p->files)
 		fdtable_put(p->files);
-	ns_put(p->uts);
+	for (int kind = 0; kind < NS_KINDS; kind++)
+		ns_put(p->ns[kind]);
 }
 
 static int make_parts(struct task *t, uint64_t flags, struct parts *p)
@@ -172,8 +188,7 @@ static int make_parts(struct task *t, uint64_t flags, struct parts *p)
 		if (r < 0)
 			return r;
 	}
-	if (flags & L_CLONE_NEWUTS)
-		r = uts_ns_copy(t->ns[NS_UTS], &p->uts);
+	r = make_new(t, flags, p->ns);
 	if (r == 0 && (flags & L_CLONE_NEWNS))
 		r = mnt_ns_copy(t->fs->ns, p->fs);
 	return r;
@@ -182,7 +197,7 @@ static int make_parts(struct task *t, uint64_t flags, struct parts *p)
 /* Gives t the new parts; p has the old ones afterwards. */
 static void swap_parts(struct task *t, struct parts *p)
 {
-	struct parts old = {NULL, NULL, NULL};
+	struct parts old = {NULL};
 
 	mutex_lock(&t->alloc_lock);
 	if (p->fs) {
@@ -194,14 +209,15 @@ static void swap_parts(struct task *t, struct parts *p)
 		t->files = p->files;
 	}
 	mutex_unlock(&t->alloc_lock);
-	if (p->uts)
-		replace_ns(t, p->uts);
+	for (int kind = 0; kind < NS_KINDS; kind++)
+		if (p->ns[kind])
+			replace_ns(t, p->ns[kind]);
 	*p = old;
 }
 
 int task_unshare(struct task *t, uint64_t flags)
 {
-	struct parts p = {NULL, NULL, NULL};
+	struct parts p = {NULL};
 	int r;
 
 	flags = implied(flags);
@@ -239,6 +255,9 @@ int task_enter_ns(struct task *t, struct ns *ns)
 	switch (ns->kind) {
 	case NS_MNT:
 		return enter_mnt(t, ns);
+	case NS_IPC:
+		sem_undos_leave(t);
+		break;
 	case NS_TIME:
 		if (has_other_threads(t))
 			return -EUSERS;

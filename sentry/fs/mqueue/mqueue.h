@@ -1,6 +1,6 @@
 /*
- * POSIX message queues, mq_overview(7): the file system whose files are the queues, and what the mq_ calls do.  The sandbox has one
- * such file system, however often it is mounted.
+ * POSIX message queues, mq_overview(7): the file system whose files are the queues, and what the mq_ calls do.  Each
+ * IPC namespace has one such file system, however often it is mounted.
  *
  *   mqueuefs.c  names, limits, the super block
  *   queue.c     messages and notification
@@ -13,6 +13,7 @@
 #include "sentry/vfs/vfs.h"
 
 struct task;
+struct ipc_ns;
 
 /* /proc/sys/fs/mqueue: what a caller without CAP_SYS_RESOURCE may ask for, and what a queue without attributes gets. */
 #define MQ_QUEUES_MAX 256
@@ -25,7 +26,8 @@ struct task;
 #define MQ_HARD_MSGSIZE_MAX (16 << 20)
 #define MQ_PRIO_MAX 32768
 #define MQ_HARD_QUEUES_MAX 65536
-#define MQ_HARD_BYTES (512ull << 20) /* of all queues, whatever RLIMIT_MSGQUEUE says: they lie in the sentry's memory */
+#define MQ_HARD_BYTES (512ull << 20) /* of all queues, whatever RLIMIT_MSGQUEUE says: they lie in the sentry's memory  \
+				      */
 
 struct mq_message { /* on its way; free() it */
 	struct list_head node;
@@ -34,8 +36,8 @@ struct mq_message { /* on its way; free() it */
 	uint8_t data[];
 };
 
-/* The file system, counted: for a mount of it. */
-int mqueuefs_get(struct super_block **out) MUST_CHECK;
+/* The file system of ns, counted: for a mount of it. */
+int mqueuefs_get(struct ipc_ns *ns, struct super_block **out) MUST_CHECK;
 
 /* mq_open(2): name without a slash, flags L_O_*, attr NULL for the defaults.  Errors as the call's. */
 int mqueue_open(struct task *t, const char *name, uint32_t flags, uint32_t mode, const struct l_mq_attr *attr,
@@ -60,6 +62,7 @@ struct mq_charge { /* what a queue counts for against its maker's limits; mqueue
 	struct list_head node;
 	uint32_t uid;
 	uint64_t bytes;
+	unsigned *queues; /* how many its file system has */
 };
 struct mq_charge *mqueue_charge(struct mqueue *q);
 /* A queue, for the new inode i, of which it is the priv: NULL, no memory. */

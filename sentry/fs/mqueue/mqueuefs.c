@@ -9,24 +9,26 @@
 #include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/fs/tmpfs/memdir.h"
 #include "sentry/fs/tmpfs/meminode.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/task/task.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/notify.h"
 
-#define STATUS_SIZE 80	  /* what stat(2) says of a queue */
-#define DIRENT_SIZE 20	  /* and what an entry adds to the directory */
-#define MESSAGE_COST 48	  /* RLIMIT_MSGQUEUE counts so much beside each message's bytes, */
-#define PRIORITY_COST 48  /* and so much for each priority there may be: getrlimit(2) */
+#define STATUS_SIZE 80	 /* what stat(2) says of a queue */
+#define DIRENT_SIZE 20	 /* and what an entry adds to the directory */
+#define MESSAGE_COST 48	 /* RLIMIT_MSGQUEUE counts so much beside each message's bytes, */
+#define PRIORITY_COST 48 /* and so much for each priority there may be: getrlimit(2) */
 
-static struct mutex charges_lock = MUTEX_INIT; /* a leaf; guards: */
+static struct mutex charges_lock =
+	MUTEX_INIT; /* a leaf; guards the list, and each file system's count of queues (sb->priv) */
 static struct list_head charges = LIST_HEAD_INIT(charges); /* of mq_charge.node */
-static unsigned queue_count;
 
 /* ---- limits ---- */
 
 static int check_attr(const struct l_mq_attr *a, bool privileged)
 {
-	int64_t max = privileged ? MQ_HARD_MSG_MAX : MQ_MSG_MAX, size = privileged ? MQ_HARD_MSGSIZE_MAX : MQ_MSGSIZE_MAX;
+	int64_t max = privileged ? MQ_HARD_MSG_MAX : MQ_MSG_MAX,
+		size = privileged ? MQ_HARD_MSGSIZE_MAX : MQ_MSGSIZE_MAX;
 
 	return a->mq_maxmsg <= 0 || a->mq_msgsize <= 0 || a->mq_maxmsg > max || a->mq_msgsize > size ? -EINVAL : 0;
 }
@@ -35,7 +37,8 @@ static uint64_t cost_of(const struct l_mq_attr *a)
 {
 	uint64_t messages = (uint64_t)a->mq_maxmsg;
 
-	return messages * ((uint64_t)a->mq_msgsize + MESSAGE_COST) + min_of(messages, (uint64_t)MQ_PRIO_MAX) * PRIORITY_COST;
+	return messages * ((uint64_t)a->mq_msgsize + MESSAGE_COST) +
+	       min_of(messages, (uint64_t)MQ_PRIO_MAX) * PRIORITY_COST;
 }
 
 static int charge(struct mq_charge *c, uint64_t limit, bool privileged)
@@ -45,18 +48,18 @@ static int charge(struct mq_charge *c, uint64_t limit, bool privileged)
 	int r = 0;
 
 	mutex_lock(&charges_lock);
-	list_for_each_entry(o, &charges, node) {
+	list_for_each_entry (o, &charges, node) {
 		all += o->bytes;
 		if (o->uid == c->uid)
 			sum += o->bytes;
 	}
-	if (queue_count >= (privileged ? MQ_HARD_QUEUES_MAX : MQ_QUEUES_MAX))
+	if (*c->queues >= (privileged ? MQ_HARD_QUEUES_MAX : MQ_QUEUES_MAX))
 		r = -ENOSPC;
 	else if (sum > limit || all > MQ_HARD_BYTES)
 		r = -EMFILE;
 	if (r == 0) {
 		list_add_tail(&c->node, &charges);
-		queue_count++;
+		(*c->queues)++;
 	}
 	mutex_unlock(&charges_lock);
 	return r;
@@ -66,7 +69,7 @@ static void uncharge(struct mq_charge *c)
 {
 	mutex_lock(&charges_lock);
 	list_del_init(&c->node);
-	queue_count--;
+	(*c->queues)--;
 	mutex_unlock(&charges_lock);
 }
 
@@ -84,8 +87,9 @@ static void queue_release(struct inode *i)
 
 static const struct inode_ops queue_inode_ops = {.release = queue_release};
 
-/* A charged queue for t; NULL attributes: the defaults. */
-static int new_queue(struct task *t, const struct cred *c, const struct l_mq_attr *attr, struct mqueue **out)
+/* A charged queue of sb for t; NULL attributes: the defaults. */
+static int new_queue(struct super_block *sb, struct task *t, const struct cred *c, const struct l_mq_attr *attr,
+		     struct mqueue **out)
 {
 	static const struct l_mq_attr defaults = {.mq_maxmsg = MQ_MSG_DEFAULT, .mq_msgsize = MQ_MSGSIZE_DEFAULT};
 	bool privileged = cred_capable(c, L_CAP_SYS_RESOURCE);
@@ -99,7 +103,7 @@ static int new_queue(struct task *t, const struct cred *c, const struct l_mq_att
 	q = mqueue_new(attr->mq_maxmsg, attr->mq_msgsize);
 	if (!q)
 		return -ENOMEM;
-	*mqueue_charge(q) = (struct mq_charge){.uid = c->uid, .bytes = cost_of(attr)};
+	*mqueue_charge(q) = (struct mq_charge){.uid = c->uid, .bytes = cost_of(attr), .queues = sb->priv};
 	r = charge(mqueue_charge(q), limit, privileged);
 	if (r < 0) {
 		mqueue_free(q);
@@ -141,7 +145,7 @@ static int create_with(struct inode *dir, struct dentry *d, uint32_t mode, const
 	if (!i)
 		return -ENOMEM;
 	i->priv = NULL;
-	r = new_queue(task_current(), c, attr, &q);
+	r = new_queue(dir->sb, task_current(), c, attr, &q);
 	if (r == 0) {
 		i->priv = q;
 		i->size = STATUS_SIZE;
@@ -209,28 +213,45 @@ static int statfs(struct super_block *sb, struct l_statfs *st)
 	return 0;
 }
 
-static const struct super_ops super_ops = {.statfs = statfs};
-
-static int make_super(struct super_block **out)
+static void super_release(struct super_block *sb)
 {
-	struct super_block *sb = super_new("mqueue", L_MQUEUE_MAGIC, &super_ops, NULL);
-	struct inode *root = sb ? inode_new(sb, L_S_IFDIR | 01777, &dir_inode_ops, &dir_file_ops) : NULL;
+	free(sb->priv);
+}
 
-	if (!root) {
-		super_put(sb);
-		return -ENOMEM;
-	}
+static const struct super_ops super_ops = {.statfs = statfs, .release = super_release};
+
+static struct inode *make_root(struct ipc_ns *ns, struct super_block *sb)
+{
+	struct inode *root = inode_new(sb, L_S_IFDIR | 01777, &dir_inode_ops, &dir_file_ops);
+
+	if (!root)
+		return NULL;
 	root->priv = calloc(1, sizeof(struct memdir));
 	if (!root->priv) {
 		root->ops = NULL; /* there is nothing to release */
 		inode_put(root);
-		super_put(sb);
-		return -ENOMEM;
+		return NULL;
 	}
 	memdir_init(root->priv);
+	root->uid = ns->uid;
+	root->gid = ns->gid;
 	root->nlink = 2;
 	root->size = 2 * DIRENT_SIZE;
-	sb->root = dentry_make_root(sb, root);
+	return root;
+}
+
+static int make_super(struct ipc_ns *ns, struct super_block **out)
+{
+	unsigned *queues = calloc(1, sizeof(*queues));
+	struct super_block *sb = queues ? super_new("mqueue", L_MQUEUE_MAGIC, &super_ops, queues) : NULL;
+	struct inode *root;
+
+	if (!sb) {
+		free(queues);
+		return -ENOMEM;
+	}
+	root = make_root(ns, sb);
+	sb->root = root ? dentry_make_root(sb, root) : NULL;
 	if (!sb->root) {
 		super_put(sb);
 		return -ENOMEM;
@@ -239,29 +260,27 @@ static int make_super(struct super_block **out)
 	return 0;
 }
 
-/* The file system and a mount of it that is in no tree.  Made on first use, and never put. */
-static int the_root(struct path *out)
+/* The file system of ns and a mount of it that is in no tree.  Made on first use; the namespace puts it. */
+static int the_root(struct ipc_ns *ns, struct path *out)
 {
-	static struct mutex lock = MUTEX_INIT;
-	static struct path root;
 	struct super_block *sb;
 	int r = 0;
 
-	mutex_lock(&lock);
-	if (!root.mnt) {
-		r = make_super(&sb);
+	mutex_lock(&ns->mqueue_lock);
+	if (!ns->mqueue_root.mnt) {
+		r = make_super(ns, &sb);
 		if (r == 0)
-			r = vfs_mount(NULL, sb, NULL, 0, "mqueue", &root);
+			r = vfs_mount(NULL, sb, NULL, 0, "mqueue", &ns->mqueue_root);
 	}
-	*out = root;
-	mutex_unlock(&lock);
+	*out = ns->mqueue_root;
+	mutex_unlock(&ns->mqueue_lock);
 	return r;
 }
 
-int mqueuefs_get(struct super_block **out)
+int mqueuefs_get(struct ipc_ns *ns, struct super_block **out)
 {
 	struct path root;
-	int r = the_root(&root);
+	int r = the_root(ns, &root);
 
 	if (r == 0)
 		*out = super_get(dentry_inode(root.dentry)->sb);
@@ -335,7 +354,7 @@ int mqueue_open(struct task *t, const char *name, uint32_t flags, uint32_t mode,
 		struct file **out)
 {
 	struct path root;
-	int r = the_root(&root);
+	int r = the_root(task_ipc_ns(t), &root);
 
 	if (r == 0)
 		r = check_name(name);
@@ -353,7 +372,7 @@ int mqueue_unlink(struct task *t, const char *name)
 {
 	struct lookup l = task_lookup(t);
 	struct path root;
-	int r = the_root(&root);
+	int r = the_root(task_ipc_ns(t), &root);
 
 	if (r == 0)
 		r = check_name(name);

@@ -19,7 +19,7 @@
 #include "sentry/fs/pipe/pipe.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/tty/pty.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/inotify.h"
 
@@ -131,15 +131,21 @@ static int store_protected(const struct proc_ctx *c, const char *text, size_t le
 	return r;
 }
 
+/* One for all, or, by its place in there, one of the caller's IPC namespace. */
+static struct tunable *tunable_of(const struct proc_entry *e)
+{
+	return e->tunable ? e->tunable : (struct tunable *)((char *)task_ipc_ns(task_current()) + e->value);
+}
+
 static int show_tunable(const struct proc_ctx *c, FILE *out)
 {
-	fprintf(out, "%lld\n", (long long)c->node->entry->tunable->value);
+	fprintf(out, "%lld\n", (long long)tunable_of(c->node->entry)->value);
 	return 0;
 }
 
 static int store_tunable(const struct proc_ctx *c, const char *text, size_t len)
 {
-	struct tunable *t = c->node->entry->tunable;
+	struct tunable *t = tunable_of(c->node->entry);
 	int64_t v;
 	int r = proc_parse_number(text, 10, t->min, t->max, &v);
 
@@ -225,13 +231,15 @@ static int show_pty_count(const struct proc_ctx *c, FILE *out)
 static int show_sem_limits(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
-	fprintf(out, "%d\t%d\t%d\t%d\n", SEMMSL, SEMMNS, SEMOPM, (int)semmni.value);
+	fprintf(out, "%d\t%d\t%d\t%d\n", SEMMSL, SEMMNS, SEMOPM, (int)task_ipc_ns(task_current())->semmni.value);
 	return 0;
 }
 
 #define UTS(name, field) PROC_FILE(name, 0444, show_uts, .value = offsetof(struct l_utsname, field))
 #define PROTECTED(name, kind) PROC_FILE("protected_" name, 0644, show_protected, .store = store_protected, .value = (kind))
 #define TUNABLE(name, t) PROC_FILE(name, 0644, show_tunable, .store = store_tunable, .tunable = &(t))
+#define IPC_TUNABLE(name)                                                                                              \
+	PROC_FILE(#name, 0644, show_tunable, .store = store_tunable, .value = offsetof(struct ipc_ns, name))
 #define NUMBER(name, n) PROC_FILE(name, 0444, proc_show_value, .value = (n))
 #define STRING(name, s) PROC_FILE(name, 0444, proc_show_string, .string = (s))
 #define TABLE(dir, ...)                                                                                                \
@@ -265,10 +273,10 @@ TABLE(kernel_dir,
       PROC_FILE("hostname", 0644, show_uts, .store = store_uts, .value = offsetof(struct l_utsname, nodename)),
       NUMBER("io_uring_disabled", 2),
       NUMBER("kptr_restrict", 1),
-      TUNABLE("msg_next_id", msg_next_id),
-      TUNABLE("msgmax", msgmax),
-      TUNABLE("msgmnb", msgmnb),
-      TUNABLE("msgmni", msgmni),
+      IPC_TUNABLE(msg_next_id),
+      IPC_TUNABLE(msgmax),
+      IPC_TUNABLE(msgmnb),
+      IPC_TUNABLE(msgmni),
       NUMBER("ngroups_max", L_NGROUPS_MAX),
       PROC_FILE("ns_last_pid", 0666, show_ns_last_pid, .store = store_ns_last_pid),
       NUMBER("numa_balancing", 0),
@@ -288,12 +296,12 @@ TABLE(kernel_dir,
       NUMBER("sched_rt_runtime_us", 950000),
       PROC_DIR("seccomp", 0555, seccomp_dir),
       PROC_FILE("sem", 0444, show_sem_limits),
-      TUNABLE("sem_next_id", sem_next_id),
-      TUNABLE("shm_next_id", shm_next_id),
+      IPC_TUNABLE(sem_next_id),
+      IPC_TUNABLE(shm_next_id),
       NUMBER("shm_rmid_forced", 0),
       NUMBER("shmall", SHMALL),
       NUMBER("shmmax", SHMMAX),
-      TUNABLE("shmmni", shmmni),
+      IPC_TUNABLE(shmmni),
       NUMBER("sysctl_writes_strict", 1),
       NUMBER("tainted", 0),
       NUMBER("threads-max", PID_MAX),

@@ -1,23 +1,23 @@
 /* /proc/sysvipc: proc_sysvipc(5).  The lines are written by sentry/ipc. */
 #include "sentry/fs/proc/internal.h"
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 
 static int show_msg(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
-	return msg_show(out);
+	return msg_show(task_ipc_ns(task_current()), out);
 }
 
 static int show_sem(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
-	return sem_show(out);
+	return sem_show(task_ipc_ns(task_current()), out);
 }
 
 static int show_shm(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
-	return shm_show(out);
+	return shm_show(task_ipc_ns(task_current()), out);
 }
 
 static const struct proc_entry entries[] = {
