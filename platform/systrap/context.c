@@ -73,7 +73,7 @@ static void abandon_channel(struct stub *s, uint32_t channel, int done)
 		return;
 	}
 	if (done < 3)
-		undo[count++] = (struct leader_call){.nr = SYS_close, .args = {SYSTRAP_FD}};
+		undo[count++] = (struct leader_call){.nr = SYS_close, .args = {SYSTRAP_OWN_FD}};
 	if (done > 0)
 		undo[count++] = unmap_call(channel_addr(channel), st->frame.channel_size);
 	if (count > 0 && leader_request(s, undo, count, -1, &result) != (int)count) {
@@ -93,10 +93,10 @@ static long thread_new(struct stub *s, struct context *c)
 	uint64_t at = channel_addr(c->channel), size = st->frame.channel_size;
 	const struct leader_call calls[] = {
 		{.nr = SYS_mmap,
-		 .args = {at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, SYSTRAP_FD,
+		 .args = {at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, SYSTRAP_OWN_FD,
 			  (uint64_t)c->channel * SYSTRAP_CHANNEL_SIZE}},
 		{.nr = SYS_madvise, .args = {at, size, MADV_DONTFORK}},
-		{.nr = SYS_close, .args = {SYSTRAP_FD}},
+		{.nr = SYS_close, .args = {SYSTRAP_OWN_FD}},
 		{.nr = SYS_clone,
 		 .args = {flags, frame_addr(c), 0, at + CH_WORD, 0},
 		 .child_entry = text_addr(st->base, systrap_shim_thread)},

@@ -3,7 +3,9 @@
  * two texts are.  What a stub can make the host do is exactly what this file lets through:
  *
  *     not x86-64 (int 0x80, sysenter)   trap: without this test first, int 0x80 would be judged by 64-bit numbers
- *     from the leader's page            notify the sentry, which lets a leader do what it asked for, and nobody else
+ *     from the leader's page            the memory calls below, mmap of a private file mapping by the one descriptor that a
+ *                                       leader may have, and its close; else notify the sentry, which lets a leader do what
+ *                                       it asked for, and nobody else
  *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, rseq on guest memory with a bounded length and no flag but that to
  *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE;
@@ -40,6 +42,7 @@
 struct program {
 	struct sock_filter *f;
 	unsigned n;
+	uint32_t otherwise; /* what becomes of a call that a rule does not let through */
 };
 
 static void emit(struct program *p, uint16_t code, uint64_t k, uint8_t jt, uint8_t jf)
@@ -58,18 +61,18 @@ static void ret(struct program *p, uint32_t action)
 	emit(p, BPF_RET | BPF_K, action, 0, 0);
 }
 
-/* Traps unless the accumulator compares so with k. */
+/* Refuses (p->otherwise) unless the accumulator compares so with k. */
 static void require(struct program *p, uint16_t comparison, uint64_t k)
 {
 	emit(p, (uint16_t)(BPF_JMP | comparison | BPF_K), k, 1, 0);
-	ret(p, SECCOMP_RET_TRAP);
+	ret(p, p->otherwise);
 }
 
-/* Traps unless the accumulator is below k. */
+/* Refuses unless the accumulator is below k. */
 static void require_less(struct program *p, uint64_t k)
 {
 	emit(p, BPF_JMP | BPF_JGE | BPF_K, k, 0, 1);
-	ret(p, SECCOMP_RET_TRAP);
+	ret(p, p->otherwise);
 }
 
 /* Does action if the accumulator is k, else goes on. */
@@ -92,7 +95,7 @@ static void skip_ends_here(struct program *p, unsigned from)
 	p->f[from].jf = (uint8_t)(p->n - from - 1);
 }
 
-/* Traps unless it is guest memory that begins at one argument and is as long as another says; is_guest_range in C. */
+/* Refuses unless it is guest memory that begins at one argument and is as long as another says; is_guest_range in C. */
 static void require_guest_range(struct program *p, unsigned addr, unsigned len)
 {
 	load(p, HIGH(OFF_ARG(len)));
@@ -107,10 +110,10 @@ static void require_guest_range(struct program *p, unsigned addr, unsigned len)
 	load(p, OFF_ARG(addr));
 	emit(p, BPF_ALU | BPF_ADD | BPF_X, 0, 0, 0);
 	emit(p, BPF_JMP | BPF_JGE | BPF_X, 0, 1, 0); /* else the sum is beyond 32 bits */
-	ret(p, SECCOMP_RET_TRAP);
+	ret(p, p->otherwise);
 }
 
-/* Traps unless arg is below k. */
+/* Refuses unless arg is below k. */
 static void require_arg_less(struct program *p, unsigned arg, uint64_t k)
 {
 	load(p, HIGH(OFF_ARG(arg)));
@@ -119,7 +122,8 @@ static void require_arg_less(struct program *p, unsigned arg, uint64_t k)
 	require_less(p, k);
 }
 
-static void judge_memory_calls(struct program *p)
+/* Calls that change guest memory and nothing else; own_file: mmap of a private file mapping as well, by SYSTRAP_FD. */
+static void judge_memory_calls(struct program *p, bool own_file)
 {
 	unsigned from = skip_unless(p, SYS_munmap);
 
@@ -138,7 +142,7 @@ static void judge_memory_calls(struct program *p)
 	load(p, OFF_ARG(2)); /* the kernel takes an int */
 	on_equal(p, MADV_DONTNEED, SECCOMP_RET_ALLOW);
 	on_equal(p, MADV_FREE, SECCOMP_RET_ALLOW);
-	ret(p, SECCOMP_RET_TRAP);
+	ret(p, p->otherwise);
 	skip_ends_here(p, from);
 
 	from = skip_unless(p, SYS_mremap);
@@ -148,7 +152,7 @@ static void judge_memory_calls(struct program *p)
 	require_arg_less(p, 3, (MREMAP_MAYMOVE | MREMAP_FIXED) + 1);
 	on_equal(p, 0, SECCOMP_RET_ALLOW);
 	on_equal(p, MREMAP_MAYMOVE | MREMAP_FIXED, SECCOMP_RET_ALLOW);
-	ret(p, SECCOMP_RET_TRAP);
+	ret(p, p->otherwise);
 	skip_ends_here(p, from);
 
 	from = skip_unless(p, SYS_mmap);
@@ -160,11 +164,16 @@ static void judge_memory_calls(struct program *p)
 	emit(p, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)MAP_NORESERVE, 0, 0);
 	on_equal(p, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, SECCOMP_RET_ALLOW);
 	on_equal(p, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, SECCOMP_RET_ALLOW);
-	ret(p, SECCOMP_RET_TRAP);
+	if (own_file) {
+		require(p, BPF_JEQ, MAP_PRIVATE | MAP_FIXED);
+		load(p, OFF_ARG(4)); /* the kernel takes an int */
+		on_equal(p, SYSTRAP_FD, SECCOMP_RET_ALLOW);
+	}
+	ret(p, p->otherwise);
 	skip_ends_here(p, from);
 }
 
-/* The same rules in C, for the sentry, which must not ask for what would trap. */
+/* The same rules in C, for the sentry, which must not ask the shim for what would trap. */
 static bool is_guest_range(uint64_t addr, uint64_t len)
 {
 	return addr >= GUEST_MIN && addr < GUEST_CEILING && len <= UINT32_MAX && (uint32_t)addr + len <= UINT32_MAX;
@@ -191,6 +200,30 @@ bool filter_lets_shim(const struct leader_call *call)
 	default:
 		return false;
 	}
+}
+
+bool filter_lets_leader(const struct leader_call *call)
+{
+	const uint64_t *a = call->args, flags = a[3] & ~(uint64_t)MAP_NORESERVE;
+
+	if (call->nr == SYS_close)
+		return a[0] == SYSTRAP_FD;
+	if (call->nr == SYS_mmap && is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL && flags == (MAP_PRIVATE | MAP_FIXED))
+		return a[4] == SYSTRAP_FD;
+	return filter_lets_shim(call);
+}
+
+/* The rest of the program for a call from the leader. */
+static void judge_leader_call(struct program *p)
+{
+	p->otherwise = SECCOMP_RET_USER_NOTIF;
+	load(p, OFF_NR);
+	judge_memory_calls(p, true);
+	require(p, BPF_JEQ, SYS_close);
+	load(p, OFF_ARG(0)); /* the kernel takes an unsigned int */
+	on_equal(p, SYSTRAP_FD, SECCOMP_RET_ALLOW);
+	ret(p, p->otherwise);
+	p->otherwise = SECCOMP_RET_TRAP;
 }
 
 /* The rest of the program for a call from the shim: nr is in the accumulator. */
@@ -221,7 +254,7 @@ static void judge_shim_call(struct program *p, bool fsgsbase)
 	on_equal(p, RSEQ_FLAG_UNREGISTER_NR, SECCOMP_RET_ALLOW);
 	ret(p, SECCOMP_RET_TRAP);
 	ASSERT(p->n - at == RSEQ_INSNS);
-	judge_memory_calls(p);
+	judge_memory_calls(p, false);
 	require(p, BPF_JEQ, SYS_futex);
 	load(p, HIGH(OFF_ARG(0)));
 	require(p, BPF_JEQ, (uint64_t)SYSTRAP_CHANNELS >> 32);
@@ -240,8 +273,9 @@ static void judge_shim_call(struct program *p, bool fsgsbase)
 
 unsigned filter_build(struct sock_filter *f, uint64_t base, bool fsgsbase)
 {
-	struct program p = {.f = f};
+	struct program p = {.f = f, .otherwise = SECCOMP_RET_TRAP};
 	uint32_t shim = (uint32_t)base, leader = shim + SYSTRAP_LEADER_OFF, end = shim + SYSTRAP_TEXT_SIZE;
+	unsigned from;
 
 	load(&p, OFF_ARCH);
 	require(&p, BPF_JEQ, AUDIT_ARCH_X86_64);
@@ -250,8 +284,10 @@ unsigned filter_build(struct sock_filter *f, uint64_t base, bool fsgsbase)
 	load(&p, OFF_IP);
 	require(&p, BPF_JGE, shim);
 	require_less(&p, end);
-	emit(&p, BPF_JMP | BPF_JGE | BPF_K, leader, 0, 1);
-	ret(&p, SECCOMP_RET_USER_NOTIF);
+	emit(&p, BPF_JMP | BPF_JGE | BPF_K, leader, 0, 0);
+	from = p.n - 1;
+	judge_leader_call(&p);
+	skip_ends_here(&p, from);
 	load(&p, OFF_NR);
 	judge_shim_call(&p, fsgsbase);
 	return p.n;

@@ -52,8 +52,10 @@
 /* The leader's "what next?": a number that Linux does not use, always notified.  Its arguments: calls done, result of
  * the last one, the leader's slot, the request's seq. */
 #define SYSTRAP_NR_NEXT 0x3ffffff0
-/* The descriptor at which a file passed along with a request appears. */
+/* The descriptors at which what is passed along with a request appears: a file of the guest's; memory of the platform's own, which the
+ * filter lets nobody map unasked. */
 #define SYSTRAP_FD 3
+#define SYSTRAP_OWN_FD 4
 
 /*
  * Channels.  The size is the distance between two of them; only the first pages are mapped (frame_layout.channel_size):

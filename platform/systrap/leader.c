@@ -1,6 +1,7 @@
 /*
  * Requests to a leader: the sentry writes calls into the stub's slot, answers the leader's NEXT, and then lets each
- * call go on if, and only if, it is the one that was asked for.  The results come as arguments of the following NEXT.
+ * call go on if, and only if, it is the one that was asked for; those that the filter lets pass are not notified.  The results
+ * come as arguments of the following NEXT.
  *
  * A stopped and continued stub (SIGSTOP, the freezer) makes its pending notification again, even one that has just
  * been answered; so the latest of the same kind counts, and a request's number tells an old NEXT from a new one.
@@ -42,7 +43,7 @@ int leader_hello(struct stub *s)
 }
 
 /* Answers the leader's NEXT, whichever of its notifications is the live one by now. */
-static int answer_next(struct stub *s, int fd, bool *unsure)
+static int answer_next(struct stub *s, int fd, uint32_t as, bool *unsure)
 {
 	struct systrap *st = systrap_of(&s->as);
 	uint64_t seq = s->next.args[3];
@@ -52,7 +53,7 @@ static int answer_next(struct stub *s, int fd, bool *unsure)
 
 		if (leader_note_pending(s, &s->next) && (!is_next(st, s, &s->next) || s->next.args[3] != seq))
 			return nonsense(s, &s->next);
-		r = fd >= 0 ? leader_reply_fd(st, &s->next, fd) : leader_reply(st, &s->next, 0, 0);
+		r = fd >= 0 ? leader_reply_fd(st, &s->next, fd, as) : leader_reply(st, &s->next, 0, 0);
 		if (r == -EINTR) {
 			*unsure = true; /* answered, but perhaps without the descriptor */
 			return 0;
@@ -67,15 +68,31 @@ static int answer_next(struct stub *s, int fd, bool *unsure)
 	}
 }
 
+/* Is it the call that is due, or the latest once more?  Of those that the filter lets a leader make we hear nothing.  *at: the number
+ * of calls up to the latest that we heard of. */
+static bool is_due(const struct systrap *st, const struct note *n, const struct leader_call *calls, unsigned count, unsigned *at)
+{
+	for (unsigned i = *at; i < count; i++) {
+		if (is_call(st, n, &calls[i])) {
+			*at = i + 1;
+			return true;
+		}
+		if (!filter_lets_leader(&calls[i]))
+			break;
+	}
+	return *at > 0 && is_call(st, n, &calls[*at - 1]);
+}
+
 /* Sees the request in the slot through.  As leader_request. */
 static int carry_out(struct stub *s, const struct leader_call *calls, unsigned count, int fd, long *result,
 		     bool *unsure)
 {
 	struct systrap *st = systrap_of(&s->as);
 	uint64_t old_seq = s->next.args[3];
+	const uint32_t fd_as = (uint32_t)calls[0].args[4];
 	unsigned at = 0;
 	struct note n;
-	int r = answer_next(s, fd, unsure);
+	int r = answer_next(s, fd, fd_as, unsure);
 
 	if (r < 0)
 		return r; /* unanswered: the leader waits where it was */
@@ -92,16 +109,14 @@ static int carry_out(struct stub *s, const struct leader_call *calls, unsigned c
 		}
 		if (is_next(st, s, &n) && at == 0 && n.args[3] == old_seq) {
 			s->next = n;
-			r = answer_next(s, fd, unsure);
+			r = answer_next(s, fd, fd_as, unsure);
 			continue;
 		}
-		if (at < count && is_call(st, &n, &calls[at]))
-			at++;
-		else if (at == 0 || !is_call(st, &n, &calls[at - 1]))
+		if (!is_due(st, &n, calls, count, &at))
 			return nonsense(s, &n);
 		r = leader_reply(st, &n, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 		if (r == -ENOENT)
-			r = 0; /* it will be made again: then it is calls[at - 1] */
+			r = 0; /* it will be made again */
 	}
 	if (r != -ESRCH && !atomic_load(&s->as.dead)) {
 		/* Half-way, and no way to know how far: the stub cannot stay. */

@@ -332,13 +332,13 @@ int leader_reply(struct systrap *st, const struct note *n, long value, uint32_t 
 	return 0;
 }
 
-int leader_reply_fd(struct systrap *st, const struct note *n, int fd)
+int leader_reply_fd(struct systrap *st, const struct note *n, int fd, uint32_t as)
 {
 	struct seccomp_notif_addfd add = {
 		.id = n->id,
 		.flags = SECCOMP_ADDFD_FLAG_SETFD | SECCOMP_ADDFD_FLAG_SEND,
 		.srcfd = (uint32_t)fd,
-		.newfd = SYSTRAP_FD,
+		.newfd = as,
 	};
 
 	if (ioctl(st->listener_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)

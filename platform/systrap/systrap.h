@@ -222,11 +222,13 @@ static inline uint64_t slot_addr(const struct systrap *st, uint32_t slot)
 
 /* ---- filter.c ---- */
 
-#define FILTER_MAX 256
+#define FILTER_MAX 512
 /* Writes the stubs' filter for texts at base into f; returns the number of instructions. */
 unsigned filter_build(struct sock_filter *f, uint64_t base, bool fsgsbase);
 /* Whether the shim may make this memory call: then a guest thread can do it for the sentry, else the leader has to. */
 bool filter_lets_shim(const struct leader_call *call);
+/* Whether a leader makes this call without notifying the sentry. */
+bool filter_lets_leader(const struct leader_call *call);
 
 /* ---- boot.c ---- */
 
@@ -286,8 +288,8 @@ int leader_wait(struct stub *s, struct note *out) MUST_CHECK;
 bool leader_note_pending(struct stub *s, struct note *out) MUST_CHECK;
 /* Answers; -ENOENT if the notification is gone (the leader makes it again, or is dead). */
 int leader_reply(struct systrap *st, const struct note *n, long value, uint32_t flags) MUST_CHECK;
-/* Answers with the number of a descriptor that is put into the stub. */
-int leader_reply_fd(struct systrap *st, const struct note *n, int fd) MUST_CHECK;
+/* Answers by putting fd into the stub, as its descriptor number `as`. */
+int leader_reply_fd(struct systrap *st, const struct note *n, int fd, uint32_t as) MUST_CHECK;
 /* Makes the stub or context known by its host id, and settles what was heard of it before. */
 void register_stub(struct systrap *st, struct stub *s) EXCLUDES(st->lock);
 void register_context(struct systrap *st, struct context *c) EXCLUDES(st->lock);
@@ -307,8 +309,8 @@ void stub_mark_dead_locked(struct systrap *st, struct stub *s) REQUIRES(st->lock
 /* Waits for a newborn leader's first NEXT. */
 int leader_hello(struct stub *s) MUST_CHECK;
 /*
- * Has the stub's leader make the calls in order, up to the first that fails, with fd (or -1) put at SYSTRAP_FD before
- * them.  Returns the number that succeeded and stores the last one's result; -ESRCH if the stub is dead; another
+ * Has the stub's leader make the calls in order, up to the first that fails, with fd (or -1) put before them at the number that
+ * the first call, an mmap, names.  Returns the number that succeeded and stores the last one's result; -ESRCH if the stub is dead; another
  * -errno if fd could not be passed, and then nothing was done.
  */
 int leader_request(struct stub *s, const struct leader_call *calls, unsigned count, int fd, long *result) MUST_CHECK
