@@ -25,6 +25,7 @@ struct cred *cred_copy(const struct cred *old, uint32_t group_count)
 
 	if (!c)
 		return NULL;
+	c->user_ns = user_ns_get(old->user_ns);
 	memcpy(&c->uid, &old->uid, offsetof(struct cred, groups) - offsetof(struct cred, uid));
 	c->group_count = group_count;
 	memcpy(c->groups, old->groups, shared * sizeof(c->groups[0]));
@@ -44,6 +45,7 @@ struct cred *cred_new(uint32_t uid, uint32_t gid, const uint32_t *groups, uint32
 
 	if (!c)
 		return NULL;
+	c->user_ns = user_ns_get(&user_ns_first);
 	c->uid = c->euid = c->suid = c->fsuid = uid;
 	c->gid = c->egid = c->sgid = c->fsgid = gid;
 	c->cap_bounding = L_CAP_FULL_SET;
@@ -72,8 +74,10 @@ void cred_put(const struct cred *c)
 {
 	struct cred *mutable = (struct cred *)c;
 
-	if (c && refcount_dec(&mutable->refs))
-		free(mutable);
+	if (!c || !refcount_dec(&mutable->refs))
+		return;
+	user_ns_put(c->user_ns);
+	free(mutable);
 }
 
 bool cred_in_group(const struct cred *c, uint32_t gid)
@@ -82,7 +86,79 @@ bool cred_in_group(const struct cred *c, uint32_t gid)
 	       bsearch(&gid, c->groups, c->group_count, sizeof(c->groups[0]), compare_gid) != NULL;
 }
 
-bool cred_capable(const struct cred *c, unsigned cap)
+void cred_enter_user_ns(struct cred *c, struct user_ns *u)
+{
+	struct user_ns *old = c->user_ns;
+
+	c->user_ns = user_ns_get(u);
+	user_ns_put(old);
+	c->securebits = 0;
+	c->cap_inheritable = c->cap_ambient = 0;
+	c->cap_permitted = c->cap_effective = c->cap_bounding = L_CAP_FULL_SET;
+}
+
+/* ---- capabilities ---- */
+
+bool cred_own_capable(const struct cred *c, unsigned cap)
 {
 	return cap <= L_CAP_LAST_CAP && (c->cap_effective >> cap & 1);
+}
+
+bool cred_ns_capable(const struct cred *c, const struct user_ns *u, unsigned cap)
+{
+	for (; u != c->user_ns; u = u->ns.owner) {
+		if (u->level <= c->user_ns->level)
+			return false;
+		if (u->ns.owner == c->user_ns && u->uid == c->euid)
+			return true;
+	}
+	return cred_own_capable(c, cap);
+}
+
+bool cred_capable(const struct cred *c, unsigned cap)
+{
+	return c->user_ns == &user_ns_first && cred_own_capable(c, cap);
+}
+
+bool cred_file_capable(const struct cred *c, uint32_t uid, uint32_t gid, unsigned cap)
+{
+	return cred_own_capable(c, cap) && id_to_ns(c->user_ns, ID_USER, uid) != ID_NONE &&
+	       id_to_ns(c->user_ns, ID_GROUP, gid) != ID_NONE;
+}
+
+bool cred_caps_within(const struct cred *c, const struct cred *old)
+{
+	if (c->user_ns == old->user_ns)
+		return !(c->cap_permitted & ~old->cap_permitted);
+	for (const struct user_ns *u = c->user_ns; u->level; u = u->ns.owner)
+		if (u->ns.owner == old->user_ns && u->uid == old->euid)
+			return true;
+	return false;
+}
+
+/* ---- ids ---- */
+
+uint32_t cred_show_uid(const struct cred *c, uint32_t uid)
+{
+	return id_shown(c->user_ns, ID_USER, uid);
+}
+
+uint32_t cred_show_gid(const struct cred *c, uint32_t gid)
+{
+	return id_shown(c->user_ns, ID_GROUP, gid);
+}
+
+uint32_t cred_read_uid(const struct cred *c, uint32_t uid)
+{
+	return id_from_ns(c->user_ns, ID_USER, uid);
+}
+
+uint32_t cred_read_gid(const struct cred *c, uint32_t gid)
+{
+	return id_from_ns(c->user_ns, ID_GROUP, gid);
+}
+
+uint32_t cred_root(const struct cred *c)
+{
+	return id_from_ns(c->user_ns, ID_USER, 0);
 }

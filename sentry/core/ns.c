@@ -5,6 +5,7 @@
 
 #include "abi/errno.h"
 #include "abi/sched.h"
+#include "sentry/core/userns.h"
 
 #define FIRST_INO 4026532000ull /* of those made later: Linux numbers them from here on, too */
 
@@ -18,29 +19,58 @@ static const struct kind {
 	[NS_USER] = {"user", L_CLONE_NEWUSER, 4026531837}, [NS_UTS] = {"uts", L_CLONE_NEWUTS, 4026531838},
 };
 
-#define ONLY(kind_, ino_) [kind_] = {.refs = {1}, .kind = (kind_), .ino = (ino_)}
+#define ONLY(kind_, ino_) [kind_] = {.refs = {1}, .kind = (kind_), .ino = (ino_), .owner = &user_ns_first}
 static struct ns initial[NS_KINDS] = {
-	ONLY(NS_TIME, 4026531834), ONLY(NS_CGROUP, 4026531835), ONLY(NS_NET, 4026531833),
-	ONLY(NS_PID, 4026531836),  ONLY(NS_USER, 4026531837),
+	ONLY(NS_TIME, 4026531834),
+	ONLY(NS_CGROUP, 4026531835),
+	ONLY(NS_NET, 4026531833),
+	ONLY(NS_PID, 4026531836),
 };
 
 static _Atomic uint64_t last_seq, last_ino = FIRST_INO;
 static _Atomic int counts[NS_KINDS]; /* of those that can be freed */
 
-int ns_init(struct ns *ns, enum ns_kind kind, void (*release)(struct ns *ns))
+static void uncount(struct user_ns *from, const struct user_ns *to, enum ns_kind kind)
 {
+	for (; from != to; from = from->ns.owner)
+		from->counts[kind]--;
+}
+
+/* DIVERGES: /proc/sys/user's limits hold for all users of a namespace together, not for each. */
+static int count(struct user_ns *owner, enum ns_kind kind)
+{
+	for (struct user_ns *u = owner; u; u = u->ns.owner) {
+		if (++u->counts[kind] <= u->max[kind].value)
+			continue;
+		u->counts[kind]--;
+		uncount(owner, u, kind);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+int ns_init(struct ns *ns, enum ns_kind kind, struct user_ns *owner, void (*release)(struct ns *ns))
+{
+	int r;
+
 	if (++counts[kind] > NS_MAX) {
 		counts[kind]--;
 		return -ENOSPC;
 	}
+	r = count(owner, kind);
+	if (r < 0) {
+		counts[kind]--;
+		return r;
+	}
 	*ns = (struct ns){.kind = kind, .ino = ++last_ino, .seq = ++last_seq, .release = release};
+	ns->owner = user_ns_get(owner);
 	refcount_init(&ns->refs, 1);
 	return 0;
 }
 
 void ns_init_first(struct ns *ns, enum ns_kind kind)
 {
-	*ns = (struct ns){.kind = kind, .ino = kinds[kind].first_ino, .seq = ++last_seq};
+	*ns = (struct ns){.kind = kind, .ino = kinds[kind].first_ino, .seq = ++last_seq, .owner = &user_ns_first};
 	refcount_init(&ns->refs, 1);
 }
 
@@ -52,12 +82,17 @@ struct ns *ns_get(struct ns *ns)
 
 void ns_put(struct ns *ns)
 {
+	struct user_ns *owner;
+
 	if (!ns || !refcount_dec(&ns->refs))
 		return;
 	if (!ns->release)
 		return;
+	owner = ns->owner;
 	counts[ns->kind]--;
+	uncount(owner, NULL, ns->kind);
 	ns->release(ns);
+	user_ns_put(owner);
 }
 
 struct ns *ns_initial(enum ns_kind kind)

@@ -12,19 +12,22 @@
 
 enum ns_kind { NS_TIME, NS_CGROUP, NS_IPC, NS_MNT, NS_NET, NS_PID, NS_USER, NS_UTS, NS_KINDS };
 
+struct user_ns;
+
 struct ns {
 	struct refcount refs;
 	enum ns_kind kind;		/* immutable */
 	uint64_t ino;			/* what stat says of its file; immutable */
 	uint64_t seq;			/* a later one has a higher number; immutable */
+	struct user_ns *owner; /* counted: whose capabilities count for it; a user namespace's parent; immutable */
 	void (*release)(struct ns *ns); /* frees it; NULL: it is never freed */
 };
 
-/* Namespaces of a kind at most, /proc/sys/user/max_*_namespaces: a further one is -ENOSPC. */
+/* Namespaces of a kind at most, however /proc/sys/user/max_*_namespaces are set: a further one is -ENOSPC. */
 #define NS_MAX 4096
 
-/* Makes a new one, counted once.  -ENOSPC: there are NS_MAX of the kind. */
-int ns_init(struct ns *ns, enum ns_kind kind, void (*release)(struct ns *ns)) MUST_CHECK;
+/* Makes a new one of owner's, counted once.  -ENOSPC: there are as many of the kind as there may be. */
+int ns_init(struct ns *ns, enum ns_kind kind, struct user_ns *owner, void (*release)(struct ns *ns)) MUST_CHECK;
 /* The same for the first of its kind, with the number that Linux gives it; never freed. */
 void ns_init_first(struct ns *ns, enum ns_kind kind);
 struct ns *ns_get(struct ns *ns);

@@ -7,6 +7,7 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "base/lock.h"
+#include "sentry/core/userns.h"
 
 struct uts_ns {
 	struct ns ns;
@@ -15,7 +16,7 @@ struct uts_ns {
 };
 
 static struct uts_ns first = {
-	.ns = {.refs = {1}, .kind = NS_UTS, .ino = 4026531838},
+	.ns = {.refs = {1}, .kind = NS_UTS, .ino = 4026531838, .owner = &user_ns_first},
 	.lock = MUTEX_INIT,
 	.names = {BAILEY_UTS_SYSNAME, "bailey", BAILEY_UTS_RELEASE, BAILEY_UTS_VERSION, BAILEY_UTS_MACHINE, "(none)"},
 };
@@ -36,14 +37,14 @@ static void uts_ns_free(struct ns *ns)
 	free(uts_of(ns));
 }
 
-int uts_ns_copy(struct ns *from, struct ns **out)
+int uts_ns_copy(struct ns *from, struct user_ns *owner, struct ns **out)
 {
 	struct uts_ns *u = calloc(1, sizeof(*u));
 	int r;
 
 	if (!u)
 		return -ENOMEM;
-	r = ns_init(&u->ns, NS_UTS, uts_ns_free);
+	r = ns_init(&u->ns, NS_UTS, owner, uts_ns_free);
 	if (r < 0) {
 		free(u);
 		return r;

@@ -10,8 +10,8 @@
 struct uts_ns;
 
 struct ns *uts_ns_first(void); /* borrowed */
-/* A new one with the same names; *out counted. */
-int uts_ns_copy(struct ns *from, struct ns **out) MUST_CHECK;
+/* A new one of owner's with the same names; *out counted. */
+int uts_ns_copy(struct ns *from, struct user_ns *owner, struct ns **out) MUST_CHECK;
 
 /* ns is of kind NS_UTS. */
 void uts_get(struct ns *ns, struct l_utsname *out);

@@ -20,7 +20,8 @@
 	.msgmni = {32000, 0, L_IPCMNI, NULL}, .msgmax = {8192, 0, 1 << 20, NULL},                                      \
 	.msgmnb = {16384, 0, 16 << 20, NULL}, .mqueue_lock = MUTEX_INIT
 
-static struct ipc_ns first = {.ns = {.refs = {1}, .kind = NS_IPC, .ino = 4026531839}, FRESH(&first)};
+static struct ipc_ns first = {.ns = {.refs = {1}, .kind = NS_IPC, .ino = 4026531839, .owner = &user_ns_first},
+			      FRESH(&first)};
 
 struct ns *ipc_ns_first(void)
 {
@@ -59,7 +60,7 @@ static void ipc_ns_free(struct ns *ns)
 	free(i);
 }
 
-int ipc_ns_new(const struct cred *c, struct ns **out)
+int ipc_ns_new(const struct cred *c, struct user_ns *owner, struct ns **out)
 {
 	struct ipc_ns *i = malloc(sizeof(*i));
 	int r;
@@ -67,7 +68,7 @@ int ipc_ns_new(const struct cred *c, struct ns **out)
 	if (!i)
 		return -ENOMEM;
 	*i = (struct ipc_ns){FRESH(i), .uid = c->fsuid, .gid = c->fsgid};
-	r = ns_init(&i->ns, NS_IPC, ipc_ns_free);
+	r = ns_init(&i->ns, NS_IPC, owner, ipc_ns_free);
 	if (r < 0) {
 		free(i);
 		return r;

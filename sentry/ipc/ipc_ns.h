@@ -26,8 +26,8 @@ struct ipc_ns {
 };
 
 struct ns *ipc_ns_first(void); /* borrowed */
-/* A new one, empty, with the limits that a fresh system has; *out counted.  c: who makes it. */
-int ipc_ns_new(const struct cred *c, struct ns **out) MUST_CHECK;
+/* A new one of owner's, empty, with the limits that a fresh system has; *out counted.  c: who makes it. */
+int ipc_ns_new(const struct cred *c, struct user_ns *owner, struct ns **out) MUST_CHECK;
 /* ns is of kind NS_IPC. */
 struct ipc_ns *ipc_ns_of(struct ns *ns);
 /* The one t is in; of a caller that is no task, the first.  Borrowed: it stays while t, which is the caller, is in it.

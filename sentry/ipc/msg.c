@@ -303,7 +303,7 @@ int msg_stat(struct task *t, int id, bool by_index, bool any, struct l_msqid64_d
 			.msg_lspid = q->lspid,
 			.msg_lrpid = q->lrpid,
 		};
-		ipc_perm_fill(&out->msg_perm, p);
+		ipc_perm_fill(&out->msg_perm, p, t->cred);
 		r = by_index ? p->id : 0;
 	}
 	mutex_unlock(&ids->lock);
@@ -323,7 +323,7 @@ int msg_set(struct task *t, int id, const struct l_msqid64_ds *from)
 	    !cred_capable(t->cred, L_CAP_SYS_RESOURCE))
 		r = -EPERM;
 	if (r == 0)
-		r = ipc_perm_set(p, &from->msg_perm);
+		r = ipc_perm_set(p, &from->msg_perm, t->cred);
 	if (r == 0) {
 		queue_of(p)->max_bytes = from->msg_qbytes;
 		queue_of(p)->ctime = ipc_now();
@@ -396,7 +396,7 @@ int msg_info(struct ipc_ns *ns, int *queues, int *messages, int *bytes)
 	return max;
 }
 
-int msg_show(struct ipc_ns *ns, FILE *out)
+int msg_show(struct ipc_ns *ns, const struct cred *c, FILE *out)
 {
 	struct ipc_ids *ids = &ns->msg;
 
@@ -413,8 +413,8 @@ int msg_show(struct ipc_ns *ns, FILE *out)
 		q = queue_of(p);
 		fprintf(out, "%10d %10d  %4o  %10llu %10llu %5d %5d %5u %5u %5u %5u %10lld %10lld %10lld\n", p->key,
 			p->id, p->mode, (unsigned long long)q->bytes, (unsigned long long)q->count, q->lspid, q->lrpid,
-			p->uid, p->gid, p->cuid, p->cgid, (long long)q->stime, (long long)q->rtime,
-			(long long)q->ctime);
+			cred_show_uid(c, p->uid), cred_show_gid(c, p->gid), cred_show_uid(c, p->cuid),
+			cred_show_gid(c, p->cgid), (long long)q->stime, (long long)q->rtime, (long long)q->ctime);
 	}
 	mutex_unlock(&ids->lock);
 	return 0;

@@ -350,7 +350,7 @@ int sem_stat(struct task *t, int id, bool by_index, bool any, struct l_semid64_d
 			.sem_ctime = s->ctime,
 			.sem_nsems = (uint64_t)s->count,
 		};
-		ipc_perm_fill(&out->sem_perm, p);
+		ipc_perm_fill(&out->sem_perm, p, t->cred);
 		r = by_index ? p->id : 0;
 	}
 	mutex_unlock(&ids->lock);
@@ -367,7 +367,7 @@ int sem_set(struct task *t, int id, const struct l_ipc64_perm *perm)
 	p = ipc_find(ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
 	if (r == 0)
-		r = ipc_perm_set(p, perm);
+		r = ipc_perm_set(p, perm, t->cred);
 	if (r == 0)
 		set_of(p)->ctime = ipc_now();
 	mutex_unlock(&ids->lock);
@@ -561,7 +561,7 @@ int sem_info(struct ipc_ns *ns, int *sets, int *semaphores)
 	return max;
 }
 
-int sem_show(struct ipc_ns *ns, FILE *out)
+int sem_show(struct ipc_ns *ns, const struct cred *c, FILE *out)
 {
 	struct ipc_ids *ids = &ns->sem;
 
@@ -572,7 +572,8 @@ int sem_show(struct ipc_ns *ns, FILE *out)
 
 		if (p)
 			fprintf(out, "%10d %10d  %4o %10d %5u %5u %5u %5u %10lld %10lld\n", p->key, p->id, p->mode,
-				set_of(p)->count, p->uid, p->gid, p->cuid, p->cgid, (long long)set_of(p)->otime,
+				set_of(p)->count, cred_show_uid(c, p->uid), cred_show_gid(c, p->gid),
+				cred_show_uid(c, p->cuid), cred_show_gid(c, p->cgid), (long long)set_of(p)->otime,
 				(long long)set_of(p)->ctime);
 	}
 	mutex_unlock(&ids->lock);

@@ -323,7 +323,7 @@ int shm_stat(struct task *t, int id, bool by_index, bool any, struct l_shmid64_d
 			.shm_lpid = s->lpid,
 			.shm_nattch = s->attached,
 		};
-		ipc_perm_fill(&out->shm_perm, p);
+		ipc_perm_fill(&out->shm_perm, p, t->cred);
 		r = by_index ? p->id : 0;
 	}
 	mutex_unlock(&ids->lock);
@@ -340,7 +340,7 @@ int shm_set(struct task *t, int id, const struct l_ipc64_perm *perm)
 	p = ipc_find(ids, id);
 	r = p ? ipc_owner_check(p, t->cred) : -EINVAL;
 	if (r == 0)
-		r = ipc_perm_set(p, perm);
+		r = ipc_perm_set(p, perm, t->cred);
 	if (r == 0)
 		segment_of(p)->ctime = ipc_now();
 	mutex_unlock(&ids->lock);
@@ -381,7 +381,7 @@ int shm_lock(struct task *t, int id, bool lock)
 	p = ipc_find(ids, id);
 	if (!p)
 		r = -EINVAL;
-	else if (!cred_capable(t->cred, L_CAP_IPC_LOCK) &&
+	else if (!cred_ns_capable(t->cred, p->ns->ns.owner, L_CAP_IPC_LOCK) &&
 		 ((t->cred->euid != p->uid && t->cred->euid != p->cuid) ||
 		  (lock && process_rlimit(t->process, L_RLIMIT_MEMLOCK) == 0)))
 		r = -EPERM;
@@ -427,7 +427,7 @@ int shm_info(struct ipc_ns *ns, struct l_shm_info *out)
 	return max;
 }
 
-int shm_show(struct ipc_ns *ns, FILE *out)
+int shm_show(struct ipc_ns *ns, const struct cred *c, FILE *out)
 {
 	struct ipc_ids *ids = &ns->shm;
 
@@ -445,9 +445,9 @@ int shm_show(struct ipc_ns *ns, FILE *out)
 		s = segment_of(p);
 		fprintf(out, "%10d %10d  %4o %21llu %5d %5d  %5llu %5u %5u %5u %5u %10lld %10lld %10lld %21llu %21u\n",
 			p->key, p->id, p->mode, (unsigned long long)s->size, s->cpid, s->lpid,
-			(unsigned long long)s->attached, p->uid, p->gid, p->cuid, p->cgid, (long long)s->atime,
-			(long long)s->dtime, (long long)s->ctime, (unsigned long long)(resident_pages(s) * PAGE_SIZE),
-			0u);
+			(unsigned long long)s->attached, cred_show_uid(c, p->uid), cred_show_gid(c, p->gid),
+			cred_show_uid(c, p->cuid), cred_show_gid(c, p->cgid), (long long)s->atime, (long long)s->dtime,
+			(long long)s->ctime, (unsigned long long)(resident_pages(s) * PAGE_SIZE), 0u);
 	}
 	mutex_unlock(&ids->lock);
 	return 0;

@@ -1,5 +1,5 @@
 /* What the three kinds of System V IPC have in common: ids, keys, permissions, and sleeping for an object. */
-#include "sentry/ipc/sysv.h"
+#include "sentry/ipc/ipc_ns.h"
 
 #include <stdlib.h>
 
@@ -162,33 +162,36 @@ int ipc_permission(const struct ipc_perm *p, unsigned want, const struct cred *c
 		granted >>= 6;
 	else if (cred_in_group(c, p->cgid) || cred_in_group(c, p->gid))
 		granted >>= 3;
-	return (asked & ~granted & 7) && !cred_capable(c, L_CAP_IPC_OWNER) ? -EACCES : 0;
+	return (asked & ~granted & 7) && !cred_ns_capable(c, p->ns->ns.owner, L_CAP_IPC_OWNER) ? -EACCES : 0;
 }
 
 int ipc_owner_check(const struct ipc_perm *p, const struct cred *c)
 {
-	return c->euid == p->cuid || c->euid == p->uid || cred_capable(c, L_CAP_SYS_ADMIN) ? 0 : -EPERM;
+	return c->euid == p->cuid || c->euid == p->uid || cred_ns_capable(c, p->ns->ns.owner, L_CAP_SYS_ADMIN) ? 0
+													       : -EPERM;
 }
 
-void ipc_perm_fill(struct l_ipc64_perm *out, const struct ipc_perm *p)
+void ipc_perm_fill(struct l_ipc64_perm *out, const struct ipc_perm *p, const struct cred *c)
 {
 	*out = (struct l_ipc64_perm){
 		.key = p->key,
-		.uid = p->uid,
-		.gid = p->gid,
-		.cuid = p->cuid,
-		.cgid = p->cgid,
+		.uid = cred_show_uid(c, p->uid),
+		.gid = cred_show_gid(c, p->gid),
+		.cuid = cred_show_uid(c, p->cuid),
+		.cgid = cred_show_gid(c, p->cgid),
 		.mode = p->mode,
 		.seq = (uint16_t)(p->id / L_IPCMNI),
 	};
 }
 
-int ipc_perm_set(struct ipc_perm *p, const struct l_ipc64_perm *from)
+int ipc_perm_set(struct ipc_perm *p, const struct l_ipc64_perm *from, const struct cred *c)
 {
-	if (from->uid == UINT32_MAX || from->gid == UINT32_MAX)
+	uint32_t uid = cred_read_uid(c, from->uid), gid = cred_read_gid(c, from->gid);
+
+	if (uid == ID_NONE || gid == ID_NONE)
 		return -EINVAL;
-	p->uid = from->uid;
-	p->gid = from->gid;
+	p->uid = uid;
+	p->gid = gid;
 	p->mode = (p->mode & ~0777u) | (from->mode & 0777);
 	return 0;
 }

@@ -75,9 +75,10 @@ int ipc_owner_check(const struct ipc_perm *p, const struct cred *c) MUST_CHECK;
 /* Finds for a ..._STAT command: by id with IPC_STAT, else by index; `any` asks for no permission.  *id gets the id. */
 int ipc_stat_find(struct ipc_ids *ids, int id, bool by_index, bool any, const struct cred *c,
 		  struct ipc_perm **out) MUST_CHECK REQUIRES(ids->lock);
-void ipc_perm_fill(struct l_ipc64_perm *out, const struct ipc_perm *p);
+/* Ids are as c's user namespace has them, here and in the next. */
+void ipc_perm_fill(struct l_ipc64_perm *out, const struct ipc_perm *p, const struct cred *c);
 /* IPC_SET's part: owner and mode.  -EINVAL for an id of -1. */
-int ipc_perm_set(struct ipc_perm *p, const struct l_ipc64_perm *from) MUST_CHECK;
+int ipc_perm_set(struct ipc_perm *p, const struct l_ipc64_perm *from, const struct cred *c) MUST_CHECK;
 int64_t ipc_now(void); /* seconds, as the times of objects */
 
 /* One who sleeps for an object of sem or msg.  Whoever ends the wait does so with the table's lock held. */
@@ -106,7 +107,7 @@ int shm_set(struct task *t, int id, const struct l_ipc64_perm *perm) MUST_CHECK;
 int shm_remove(struct task *t, int id) MUST_CHECK;
 int shm_lock(struct task *t, int id, bool lock) MUST_CHECK;
 int shm_info(struct ipc_ns *ns, struct l_shm_info *out); /* the highest index */
-int shm_show(struct ipc_ns *ns, FILE *out);	      /* /proc/sysvipc/shm */
+int shm_show(struct ipc_ns *ns, const struct cred *c, FILE *out); /* /proc/sysvipc/shm */
 
 /* ---- semaphores (sem.c) ---- */
 
@@ -129,7 +130,7 @@ int sem_count(struct task *t, int id, unsigned want) MUST_CHECK;
 int sem_get_all(struct task *t, int id, uint16_t *values, int count) MUST_CHECK;
 int sem_set_all(struct task *t, int id, const uint16_t *values, int count) MUST_CHECK;
 int sem_info(struct ipc_ns *ns, int *sets, int *semaphores); /* in use; returns the highest index */
-int sem_show(struct ipc_ns *ns, FILE *out);
+int sem_show(struct ipc_ns *ns, const struct cred *c, FILE *out);
 
 /* What SEM_UNDO has noted for the tasks that share it (CLONE_SYSVSEM). */
 struct sem_undos;
@@ -155,6 +156,6 @@ int msg_stat(struct task *t, int id, bool by_index, bool any, struct l_msqid64_d
 int msg_set(struct task *t, int id, const struct l_msqid64_ds *from) MUST_CHECK;
 int msg_remove(struct task *t, int id) MUST_CHECK;
 int msg_info(struct ipc_ns *ns, int *queues, int *messages, int *bytes); /* in use; returns the highest index */
-int msg_show(struct ipc_ns *ns, FILE *out);
+int msg_show(struct ipc_ns *ns, const struct cred *c, FILE *out);
 
 #endif

@@ -20,6 +20,7 @@ struct mm *mm_new(struct pas *as)
 	refcount_init(&mm->refs, 1);
 	mutex_init(&mm->lock);
 	mm->as = as;
+	mm->user_ns = user_ns_get(&user_ns_first);
 	mm->mmap_base = GUEST_CEILING;
 	return mm;
 }
@@ -40,6 +41,7 @@ void mm_put(struct mm *mm)
 	}
 	free(mm->vmas);
 	pas_put(mm->as);
+	user_ns_put(mm->user_ns);
 	mutex_destroy(&mm->lock);
 	free(mm);
 }
@@ -61,6 +63,8 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 	mm->stack_size = old->stack_size;
 	mm->membarriers = old->membarriers;
 	mm->mdwe = mm_inherited_mdwe(old);
+	user_ns_put(mm->user_ns);
+	mm->user_ns = user_ns_get(old->user_ns);
 	for (size_t i = 0; i < old->vma_count; i++) {
 		const struct vma *from = old->vmas[i];
 		struct vma *v;

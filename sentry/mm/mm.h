@@ -19,6 +19,7 @@
 #include "base/refcount.h"
 #include "platform/platform.h"
 #include "sentry/core/tunable.h"
+#include "sentry/core/userns.h"
 #include "sentry/mm/numa.h"
 
 struct file;
@@ -52,6 +53,7 @@ enum { VMA_PLAIN, VMA_HEAP, VMA_STACK, VMA_VDSO };
 struct mm {
 	struct refcount refs; /* tasks and whoever looks */
 	struct pas *as;	      /* counted; immutable */
+	struct user_ns *user_ns; /* counted: whose capabilities count for it; immutable once a task runs in it */
 	struct mutex lock;
 	/* Guarded by lock. */
 	struct vma **vmas; /* sorted by start */

@@ -51,13 +51,14 @@ void trace_unlink(struct task *t)
 	atomic_store(&t->answers_stale, true);
 }
 
-/* Of another task than the calling one. */
-static bool may_trace_anybody(struct task *o)
+/* Whether tracer's capabilities hold over o, whatever that executes. */
+static bool is_privileged_tracer(struct task *tracer, struct task *o)
 {
-	const struct cred *c = task_get_cred(o);
-	bool may = cred_capable(c, L_CAP_SYS_PTRACE);
+	const struct cred *c = task_get_cred(tracer), *oc = task_get_cred(o);
+	bool may = cred_ns_capable(c, oc->user_ns, L_CAP_SYS_PTRACE);
 
 	cred_put(c);
+	cred_put(oc);
 	return may;
 }
 
@@ -74,7 +75,7 @@ int trace_me(struct task *t)
 	if (t->trace.tracer || !tracer || p->parent->is_sentry)
 		r = -EPERM; /* the sentry's own init is no debugger */
 	else
-		link_tracee(tracer, t, false, may_trace_anybody(tracer), 0);
+		link_tracee(tracer, t, false, is_privileged_tracer(tracer, t), 0);
 	mutex_unlock(&tasks_lock);
 	return r;
 }
@@ -108,7 +109,7 @@ int trace_attach(struct task *t, struct task *o, bool seize, uint32_t options)
 	if (o->dead || o->trace.tracer) {
 		r = -EPERM;
 	} else {
-		link_tracee(t, o, seize, cred_capable(t->cred, L_CAP_SYS_PTRACE), options);
+		link_tracee(t, o, seize, is_privileged_tracer(t, o), options);
 		ask_to_stop(o, seize);
 	}
 	mutex_unlock(&tasks_lock);

@@ -231,7 +231,7 @@ static void fill_from_tracer(const struct task *t, int sig, struct l_siginfo *in
 	if (!t->trace.tracer)
 		return; /* gone since */
 	info->kill.pid = t->trace.tracer->process->pid;
-	info->kill.uid = task_uid(t->trace.tracer);
+	info->kill.uid = cred_show_uid(t->cred, task_uid(t->trace.tracer));
 }
 
 bool trace_signal(struct task *t, struct l_siginfo *info, struct abi_regs *regs)

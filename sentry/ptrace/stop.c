@@ -14,7 +14,7 @@ void trace_fill_info(const struct task *t, struct l_siginfo *info, int code)
 	info->si_signo = L_SIGTRAP;
 	info->si_code = code;
 	info->kill.pid = t->tid;
-	info->kill.uid = t->cred->uid;
+	info->kill.uid = cred_show_uid(t->cred, t->cred->uid);
 }
 
 void trace_tell_tracer(struct task *t, int si_code, int status)

@@ -202,9 +202,31 @@ static bool is_deaf(struct process *p)
 	return list_empty(&p->threads) || p->group_exiting || p->is_sentry;
 }
 
+bool signal_has_sender(const struct l_siginfo *info)
+{
+	if (info->si_code == L_SI_USER ||
+	    (info->si_code < L_SI_USER && info->si_code != L_SI_TIMER && info->si_code != L_SI_SIGIO))
+		return true;
+	return info->si_signo == L_SIGCHLD && info->si_code >= L_CLD_EXITED && info->si_code <= L_CLD_CONTINUED;
+}
+
+/* What the receiver is told of the sender: ids as the receiver's namespaces have them. */
+static void localise(struct l_siginfo *info, struct task *receiver)
+{
+	const struct cred *c;
+
+	if (!signal_has_sender(info))
+		return;
+	c = task_get_cred(receiver);
+	if (c->user_ns != &user_ns_first) /* there, a guest may have claimed to be nobody */
+		info->kill.uid = cred_show_uid(c, info->kill.uid);
+	cred_put(c);
+}
+
 /* target NULL: to the process.  tasks_lock and p->sig_lock held. */
 static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info) REQUIRES(tasks_lock)
 {
+	struct l_siginfo local = *info;
 	int sig = info->si_signo, r;
 
 	/* One that is ending may have stopped for its tracer on the way, and only the sentry itself gets it out of there. */
@@ -218,7 +240,8 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 	prepare_job_control(p, sig);
 	if (!wanted(p, target, sig))
 		return 0;
-	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, info,
+	localise(&local, target ? target : list_first_entry(&p->threads, struct task, thread_node));
+	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, &local,
 			   info->si_code != L_SI_USER && info->si_code != L_SI_KERNEL);
 	if (r == 0)
 		wake_for(p, target, sig);
@@ -403,7 +426,8 @@ bool signal_permitted(const struct task *t, struct process *p, int sig)
 		return true;
 	mutex_lock(&leader->alloc_lock);
 	target = leader->cred;
-	same = c->euid == target->suid || c->euid == target->uid || c->uid == target->suid || c->uid == target->uid;
+	same = c->euid == target->suid || c->euid == target->uid || c->uid == target->suid || c->uid == target->uid ||
+	       cred_ns_capable(c, target->user_ns, L_CAP_KILL);
 	mutex_unlock(&leader->alloc_lock);
 	return same;
 }

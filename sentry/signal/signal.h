@@ -72,6 +72,9 @@ void signal_wake_threads(struct process *p);
 void signal_wake_task(struct task *t);
 bool signal_process_ignores_children(struct process *parent) REQUIRES(tasks_lock);
 
+/* Does info say who sent it (sigaction(2)): in kill, whatever it is.  Inside the sentry those are its own ids; the
+ * receiver's are made of them when the signal is queued. */
+bool signal_has_sender(const struct l_siginfo *info);
 void signal_fill_user(struct l_siginfo *info, int sig, int code, const struct task *from);
 void signal_fill_kernel(struct l_siginfo *info, int sig);
 /* SIGCHLD and its like about p's wait status. */

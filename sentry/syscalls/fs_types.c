@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/capability.h"
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "sentry/fs/mqueue/mqueue.h"
@@ -11,6 +12,7 @@
 #include "sentry/task/task.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/sys/sysfs.h"
+#include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
 /* ---- values ---- */
@@ -48,6 +50,17 @@ static int parse_number(const char *s, int base, uint32_t *out)
 	return 0;
 }
 
+/* As the caller's namespace has it. */
+static int parse_id(const char *s, enum id_kind kind, uint32_t *out)
+{
+	int r = parse_number(s, 10, out);
+
+	if (r < 0)
+		return r;
+	*out = id_from_ns(task_current()->cred->user_ns, kind, *out);
+	return *out == ID_NONE ? -EINVAL : 0;
+}
+
 static int parse_mode(const char *s, uint32_t mask, uint32_t *out)
 {
 	int r = parse_number(s, 8, out);
@@ -69,9 +82,9 @@ static int set_tmpfs(struct fs_options *o, const char *key, const char *value)
 	if (!strcmp(key, "mode"))
 		return parse_mode(value, L_S_IALLUGO, &o->tmpfs.mode);
 	if (!strcmp(key, "uid"))
-		return parse_number(value, 10, &o->tmpfs.uid);
+		return parse_id(value, ID_USER, &o->tmpfs.uid);
 	if (!strcmp(key, "gid"))
-		return parse_number(value, 10, &o->tmpfs.gid);
+		return parse_id(value, ID_GROUP, &o->tmpfs.gid);
 	if (!strcmp(key, "nr_inodes") || !strcmp(key, "nr_blocks"))
 		return parse_size(value, &ignored);
 	return -EINVAL;
@@ -93,11 +106,11 @@ static int set_devpts(struct fs_options *o, const char *key, const char *value)
 		return parse_mode(value, 0777, &d->ptmx_mode);
 	if (!strcmp(key, "uid")) {
 		d->set_uid = true;
-		return parse_number(value, 10, &d->uid);
+		return parse_id(value, ID_USER, &d->uid);
 	}
 	if (!strcmp(key, "gid")) {
 		d->set_gid = true;
-		return parse_number(value, 10, &d->gid);
+		return parse_id(value, ID_GROUP, &d->gid);
 	}
 	return -EINVAL;
 }
@@ -148,9 +161,16 @@ static const struct fs_type {
 	const char *name;
 	int (*set)(struct fs_options *o, const char *key, const char *value);
 	int (*create)(const struct fs_options *o, struct super_block **out);
+	enum ns_kind of; /* whose owner may mount it: NS_USER is the caller's own */
+	bool shared;	 /* the file system is there already */
+	bool system;	 /* it tells of the system: see mount_reveals */
 } types[] = {
-	{"tmpfs", set_tmpfs, create_tmpfs}, {"ramfs", set_ramfs, create_tmpfs},	   {"proc", set_none, create_proc},
-	{"sysfs", set_none, create_sysfs},  {"devpts", set_devpts, create_devpts}, {"mqueue", set_none, create_mqueue},
+	{"tmpfs", set_tmpfs, create_tmpfs, NS_USER, false, false},
+	{"ramfs", set_ramfs, create_tmpfs, NS_USER, false, false},
+	{"proc", set_none, create_proc, NS_PID, false, true},
+	{"sysfs", set_none, create_sysfs, NS_NET, false, true},
+	{"devpts", set_devpts, create_devpts, NS_USER, false, false},
+	{"mqueue", set_none, create_mqueue, NS_IPC, true, false},
 };
 
 int fs_options_init(struct fs_options *o, const char *name, const struct cred *c)
@@ -182,7 +202,30 @@ int fs_options_set(struct fs_options *o, char *option)
 	return o->type->set(o, option, value);
 }
 
-int fs_create(const struct fs_options *o, struct super_block **out)
+static struct user_ns *owner_of(const struct fs_options *o, const struct task *t)
 {
-	return o->type->create(o, out);
+	return o->type->of == NS_USER ? t->cred->user_ns : t->ns[o->type->of]->owner;
+}
+
+int fs_create(struct task *t, const struct fs_options *o, struct super_block **out)
+{
+	struct user_ns *owner = owner_of(o, t);
+	int r;
+
+	if (!cred_ns_capable(t->cred, owner, L_CAP_SYS_ADMIN))
+		return -EPERM;
+	r = o->type->create(o, out);
+	if (r == 0 && !o->type->shared) {
+		user_ns_put((*out)->user_ns);
+		(*out)->user_ns = user_ns_get(owner);
+	}
+	return r;
+}
+
+bool fs_may_be_shown(const struct task *t, const struct super_block *sb, unsigned *flags)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (types[i].system && !strcmp(types[i].name, sb->type))
+			return !mount_reveals(t->fs->ns, sb, flags);
+	return true;
 }

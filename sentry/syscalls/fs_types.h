@@ -8,6 +8,7 @@
 struct cred;
 struct super_block;
 struct fs_type;
+struct task;
 
 struct tmpfs_options {
 	uint64_t size; /* bytes; 0: no limit */
@@ -25,7 +26,10 @@ int fs_options_init(struct fs_options *o, const char *name, const struct cred *c
 const char *fs_options_type(const struct fs_options *o);
 /* Takes "key=value" or "key" (which is changed on the way).  -EINVAL. */
 int fs_options_set(struct fs_options *o, char *option) MUST_CHECK;
-/* A file system with these options; *out is returned owned. */
-int fs_create(const struct fs_options *o, struct super_block **out) MUST_CHECK;
+/* A file system with these options, made by t, the caller; *out is returned owned.  -EPERM. */
+int fs_create(struct task *t, const struct fs_options *o, struct super_block **out) MUST_CHECK;
+
+/* May t mount sb in its namespace: it tells no more than is told there already.  *flags (MNT_*) may get more locks. */
+bool fs_may_be_shown(const struct task *t, const struct super_block *sb, unsigned *flags);
 
 #endif

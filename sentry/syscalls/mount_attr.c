@@ -90,6 +90,11 @@ static int propagation_of(uint64_t ms, int *out)
 	}
 }
 
+bool task_may_mount(const struct task *t)
+{
+	return t->fs->ns && cred_ns_capable(t->cred, mnt_ns_common(t->fs->ns)->owner, L_CAP_SYS_ADMIN);
+}
+
 int mount_attr_change(struct task *t, uint64_t src, uint64_t size, struct mount_change *out, bool *nothing)
 {
 	struct l_mount_attr a;
@@ -100,7 +105,7 @@ int mount_attr_change(struct task *t, uint64_t src, uint64_t size, struct mount_
 		return -E2BIG;
 	if (size < L_MOUNT_ATTR_SIZE_VER0)
 		return -EINVAL;
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!task_may_mount(t))
 		return -EPERM;
 	r = arg_struct(t, src, size, L_MOUNT_ATTR_SIZE_VER0, &a, sizeof(a));
 	if (r < 0)

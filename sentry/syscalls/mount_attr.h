@@ -6,6 +6,8 @@
 #include "sentry/task/task.h"
 #include "sentry/vfs/mount.h"
 
+/* May t change what is mounted in its namespace. */
+bool task_may_mount(const struct task *t);
 /* MNT_* of attr (MOUNT_ATTR_*, times among them).  -EINVAL for what is not known. */
 int mount_attr_flags(uint64_t attr, unsigned *out) MUST_CHECK;
 /* Reads mount_setattr's structure; *nothing: it asks for no change.  -EINVAL, -E2BIG, -EPERM. */

@@ -48,6 +48,16 @@ long sys_fchmod(struct task *t, const struct sys_args *args)
 	return r;
 }
 
+/* By the caller's ids; -EINVAL: his namespace does not know them. */
+static int chown_path(struct task *t, const struct path *p, uint32_t uid, uint32_t gid)
+{
+	uint32_t u = cred_read_uid(t->cred, uid), g = cred_read_gid(t->cred, gid);
+
+	if ((u == ID_NONE && uid != ID_NONE) || (g == ID_NONE && gid != ID_NONE))
+		return -EINVAL;
+	return vfs_chown(p, u, g, t->cred);
+}
+
 static long chown_at(struct task *t, uint64_t dirfd, uint64_t path, uint64_t uid, uint64_t gid, unsigned flags)
 {
 	struct path p;
@@ -58,7 +68,7 @@ static long chown_at(struct task *t, uint64_t dirfd, uint64_t path, uint64_t uid
 	r = arg_resolve_at(t, dirfd, path, flags, &p);
 	if (r < 0)
 		return r;
-	r = vfs_chown(&p, (uint32_t)uid, (uint32_t)gid, t->cred);
+	r = chown_path(t, &p, (uint32_t)uid, (uint32_t)gid);
 	path_put(&p);
 	return r;
 }
@@ -85,7 +95,7 @@ long sys_fchown(struct task *t, const struct sys_args *args)
 
 	if (r < 0)
 		return r;
-	r = vfs_chown(&f->path, (uint32_t)args->a[1], (uint32_t)args->a[2], t->cred);
+	r = chown_path(t, &f->path, (uint32_t)args->a[1], (uint32_t)args->a[2]);
 	file_put(f);
 	return r;
 }

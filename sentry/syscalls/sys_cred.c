@@ -1,4 +1,5 @@
 /* User and group ids and capabilities: credentials(7), capabilities(7).  A change makes a new struct cred. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "abi/capability.h"
@@ -11,22 +12,22 @@
 
 long sys_getuid(struct task *t, const struct sys_args *args)
 {
-	return t->cred->uid;
+	return cred_show_uid(t->cred, t->cred->uid);
 }
 
 long sys_geteuid(struct task *t, const struct sys_args *args)
 {
-	return t->cred->euid;
+	return cred_show_uid(t->cred, t->cred->euid);
 }
 
 long sys_getgid(struct task *t, const struct sys_args *args)
 {
-	return t->cred->gid;
+	return cred_show_gid(t->cred, t->cred->gid);
 }
 
 long sys_getegid(struct task *t, const struct sys_args *args)
 {
-	return t->cred->egid;
+	return cred_show_gid(t->cred, t->cred->egid);
 }
 
 static int put_three(struct task *t, const struct sys_args *args, uint32_t a, uint32_t b, uint32_t c)
@@ -42,12 +43,16 @@ static int put_three(struct task *t, const struct sys_args *args, uint32_t a, ui
 
 long sys_getresuid(struct task *t, const struct sys_args *args)
 {
-	return put_three(t, args, t->cred->uid, t->cred->euid, t->cred->suid);
+	const struct cred *c = t->cred;
+
+	return put_three(t, args, cred_show_uid(c, c->uid), cred_show_uid(c, c->euid), cred_show_uid(c, c->suid));
 }
 
 long sys_getresgid(struct task *t, const struct sys_args *args)
 {
-	return put_three(t, args, t->cred->gid, t->cred->egid, t->cred->sgid);
+	const struct cred *c = t->cred;
+
+	return put_three(t, args, cred_show_gid(c, c->gid), cred_show_gid(c, c->egid), cred_show_gid(c, c->sgid));
 }
 
 /* ---- changing ---- */
@@ -55,8 +60,9 @@ long sys_getresgid(struct task *t, const struct sys_args *args)
 /* What a change of user ids does to capabilities: capabilities(7), "Effect of user ID changes". */
 static void fix_capabilities(const struct cred *old, struct cred *c)
 {
-	bool had_root = old->uid == 0 || old->euid == 0 || old->suid == 0;
-	bool has_root = c->uid == 0 || c->euid == 0 || c->suid == 0;
+	uint32_t root = cred_root(c);
+	bool had_root = old->uid == root || old->euid == root || old->suid == root;
+	bool has_root = c->uid == root || c->euid == root || c->suid == root;
 
 	if (c->securebits & L_SECBIT_NO_SETUID_FIXUP)
 		return;
@@ -65,9 +71,9 @@ static void fix_capabilities(const struct cred *old, struct cred *c)
 			c->cap_permitted = c->cap_effective = 0;
 		c->cap_ambient = 0;
 	}
-	if (old->euid == 0 && c->euid != 0)
+	if (old->euid == root && c->euid != root)
 		c->cap_effective = 0;
-	if (old->euid != 0 && c->euid == 0)
+	if (old->euid != root && c->euid == root)
 		c->cap_effective = c->cap_permitted;
 }
 
@@ -93,15 +99,15 @@ static struct cred *copy_cred(struct task *t)
 
 long sys_setuid(struct task *t, const struct sys_args *args)
 {
-	uint32_t uid = (uint32_t)args->a[0];
+	uint32_t uid = cred_read_uid(t->cred, (uint32_t)args->a[0]);
 	struct cred *c;
 
-	if (uid == UNCHANGED)
+	if (uid == ID_NONE)
 		return -EINVAL;
 	c = copy_cred(t);
 	if (!c)
 		return -ENOMEM;
-	if (cred_capable(c, L_CAP_SETUID)) {
+	if (cred_own_capable(c, L_CAP_SETUID)) {
 		c->uid = c->suid = uid;
 	} else if (uid != c->uid && uid != c->suid) {
 		cred_put(c);
@@ -113,15 +119,15 @@ long sys_setuid(struct task *t, const struct sys_args *args)
 
 long sys_setgid(struct task *t, const struct sys_args *args)
 {
-	uint32_t gid = (uint32_t)args->a[0];
+	uint32_t gid = cred_read_gid(t->cred, (uint32_t)args->a[0]);
 	struct cred *c;
 
-	if (gid == UNCHANGED)
+	if (gid == ID_NONE)
 		return -EINVAL;
 	c = copy_cred(t);
 	if (!c)
 		return -ENOMEM;
-	if (cred_capable(c, L_CAP_SETGID)) {
+	if (cred_own_capable(c, L_CAP_SETGID)) {
 		c->gid = c->sgid = gid;
 	} else if (gid != c->gid && gid != c->sgid) {
 		cred_put(c);
@@ -129,6 +135,13 @@ long sys_setgid(struct task *t, const struct sys_args *args)
 	}
 	c->egid = gid;
 	return commit_gids(t, c);
+}
+
+/* An argument that may say UNCHANGED: what it means to t.  False: it means nobody. */
+static bool read_id(const struct task *t, enum id_kind kind, uint64_t arg, uint32_t *out)
+{
+	*out = id_from_ns(t->cred->user_ns, kind, (uint32_t)arg);
+	return *out != ID_NONE || (uint32_t)arg == UNCHANGED;
 }
 
 /* Without the capability an id may only become one of those it is now. */
@@ -139,11 +152,14 @@ static bool id_allowed(uint32_t id, bool capable, uint32_t a, uint32_t b, uint32
 
 long sys_setresuid(struct task *t, const struct sys_args *args)
 {
-	uint32_t r = (uint32_t)args->a[0], e = (uint32_t)args->a[1], s = (uint32_t)args->a[2];
+	uint32_t r, e, s;
 	const struct cred *o = t->cred;
-	bool cap = cred_capable(o, L_CAP_SETUID);
+	bool cap = cred_own_capable(o, L_CAP_SETUID);
 	struct cred *c;
 
+	if (!read_id(t, ID_USER, args->a[0], &r) || !read_id(t, ID_USER, args->a[1], &e) ||
+	    !read_id(t, ID_USER, args->a[2], &s))
+		return -EINVAL;
 	if (!id_allowed(r, cap, o->uid, o->euid, o->suid) || !id_allowed(e, cap, o->uid, o->euid, o->suid) ||
 	    !id_allowed(s, cap, o->uid, o->euid, o->suid))
 		return -EPERM;
@@ -158,11 +174,14 @@ long sys_setresuid(struct task *t, const struct sys_args *args)
 
 long sys_setresgid(struct task *t, const struct sys_args *args)
 {
-	uint32_t r = (uint32_t)args->a[0], e = (uint32_t)args->a[1], s = (uint32_t)args->a[2];
+	uint32_t r, e, s;
 	const struct cred *o = t->cred;
-	bool cap = cred_capable(o, L_CAP_SETGID);
+	bool cap = cred_own_capable(o, L_CAP_SETGID);
 	struct cred *c;
 
+	if (!read_id(t, ID_GROUP, args->a[0], &r) || !read_id(t, ID_GROUP, args->a[1], &e) ||
+	    !read_id(t, ID_GROUP, args->a[2], &s))
+		return -EINVAL;
 	if (!id_allowed(r, cap, o->gid, o->egid, o->sgid) || !id_allowed(e, cap, o->gid, o->egid, o->sgid) ||
 	    !id_allowed(s, cap, o->gid, o->egid, o->sgid))
 		return -EPERM;
@@ -177,12 +196,14 @@ long sys_setresgid(struct task *t, const struct sys_args *args)
 
 long sys_setreuid(struct task *t, const struct sys_args *args)
 {
-	uint32_t r = (uint32_t)args->a[0], e = (uint32_t)args->a[1];
+	uint32_t r, e;
 	const struct cred *o = t->cred;
-	bool cap = cred_capable(o, L_CAP_SETUID);
+	bool cap = cred_own_capable(o, L_CAP_SETUID);
 	uint32_t old_uid = o->uid;
 	struct cred *c;
 
+	if (!read_id(t, ID_USER, args->a[0], &r) || !read_id(t, ID_USER, args->a[1], &e))
+		return -EINVAL;
 	if (!id_allowed(r, cap, o->uid, o->euid, o->uid) || !id_allowed(e, cap, o->uid, o->euid, o->suid))
 		return -EPERM;
 	c = copy_cred(t);
@@ -197,12 +218,14 @@ long sys_setreuid(struct task *t, const struct sys_args *args)
 
 long sys_setregid(struct task *t, const struct sys_args *args)
 {
-	uint32_t r = (uint32_t)args->a[0], e = (uint32_t)args->a[1];
+	uint32_t r, e;
 	const struct cred *o = t->cred;
-	bool cap = cred_capable(o, L_CAP_SETGID);
+	bool cap = cred_own_capable(o, L_CAP_SETGID);
 	uint32_t old_gid = o->gid;
 	struct cred *c;
 
+	if (!read_id(t, ID_GROUP, args->a[0], &r) || !read_id(t, ID_GROUP, args->a[1], &e))
+		return -EINVAL;
 	if (!id_allowed(r, cap, o->gid, o->egid, o->gid) || !id_allowed(e, cap, o->gid, o->egid, o->sgid))
 		return -EPERM;
 	c = copy_cred(t);
@@ -218,23 +241,25 @@ long sys_setregid(struct task *t, const struct sys_args *args)
 /* What has to do with files goes and comes with root's file system id. */
 static void fix_fs_capabilities(const struct cred *old, struct cred *c)
 {
+	uint32_t root = cred_root(c);
+
 	if (c->securebits & L_SECBIT_NO_SETUID_FIXUP)
 		return;
-	if (old->fsuid == 0 && c->fsuid != 0)
+	if (old->fsuid == root && c->fsuid != root)
 		c->cap_effective &= ~L_CAP_FS_SET;
-	if (old->fsuid != 0 && c->fsuid == 0)
+	if (old->fsuid != root && c->fsuid == root)
 		c->cap_effective |= L_CAP_FS_SET & c->cap_permitted;
 }
 
 /* setfsuid(2) and setfsgid(2) return the old id, whatever happened. */
 long sys_setfsuid(struct task *t, const struct sys_args *args)
 {
-	uint32_t id = (uint32_t)args->a[0], old = t->cred->fsuid;
+	uint32_t id = cred_read_uid(t->cred, (uint32_t)args->a[0]), old = cred_show_uid(t->cred, t->cred->fsuid);
 	const struct cred *o = t->cred;
 	struct cred *c;
 
-	if (id == UNCHANGED || id == old ||
-	    !(id == o->uid || id == o->euid || id == o->suid || cred_capable(o, L_CAP_SETUID)))
+	if (id == ID_NONE || id == o->fsuid ||
+	    !(id == o->uid || id == o->euid || id == o->suid || cred_own_capable(o, L_CAP_SETUID)))
 		return old;
 	c = copy_cred(t);
 	if (!c)
@@ -247,12 +272,12 @@ long sys_setfsuid(struct task *t, const struct sys_args *args)
 
 long sys_setfsgid(struct task *t, const struct sys_args *args)
 {
-	uint32_t id = (uint32_t)args->a[0], old = t->cred->fsgid;
+	uint32_t id = cred_read_gid(t->cred, (uint32_t)args->a[0]), old = cred_show_gid(t->cred, t->cred->fsgid);
 	const struct cred *o = t->cred;
 	struct cred *c;
 
-	if (id == UNCHANGED || id == old ||
-	    !(id == o->gid || id == o->egid || id == o->sgid || cred_capable(o, L_CAP_SETGID)))
+	if (id == ID_NONE || id == o->fsgid ||
+	    !(id == o->gid || id == o->egid || id == o->sgid || cred_own_capable(o, L_CAP_SETGID)))
 		return old;
 	c = copy_cred(t);
 	if (!c)
@@ -263,6 +288,25 @@ long sys_setfsgid(struct task *t, const struct sys_args *args)
 }
 
 /* ---- supplementary groups ---- */
+
+static int put_groups(struct task *t, uint64_t dst)
+{
+	const struct cred *c = t->cred;
+	size_t size = c->group_count * sizeof(c->groups[0]);
+	uint32_t *shown;
+	int r;
+
+	if (c->user_ns == &user_ns_first)
+		return copy_out(t->ctx, dst, c->groups, size);
+	shown = malloc(size + 1);
+	if (!shown)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->group_count; i++)
+		shown[i] = cred_show_gid(c, c->groups[i]);
+	r = copy_out(t->ctx, dst, shown, size);
+	free(shown);
+	return r;
+}
 
 long sys_getgroups(struct task *t, const struct sys_args *args)
 {
@@ -276,7 +320,7 @@ long sys_getgroups(struct task *t, const struct sys_args *args)
 		return (long)c->group_count;
 	if ((uint32_t)size < c->group_count)
 		return -EINVAL;
-	r = copy_out(t->ctx, args->a[1], c->groups, c->group_count * sizeof(c->groups[0]));
+	r = put_groups(t, args->a[1]);
 	return r < 0 ? r : (long)c->group_count;
 }
 
@@ -286,7 +330,7 @@ long sys_setgroups(struct task *t, const struct sys_args *args)
 	struct cred *c;
 	int r;
 
-	if (!cred_capable(t->cred, L_CAP_SETGID))
+	if (!cred_own_capable(t->cred, L_CAP_SETGID) || !user_ns_may_setgroups(t->cred->user_ns))
 		return -EPERM;
 	if (count > L_NGROUPS_MAX)
 		return -EINVAL;
@@ -294,6 +338,10 @@ long sys_setgroups(struct task *t, const struct sys_args *args)
 	if (!c)
 		return -ENOMEM;
 	r = copy_in(t->ctx, c->groups, args->a[1], count * sizeof(c->groups[0]));
+	for (uint32_t i = 0; r == 0 && i < count; i++) {
+		c->groups[i] = cred_read_gid(c, c->groups[i]);
+		r = c->groups[i] == ID_NONE ? -EINVAL : 0;
+	}
 	if (r < 0) {
 		cred_put(c);
 		return r;
@@ -385,7 +433,7 @@ long sys_capset(struct task *t, const struct sys_args *args)
 	eff &= L_CAP_FULL_SET;
 	perm &= L_CAP_FULL_SET;
 	inh &= L_CAP_FULL_SET;
-	if ((inh & ~(o->cap_inheritable | o->cap_permitted)) && !cred_capable(o, L_CAP_SETPCAP))
+	if ((inh & ~(o->cap_inheritable | o->cap_permitted)) && !cred_own_capable(o, L_CAP_SETPCAP))
 		return -EPERM;
 	if ((inh & ~(o->cap_inheritable | o->cap_bounding)) || (perm & ~o->cap_permitted) || (eff & ~perm))
 		return -EPERM;

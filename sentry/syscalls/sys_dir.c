@@ -152,7 +152,7 @@ long sys_chroot(struct task *t, const struct sys_args *args)
 	if (r < 0)
 		return r;
 	r = vfs_permission(&p, MAY_EXEC, t->cred);
-	if (r == 0 && !cred_capable(t->cred, L_CAP_SYS_CHROOT))
+	if (r == 0 && !cred_own_capable(t->cred, L_CAP_SYS_CHROOT))
 		r = -EPERM;
 	if (r == 0)
 		fs_info_set_root(t->fs, &p);

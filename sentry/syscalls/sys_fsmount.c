@@ -98,7 +98,7 @@ long sys_fsopen(struct task *t, const struct sys_args *args)
 	ssize_t n;
 	int r;
 
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!task_may_mount(t))
 		return -EPERM;
 	if ((unsigned)args->a[1] & ~(unsigned)L_FSOPEN_CLOEXEC)
 		return -EINVAL;
@@ -122,7 +122,7 @@ long sys_fspick(struct task *t, const struct sys_args *args)
 	struct path p;
 	int r;
 
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!task_may_mount(t))
 		return -EPERM;
 	if (flags &
 	    ~(unsigned)(L_FSPICK_CLOEXEC | L_FSPICK_SYMLINK_NOFOLLOW | L_FSPICK_NO_AUTOMOUNT | L_FSPICK_EMPTY_PATH))
@@ -182,23 +182,25 @@ static int set_option(struct fs_context *c, const char *key, const char *value)
 	return fs_options_set(&c->options, text);
 }
 
-static int make(struct fs_context *c)
+static int make(struct task *t, struct fs_context *c)
 {
 	int r;
 
 	if (c->phase != GATHERING)
 		return -EBUSY;
-	r = fs_create(&c->options, &c->sb);
+	r = fs_create(t, &c->options, &c->sb);
 	c->phase = r < 0 ? FAILED : MADE;
 	if (r == 0 && c->rdonly)
 		c->sb->flags |= SB_RDONLY;
 	return r;
 }
 
-static int reconfigure(struct fs_context *c)
+static int reconfigure(struct task *t, struct fs_context *c)
 {
 	if (c->phase != RECONFIGURING)
 		return -EBUSY;
+	if (!cred_ns_capable(t->cred, vfs_super_owner(&c->picked), L_CAP_SYS_ADMIN))
+		return -EPERM;
 	vfs_super_set_rdonly(&c->picked, c->rdonly);
 	return 0;
 }
@@ -245,7 +247,7 @@ static int copy_in_text(struct task *t, uint64_t src, char text[TEXT_MAX])
 	return n == -ENAMETOOLONG ? -EINVAL : n < 0 ? (int)n : 0;
 }
 
-static int configure(struct fs_context *c, unsigned cmd, const char *key, const char *value)
+static int configure(struct task *t, struct fs_context *c, unsigned cmd, const char *key, const char *value)
 {
 	switch (cmd) {
 	case L_FSCONFIG_SET_FLAG:
@@ -254,9 +256,9 @@ static int configure(struct fs_context *c, unsigned cmd, const char *key, const 
 		return set_option(c, key, value);
 	case L_FSCONFIG_CMD_CREATE_EXCL:
 	case L_FSCONFIG_CMD_CREATE:
-		return make(c);
+		return make(t, c);
 	case L_FSCONFIG_CMD_RECONFIGURE:
-		return reconfigure(c);
+		return reconfigure(t, c);
 	default: /* no file system here has an option that is bytes, a path or a descriptor */
 		return c->phase == GATHERING || c->phase == RECONFIGURING ? -EINVAL : -EBUSY;
 	}
@@ -278,12 +280,12 @@ long sys_fsconfig(struct task *t, const struct sys_args *args)
 	r = copy_in_text(t, args->a[2], key);
 	if (r == 0 && cmd == L_FSCONFIG_SET_STRING)
 		r = copy_in_text(t, args->a[3], value);
-	if (r == 0 && cmd >= L_FSCONFIG_CMD_CREATE && !cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (r == 0 && cmd >= L_FSCONFIG_CMD_CREATE && !task_may_mount(t))
 		r = -EPERM;
 	if (r == 0) {
 		c = f->priv;
 		mutex_lock(&c->lock);
-		r = configure(c, cmd, key, value);
+		r = configure(t, c, cmd, key, value);
 		mutex_unlock(&c->lock);
 	}
 	file_put(f);
@@ -300,6 +302,8 @@ static int mount_made(struct task *t, struct fs_context *c, unsigned flags, stru
 		return -EINVAL;
 	if (c->phase != MADE)
 		return -EBUSY;
+	if (!fs_may_be_shown(t, c->sb, &flags))
+		return -EPERM;
 	r = vfs_detached_mount(super_get(c->sb), flags, c->source, t->cred, out);
 	if (r == 0)
 		c->phase = MOUNTED;
@@ -313,7 +317,7 @@ long sys_fsmount(struct task *t, const struct sys_args *args)
 	unsigned flags;
 	int r;
 
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!task_may_mount(t))
 		return -EPERM;
 	if ((unsigned)args->a[1] & ~(unsigned)L_FSMOUNT_CLOEXEC)
 		return -EINVAL;

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/syscalls/fs_types.h"
+#include "sentry/syscalls/mount_attr.h"
 #include "sentry/vfs/mount.h"
 
 #define PROPAGATION (L_MS_SHARED | L_MS_PRIVATE | L_MS_SLAVE | L_MS_UNBINDABLE)
@@ -58,17 +59,22 @@ static int mount_new(struct task *t, const char *source, const struct path *at, 
 	struct fs_options o;
 	struct super_block *sb;
 	char *option, *save = NULL;
+	unsigned mnt = mount_flags_of(flags);
 	int r = fs_options_init(&o, type, t->cred);
 
 	for (option = strtok_r(data, ",", &save); r == 0 && option; option = strtok_r(NULL, ",", &save))
 		r = fs_options_set(&o, option);
 	if (r == 0)
-		r = fs_create(&o, &sb);
+		r = fs_create(t, &o, &sb);
 	if (r < 0)
 		return r;
+	if (!fs_may_be_shown(t, sb, &mnt)) {
+		super_put(sb);
+		return -EPERM;
+	}
 	if (flags & L_MS_RDONLY)
 		sb->flags |= SB_RDONLY;
-	return vfs_mount(t->fs->ns, sb, at, mount_flags_of(flags), source, NULL);
+	return vfs_mount(t->fs->ns, sb, at, mnt, source, NULL);
 }
 
 static int mount_from(struct task *t, const char *source, const struct path *at, uint32_t flags)
@@ -113,8 +119,11 @@ static int change_propagation(struct task *t, const struct path *at, uint32_t fl
 /* Of the file system as a whole unless MS_BIND says that this mount alone is meant. */
 static int remount(struct task *t, const struct path *at, uint32_t flags)
 {
-	int r = vfs_remount(t->fs->ns, at, mount_flags_of(flags));
+	int r;
 
+	if (!(flags & L_MS_BIND) && !cred_ns_capable(t->cred, vfs_super_owner(at), L_CAP_SYS_ADMIN))
+		return -EPERM;
+	r = vfs_remount(t->fs->ns, at, mount_flags_of(flags));
 	if (r == 0 && !(flags & L_MS_BIND))
 		vfs_super_set_rdonly(at, flags & L_MS_RDONLY);
 	return r;
@@ -167,7 +176,7 @@ long sys_mount(struct task *t, const struct sys_args *args)
 		if ((m.flags & L_MS_NOUSER) || args->a[3] > UINT32_MAX)
 			r = -EINVAL;
 		else
-			r = cred_capable(t->cred, L_CAP_SYS_ADMIN) ? do_mount(t, &m, &at) : -EPERM;
+			r = task_may_mount(t) ? do_mount(t, &m, &at) : -EPERM;
 		path_put(&at);
 	}
 	free(m.type);
@@ -190,7 +199,7 @@ long sys_umount2(struct task *t, const struct sys_args *args)
 	if (r < 0)
 		return r;
 	fs_info_root(t->fs, &root);
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!task_may_mount(t))
 		r = -EPERM;
 	else if ((flags & L_MNT_EXPIRE) && (flags & (L_MNT_FORCE | L_MNT_DETACH)))
 		r = -EINVAL;
@@ -208,7 +217,7 @@ long sys_pivot_root(struct task *t, const struct sys_args *args)
 	struct path new_root, put_old, root;
 	int r;
 
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!task_may_mount(t))
 		return -EPERM;
 	r = arg_resolve(t, (uint64_t)L_AT_FDCWD, args->a[0], LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &new_root);
 	if (r < 0)

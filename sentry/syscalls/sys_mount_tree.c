@@ -1,5 +1,4 @@
 /* open_tree, move_mount and mount_setattr: trees of mounts by descriptors. */
-#include "abi/capability.h"
 #include "abi/mount.h"
 #include "base/checked.h"
 #include "sentry/syscalls/fs_args.h"
@@ -15,7 +14,7 @@ static int check_open_tree(const struct task *t, unsigned flags)
 		return -EINVAL;
 	if ((flags & (L_AT_RECURSIVE | L_OPEN_TREE_CLONE)) == L_AT_RECURSIVE)
 		return -EINVAL;
-	return (flags & L_OPEN_TREE_CLONE) && !cred_capable(t->cred, L_CAP_SYS_ADMIN) ? -EPERM : 0;
+	return (flags & L_OPEN_TREE_CLONE) && !task_may_mount(t) ? -EPERM : 0;
 }
 
 static int open_tree(struct task *t, uint64_t dirfd, uint64_t path, unsigned flags, struct file **out)
@@ -85,7 +84,7 @@ long sys_move_mount(struct task *t, const struct sys_args *args)
 	struct path from, to;
 	int r;
 
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!task_may_mount(t))
 		return -EPERM;
 	/* MOVE_MOUNT_SET_GROUP and MOVE_MOUNT_BENEATH are not had: as a kernel that does not know them. */
 	if (flags & ~(unsigned)MOVE_FLAGS)

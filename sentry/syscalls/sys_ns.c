@@ -12,6 +12,15 @@ long sys_unshare(struct task *t, const struct sys_args *args)
 	return task_unshare(t, args->a[0]);
 }
 
+static int enter_kind(struct task *t, struct task *other, enum ns_kind kind)
+{
+	struct ns *ns = task_get_ns(other, kind);
+	int r = ns ? task_enter_ns(t, ns) : -ESRCH;
+
+	ns_put(ns);
+	return r;
+}
+
 /* By a process's pidfd: those of its namespaces that flags name. */
 static int enter_of_process(struct task *t, const struct file *f, uint64_t flags)
 {
@@ -26,15 +35,12 @@ static int enter_of_process(struct task *t, const struct file *f, uint64_t flags
 		task_put(other);
 		return -ESRCH;
 	}
-	for (int kind = 0; r == 0 && kind < NS_KINDS; kind++) {
-		struct ns *ns;
-
-		if (!(flags & ns_kind_flag((enum ns_kind)kind)))
-			continue;
-		ns = task_get_ns(other, (enum ns_kind)kind);
-		r = ns ? task_enter_ns(t, ns) : -ESRCH;
-		ns_put(ns);
-	}
+	/* The user namespace first: what it gives is needed for the others. */
+	if (flags & L_CLONE_NEWUSER)
+		r = enter_kind(t, other, NS_USER);
+	for (int kind = 0; r == 0 && kind < NS_KINDS; kind++)
+		if (kind != NS_USER && (flags & ns_kind_flag((enum ns_kind)kind)))
+			r = enter_kind(t, other, (enum ns_kind)kind);
 	task_put(other);
 	return r;
 }

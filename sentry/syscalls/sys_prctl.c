@@ -83,7 +83,7 @@ static bool may_set_securebits(const struct cred *c, uint64_t bits)
 	if ((bits & ~(uint64_t)L_SECBIT_ALL) || (change & locked >> 1) || (locked & ~bits))
 		return false;
 	/* Without the capability even what changes nothing is refused, as it always was. */
-	return (change && !(change & ~(uint64_t)L_SECBIT_UNPRIVILEGED)) || cred_capable(c, L_CAP_SETPCAP);
+	return (change && !(change & ~(uint64_t)L_SECBIT_UNPRIVILEGED)) || cred_own_capable(c, L_CAP_SETPCAP);
 }
 
 static void clear_ambient(struct cred *c, uint64_t arg)
@@ -339,7 +339,7 @@ static long no_new_privs(struct task *t, const struct sys_args *args)
 
 static long drop_from_bounding(struct task *t, uint64_t cap)
 {
-	if (!cred_capable(t->cred, L_CAP_SETPCAP))
+	if (!cred_own_capable(t->cred, L_CAP_SETPCAP))
 		return -EPERM;
 	return cap > L_CAP_LAST_CAP ? -EINVAL : change_cred(t, drop_bounding, cap);
 }

@@ -217,7 +217,7 @@ static int put_wait_info(struct task *t, uint64_t gva, const struct wait_result 
 		info.si_signo = L_SIGCHLD;
 		info.si_code = res->code;
 		info.chld.pid = res->pid;
-		info.chld.uid = res->uid;
+		info.chld.uid = cred_show_uid(t->cred, res->uid);
 		if (res->code == L_CLD_EXITED || res->code == L_CLD_STOPPED)
 			info.chld.status = l_wexitstatus(res->status);
 		else if (res->code == L_CLD_TRAPPED)

@@ -44,6 +44,15 @@ static bool same_owner(const struct cred *c, struct task *o)
 	return same;
 }
 
+static bool same_owner_or_capable(const struct cred *c, struct task *o)
+{
+	const struct cred *oc = task_get_cred(o);
+	bool may = same_owner(c, o) || cred_ns_capable(c, oc->user_ns, L_CAP_SYS_NICE);
+
+	cred_put(oc);
+	return may;
+}
+
 long sys_sched_getaffinity(struct task *t, const struct sys_args *args)
 {
 	uint8_t mask[HOST_CPUS_MAX / 8] = {0};
@@ -82,7 +91,7 @@ long sys_sched_setaffinity(struct task *t, const struct sys_args *args)
 		want[i] &= have[i];
 		any |= want[i] != 0;
 	}
-	if (!same_owner(t->cred, o) && !cred_capable(t->cred, L_CAP_SYS_NICE)) {
+	if (!same_owner_or_capable(t->cred, o)) {
 		r = -EPERM;
 	} else if (!any) {
 		r = -EINVAL;
@@ -386,9 +395,16 @@ long sys_sched_get_priority_min(struct task *t, const struct sys_args *args)
 
 /* ---- nice values ---- */
 
+/* Whose PRIO_USER and IOPRIO_WHO_USER mean: 0 is the caller's; ID_NONE is nobody's. */
+static uint32_t user_arg(const struct task *t, int who)
+{
+	return who ? cred_read_uid(t->cred, (uint32_t)who) : t->cred->uid;
+}
+
 struct nice_walk {
 	struct task *caller;
 	int which, who;
+	uint32_t uid; /* who, as a user */
 	bool set;
 	int nice; /* to set */
 	int best; /* the lowest found, as 20 - nice; 0: none */
@@ -403,7 +419,7 @@ static bool nice_selects(const struct nice_walk *w, const struct process *p, str
 	case L_PRIO_PGRP:
 		return p->pgid == (w->who ? w->who : w->caller->process->pgid);
 	default:
-		return task_uid(o) == (w->who ? (uint32_t)w->who : w->caller->cred->uid);
+		return task_uid(o) == w->uid;
 	}
 }
 
@@ -414,7 +430,7 @@ static void nice_visit(struct nice_walk *w, struct task *o)
 	w->best = max_of(w->best, 20 - o->nice);
 	if (!w->set)
 		return;
-	if (!same_owner(c, o) && !cred_capable(c, L_CAP_SYS_NICE)) {
+	if (!same_owner_or_capable(c, o)) {
 		w->error = -EPERM;
 		return;
 	}
@@ -440,7 +456,7 @@ static int nice_process(struct process *p, void *arg)
 
 long sys_getpriority(struct task *t, const struct sys_args *args)
 {
-	struct nice_walk w = {t, (int)args->a[0], (int)args->a[1], false, 0, 0, 0};
+	struct nice_walk w = {t, (int)args->a[0], (int)args->a[1], user_arg(t, (int)args->a[1]), false, 0, 0, 0};
 
 	if (w.which < L_PRIO_PROCESS || w.which > L_PRIO_USER)
 		return -EINVAL;
@@ -451,7 +467,7 @@ long sys_getpriority(struct task *t, const struct sys_args *args)
 long sys_setpriority(struct task *t, const struct sys_args *args)
 {
 	int nice = max_of(-20, min_of(19, (int)args->a[2]));
-	struct nice_walk w = {t, (int)args->a[0], (int)args->a[1], true, nice, 0, 0};
+	struct nice_walk w = {t, (int)args->a[0], (int)args->a[1], user_arg(t, (int)args->a[1]), true, nice, 0, 0};
 
 	if (w.which < L_PRIO_PROCESS || w.which > L_PRIO_USER)
 		return -EINVAL;
@@ -464,6 +480,7 @@ long sys_setpriority(struct task *t, const struct sys_args *args)
 struct ioprio_walk {
 	struct task *caller;
 	int which, who;
+	uint32_t uid; /* who, as a user */
 	bool set;
 	int ioprio; /* to set; else the best found */
 	bool found;
@@ -478,7 +495,7 @@ static bool ioprio_selects(const struct ioprio_walk *w, const struct process *p,
 	case L_IOPRIO_WHO_PGRP:
 		return p->pgid == (w->who ? w->who : w->caller->process->pgid);
 	default:
-		return task_uid(o) == (w->who ? (uint32_t)w->who : w->caller->cred->uid);
+		return task_uid(o) == w->uid;
 	}
 }
 
@@ -535,7 +552,8 @@ static long check_ioprio(const struct cred *c, int ioprio)
 
 long sys_ioprio_set(struct task *t, const struct sys_args *args)
 {
-	struct ioprio_walk w = {t, (int)args->a[0], (int)args->a[1], true, (int)args->a[2], false, 0};
+	struct ioprio_walk w = {t,    (int)args->a[0], (int)args->a[1], user_arg(t, (int)args->a[1]),
+				true, (int)args->a[2], false,		0};
 	long r = check_ioprio(t->cred, w.ioprio);
 
 	if (r < 0)
@@ -548,7 +566,7 @@ long sys_ioprio_set(struct task *t, const struct sys_args *args)
 
 long sys_ioprio_get(struct task *t, const struct sys_args *args)
 {
-	struct ioprio_walk w = {t, (int)args->a[0], (int)args->a[1], false, 0, false, 0};
+	struct ioprio_walk w = {t, (int)args->a[0], (int)args->a[1], user_arg(t, (int)args->a[1]), false, 0, false, 0};
 
 	if (w.which < L_IOPRIO_WHO_PROCESS || w.which > L_IOPRIO_WHO_USER)
 		return -EINVAL;

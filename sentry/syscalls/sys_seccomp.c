@@ -24,7 +24,7 @@ long seccomp_filter_arg(struct task *t, uint64_t flags, uint64_t gva)
 		return r;
 	if (prog.len == 0 || prog.len > L_BPF_MAXINSNS)
 		return -EINVAL;
-	if (!t->cred->no_new_privs && !cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!t->cred->no_new_privs && !cred_own_capable(t->cred, L_CAP_SYS_ADMIN))
 		return -EACCES;
 	insns = malloc(prog.len * sizeof(*insns));
 	if (!insns)

@@ -138,6 +138,8 @@ static int copy_in_siginfo(struct task *t, struct l_siginfo *info, uint64_t gva,
 	if (r < 0)
 		return r;
 	info->si_signo = sig;
+	if (signal_has_sender(info))
+		info->kill.uid = cred_read_uid(t->cred, info->kill.uid);
 	return signal_check_layout(info);
 }
 

@@ -176,6 +176,8 @@ long sys_getsockopt(struct task *t, const struct sys_args *args)
 		r = -EOPNOTSUPP;
 	} else if ((int)args->a[2] == L_SO_PEERCRED) {
 		unix_peer_cred(f, &peer);
+		peer.uid = cred_show_uid(t->cred, peer.uid);
+		peer.gid = cred_show_gid(t->cred, peer.gid);
 		r = put_option(t, args, &peer, sizeof(peer));
 	} else {
 		r = option_int(f, (int)args->a[2], &value);

@@ -9,6 +9,13 @@
 
 /* ---- stat ---- */
 
+/* x's ids become what t is told. */
+static void show_ids(const struct task *t, struct l_statx *x)
+{
+	x->stx_uid = cred_show_uid(t->cred, x->stx_uid);
+	x->stx_gid = cred_show_gid(t->cred, x->stx_gid);
+}
+
 static struct l_stat stat_of(const struct l_statx *x)
 {
 	return (struct l_stat){
@@ -39,6 +46,7 @@ static int stat_path(struct task *t, const struct path *p, uint64_t buf)
 
 	if (r < 0)
 		return r;
+	show_ids(t, &x);
 	st = stat_of(&x);
 	return copy_out(t->ctx, buf, &st, sizeof(st));
 }
@@ -106,6 +114,7 @@ long sys_statx(struct task *t, const struct sys_args *args)
 		x.stx_mask = (x.stx_mask & ~L_STATX_MNT_ID) | L_STATX_MNT_ID_UNIQUE;
 	}
 	path_put(&p);
+	show_ids(t, &x);
 	return r < 0 ? r : copy_out(t->ctx, args->a[4], &x, sizeof(x));
 }
 
@@ -124,7 +133,7 @@ static struct cred *real_cred(const struct cred *c)
 	real->fsuid = c->uid;
 	real->fsgid = c->gid;
 	if (!(c->securebits & L_SECBIT_NO_SETUID_FIXUP))
-		real->cap_effective = c->uid == 0 ? c->cap_permitted : 0;
+		real->cap_effective = c->uid == cred_root(c) ? c->cap_permitted : 0;
 	return real;
 }
 

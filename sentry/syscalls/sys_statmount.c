@@ -1,9 +1,9 @@
 /* statmount and listmount: mounts asked for by number. */
 #include <stdlib.h>
 
-#include "abi/capability.h"
 #include "abi/mount.h"
 #include "base/checked.h"
+#include "sentry/syscalls/mount_attr.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/vfs/mount.h"
 
@@ -55,8 +55,7 @@ long sys_statmount(struct task *t, const struct sys_args *args)
 	if (req.mnt_id <= L_MNT_UNIQUE_ID_OFFSET)
 		return -EINVAL;
 	fs_info_root(t->fs, &root);
-	r = vfs_statmount(t->fs->ns, &root, req.mnt_id, req.param, cred_capable(t->cred, L_CAP_SYS_ADMIN), &st,
-			  &strings, &len);
+	r = vfs_statmount(t->fs->ns, &root, req.mnt_id, req.param, task_may_mount(t), &st, &strings, &len);
 	path_put(&root);
 	if (r < 0)
 		return r;
@@ -88,8 +87,8 @@ long sys_listmount(struct task *t, const struct sys_args *args)
 	if (!ids)
 		return -ENOMEM;
 	fs_info_root(t->fs, &root);
-	n = vfs_listmount(t->fs->ns, &root, req.mnt_id, req.param, args->a[3] & L_LISTMOUNT_REVERSE,
-			  cred_capable(t->cred, L_CAP_SYS_ADMIN), ids, min_of(count, (uint64_t)mount_max));
+	n = vfs_listmount(t->fs->ns, &root, req.mnt_id, req.param, args->a[3] & L_LISTMOUNT_REVERSE, task_may_mount(t),
+			  ids, min_of(count, (uint64_t)mount_max));
 	path_put(&root);
 	r = n > 0 ? copy_out(t->ctx, args->a[1], ids, (size_t)n * sizeof(*ids)) : 0;
 	free(ids);

@@ -57,7 +57,7 @@ static long set_uts(struct task *t, const struct sys_args *args, void (*set)(str
 	uint64_t len = args->a[1];
 	int r;
 
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	if (!cred_ns_capable(t->cred, t->ns[NS_UTS]->owner, L_CAP_SYS_ADMIN))
 		return -EPERM;
 	if ((int64_t)len < 0 || len > sizeof(name))
 		return -EINVAL;
@@ -161,9 +161,9 @@ static bool may_limit(const struct task *t, struct task *o)
 {
 	const struct cred *c = t->cred, *d = o->cred;
 
-	return o->process == t->process || cred_capable(c, L_CAP_SYS_RESOURCE) ||
-	       (c->uid == d->uid && c->uid == d->euid && c->uid == d->suid && c->gid == d->gid &&
-		c->gid == d->egid && c->gid == d->sgid);
+	return o->process == t->process || cred_ns_capable(c, d->user_ns, L_CAP_SYS_RESOURCE) ||
+	       (c->uid == d->uid && c->uid == d->euid && c->uid == d->suid && c->gid == d->gid && c->gid == d->egid &&
+		c->gid == d->sgid);
 }
 
 long sys_prlimit64(struct task *t, const struct sys_args *args)

@@ -298,19 +298,27 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 {
 	struct mm *mm = img->mm;
 	const struct elf_plan *p = img->program;
+	const struct cred *c = img->id.cred;
 	struct stack_inputs in = {
 		.top = mm->stack_top,
 		.rlim_stack = process_rlimit(t->process, L_RLIMIT_STACK),
 		.argv = req->argv,
 		.envp = req->envp,
 		.execfn = img->name,
-		.aux = {.phdr = p->phdr, .phnum = p->phnum, .entry = p->entry,
+		.aux = {.phdr = p->phdr,
+			.phnum = p->phnum,
+			.entry = p->entry,
 			.base = img->interp ? img->interp->bias : 0,
-			.hwcap = cpu_hwcap(), .hwcap2 = getauxval(AT_HWCAP2),
+			.hwcap = cpu_hwcap(),
+			.hwcap2 = getauxval(AT_HWCAP2),
 			.minsigstksz = getauxval(AT_MINSIGSTKSZ),
-			.rseq_feature_size = getauxval(AUX_RSEQ_FEATURE_SIZE), .rseq_align = getauxval(AUX_RSEQ_ALIGN),
-			.uid = img->id.cred->uid, .euid = img->id.cred->euid, .gid = img->id.cred->gid,
-			.egid = img->id.cred->egid, .secure = img->id.secure},
+			.rseq_feature_size = getauxval(AUX_RSEQ_FEATURE_SIZE),
+			.rseq_align = getauxval(AUX_RSEQ_ALIGN),
+			.uid = cred_show_uid(c, c->uid),
+			.euid = cred_show_uid(c, c->euid),
+			.gid = cred_show_gid(c, c->gid),
+			.egid = cred_show_gid(c, c->egid),
+			.secure = img->id.secure},
 	};
 	ssize_t n;
 	int r;
@@ -360,6 +368,20 @@ static int map_image(struct task *t, struct image *img)
 	return r;
 }
 
+/* The memory of a program that its user may not read belongs to those who hold the program's file. */
+static void set_user_ns(struct task *t, struct image *img)
+{
+	const struct inode *i = img->file->inode;
+	struct user_ns *u = t->cred->user_ns;
+
+	if (vfs_permission(&img->file->path, MAY_READ, t->cred) < 0)
+		while (u->level &&
+		       (id_to_ns(u, ID_USER, i->uid) == ID_NONE || id_to_ns(u, ID_GROUP, i->gid) == ID_NONE))
+			u = u->ns.owner;
+	user_ns_put(img->mm->user_ns);
+	img->mm->user_ns = user_ns_get(u);
+}
+
 /* 0 with img->mm NULL: Linux would find out only past the point of no return that the image cannot be mapped. */
 static int build_mm(struct task *t, const struct exec_request *req, struct image *img)
 {
@@ -375,6 +397,7 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 		return -ENOMEM;
 	}
 	img->mm->mdwe = t->mm ? mm_inherited_mdwe(t->mm) : 0;
+	set_user_ns(t, img);
 	place_stack(t, img);
 	if (map_image(t, img) < 0) {
 		mm_put(img->mm);

@@ -38,6 +38,8 @@ static int check_flags(const struct task *t, const struct clone_request *req)
 		return -EINVAL; /* pid 1 has no siblings */
 	if ((f & L_CLONE_THREAD) && (f & (L_CLONE_NEWPID | L_CLONE_NEWUSER)))
 		return -EINVAL;
+	if ((f & L_CLONE_FS) && (f & L_CLONE_NEWUSER))
+		return -EINVAL;
 	if ((f & L_CLONE_NEWIPC) && (f & L_CLONE_SYSVSEM))
 		return -EINVAL;
 	if ((f & L_CLONE_PIDFD) && ((f & L_CLONE_DETACHED) || ((f & L_CLONE_PARENT_SETTID) && req->pidfd == req->parent_tid)))

@@ -10,11 +10,12 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/tree.h"
 #include "sentry/vfs/mount.h"
 
 void task_first_ns(struct task *t)
 {
-	static const enum ns_kind only[] = {NS_TIME, NS_CGROUP, NS_NET, NS_PID, NS_USER};
+	static const enum ns_kind only[] = {NS_TIME, NS_CGROUP, NS_NET, NS_PID};
 
 	for (size_t i = 0; i < ARRAY_SIZE(only); i++)
 		t->ns[only[i]] = ns_get(ns_initial(only[i]));
@@ -23,37 +24,80 @@ void task_first_ns(struct task *t)
 }
 
 /* Linux without support for a kind answers so, too. */
-#define NOT_HAD (L_CLONE_NEWUSER | L_CLONE_NEWPID | L_CLONE_NEWNET | L_CLONE_NEWCGROUP | L_CLONE_NEWTIME)
+#define NOT_HAD (L_CLONE_NEWPID | L_CLONE_NEWNET | L_CLONE_NEWCGROUP | L_CLONE_NEWTIME)
 
 int task_may_new_ns(const struct task *t, uint64_t flags)
 {
-	if ((flags & CLONE_NEW_FLAGS & ~L_CLONE_NEWUSER) && !cred_capable(t->cred, L_CAP_SYS_ADMIN))
+	/* Who makes a user namespace holds all capabilities in it, and for what is made along with it. */
+	if ((flags & CLONE_NEW_FLAGS) && !(flags & L_CLONE_NEWUSER) && !cred_own_capable(t->cred, L_CAP_SYS_ADMIN))
 		return -EPERM;
 	return flags & NOT_HAD ? -EINVAL : 0;
 }
 
-/* Makes those that flags ask for, but a mount namespace: made[kind] is counted, whatever the result. */
-static int make_new(struct task *t, uint64_t flags, struct ns *made[NS_KINDS])
+/* Has its root moved away from the top of its namespace: chroot(2).  A new user namespace could undo that. */
+static bool is_chrooted(struct task *t)
+{
+	struct path root, top;
+	bool moved;
+
+	fs_info_root(t->fs, &root);
+	moved = !t->fs->ns || mnt_ns_top(t->fs->ns, &top) < 0;
+	if (!moved) {
+		moved = !path_equal(&root, &top);
+		path_put(&top);
+	}
+	path_put(&root);
+	return moved;
+}
+
+/* Credentials as t's, in a user namespace of their own. */
+static int make_user_ns(struct task *t, struct cred **out)
+{
+	struct user_ns *u;
+	struct cred *c;
+	int r = is_chrooted(t) ? -EPERM : user_ns_new(t->cred, &u);
+
+	if (r < 0)
+		return r;
+	c = cred_copy(t->cred, t->cred->group_count);
+	if (c)
+		cred_enter_user_ns(c, u);
+	user_ns_put(u);
+	*out = c;
+	return c ? 0 : -ENOMEM;
+}
+
+/* Makes those that flags ask for, but a user and a mount namespace, for owner: made[kind] is counted, whatever the
+ * result. */
+static int make_new(struct task *t, struct user_ns *owner, uint64_t flags, struct ns *made[NS_KINDS])
 {
 	int r = 0;
 
 	if (flags & L_CLONE_NEWUTS)
-		r = uts_ns_copy(t->ns[NS_UTS], &made[NS_UTS]);
+		r = uts_ns_copy(t->ns[NS_UTS], owner, &made[NS_UTS]);
 	if (r == 0 && (flags & L_CLONE_NEWIPC))
-		r = ipc_ns_new(t->cred, &made[NS_IPC]);
+		r = ipc_ns_new(t->cred, owner, &made[NS_IPC]);
 	return r;
 }
 
 int task_inherit_ns(struct task *t, struct task *child, uint64_t flags)
 {
 	struct ns *made[NS_KINDS] = {NULL};
+	struct cred *c = NULL;
 	int r;
 
 	for (int kind = 0; kind < NS_KINDS; kind++) {
 		ns_put(child->ns[kind]);
 		child->ns[kind] = t->ns[kind] ? ns_get(t->ns[kind]) : NULL;
 	}
-	r = make_new(t, flags, made);
+	r = flags & L_CLONE_NEWUSER ? make_user_ns(t, &c) : 0;
+	if (r < 0)
+		return r;
+	if (c) {
+		cred_put(child->cred);
+		child->cred = c;
+	}
+	r = make_new(t, child->cred->user_ns, flags, made);
 	for (int kind = 0; kind < NS_KINDS; kind++) {
 		if (!made[kind])
 			continue;
@@ -61,7 +105,7 @@ int task_inherit_ns(struct task *t, struct task *child, uint64_t flags)
 		child->ns[kind] = made[kind];
 	}
 	if (r == 0 && (flags & L_CLONE_NEWNS))
-		r = mnt_ns_copy(t->fs->ns, child->fs);
+		r = mnt_ns_copy(t->fs->ns, child->cred->user_ns, child->fs);
 	return r;
 }
 
@@ -79,12 +123,42 @@ static struct ns *get_mnt_ns(struct task *t)
 	return ns;
 }
 
+static struct ns *get_user_ns(struct task *t)
+{
+	const struct cred *c = task_get_cred(t);
+	struct ns *ns = ns_get(&c->user_ns->ns);
+
+	cred_put(c);
+	return ns;
+}
+
+static int tell_of_ids(struct process *p, void *arg) REQUIRES(tasks_lock)
+{
+	struct task *any = process_any_task(p);
+	const struct cred *c;
+
+	if (!any)
+		return 0;
+	c = task_get_cred(any); /* a process's threads are all in one */
+	if (user_ns_within(c->user_ns, arg))
+		process_ids_changed(p);
+	cred_put(c);
+	return 0;
+}
+
+void task_user_ns_changed(const struct user_ns *u)
+{
+	process_for_each(tell_of_ids, (void *)u);
+}
+
 struct ns *task_get_ns(struct task *t, enum ns_kind kind)
 {
 	struct ns *ns;
 
 	if (kind == NS_MNT)
 		return get_mnt_ns(t);
+	if (kind == NS_USER)
+		return get_user_ns(t);
 	mutex_lock(&t->alloc_lock);
 	ns = t->ns[kind] ? ns_get(t->ns[kind]) : NULL;
 	mutex_unlock(&t->alloc_lock);
@@ -163,6 +237,7 @@ struct parts {
 	struct fs_info *fs;
 	struct fdtable *files;
 	struct ns *ns[NS_KINDS];
+	struct cred *cred;
 };
 
 static void parts_put(struct parts *p)
@@ -172,10 +247,12 @@ static void parts_put(struct parts *p)
 		fdtable_put(p->files);
 	for (int kind = 0; kind < NS_KINDS; kind++)
 		ns_put(p->ns[kind]);
+	cred_put(p->cred);
 }
 
 static int make_parts(struct task *t, uint64_t flags, struct parts *p)
 {
+	struct user_ns *owner;
 	int r = 0;
 
 	if ((flags & L_CLONE_FS) && ((flags & L_CLONE_NEWNS) || fs_info_shared(t->fs))) {
@@ -188,9 +265,15 @@ static int make_parts(struct task *t, uint64_t flags, struct parts *p)
 		if (r < 0)
 			return r;
 	}
-	r = make_new(t, flags, p->ns);
+	if (flags & L_CLONE_NEWUSER) {
+		r = make_user_ns(t, &p->cred);
+		if (r < 0)
+			return r;
+	}
+	owner = p->cred ? p->cred->user_ns : t->cred->user_ns;
+	r = make_new(t, owner, flags, p->ns);
 	if (r == 0 && (flags & L_CLONE_NEWNS))
-		r = mnt_ns_copy(t->fs->ns, p->fs);
+		r = mnt_ns_copy(t->fs->ns, owner, p->fs);
 	return r;
 }
 
@@ -212,6 +295,8 @@ static void swap_parts(struct task *t, struct parts *p)
 	for (int kind = 0; kind < NS_KINDS; kind++)
 		if (p->ns[kind])
 			replace_ns(t, p->ns[kind]);
+	if (p->cred)
+		task_set_cred(t, p->cred);
 	*p = old;
 }
 
@@ -237,9 +322,25 @@ int task_unshare(struct task *t, uint64_t flags)
 
 /* ---- setns ---- */
 
+static int enter_user(struct task *t, struct user_ns *u)
+{
+	struct cred *c;
+
+	if (u == t->cred->user_ns || has_other_threads(t) || fs_info_shared(t->fs))
+		return -EINVAL;
+	if (!cred_ns_capable(t->cred, u, L_CAP_SYS_ADMIN))
+		return -EPERM;
+	c = cred_copy(t->cred, t->cred->group_count);
+	if (!c)
+		return -ENOMEM;
+	cred_enter_user_ns(c, u);
+	task_set_cred(t, c);
+	return 0;
+}
+
 static int enter_mnt(struct task *t, struct ns *ns)
 {
-	if (!cred_capable(t->cred, L_CAP_SYS_CHROOT))
+	if (!cred_own_capable(t->cred, L_CAP_SYS_CHROOT))
 		return -EPERM;
 	if (fs_info_shared(t->fs))
 		return -EINVAL;
@@ -249,8 +350,8 @@ static int enter_mnt(struct task *t, struct ns *ns)
 int task_enter_ns(struct task *t, struct ns *ns)
 {
 	if (ns->kind == NS_USER)
-		return -EINVAL; /* there is the one that we are in */
-	if (!cred_capable(t->cred, L_CAP_SYS_ADMIN))
+		return enter_user(t, user_ns_of(ns));
+	if (!cred_ns_capable(t->cred, ns->owner, L_CAP_SYS_ADMIN) || !cred_own_capable(t->cred, L_CAP_SYS_ADMIN))
 		return -EPERM;
 	switch (ns->kind) {
 	case NS_MNT:

@@ -15,9 +15,11 @@
 
 /* Gives a new task the first namespace of each kind. */
 void task_first_ns(struct task *t);
-/* May t ask for these: -EPERM; -EINVAL for kinds that are not had. */
+/* May t ask for these: -EPERM; -EINVAL for kinds that are not had, and what does not go together. */
 int task_may_new_ns(const struct task *t, uint64_t flags) MUST_CHECK;
-/* Gives child, whose fs_info it has by now, t's namespaces, or new ones where flags ask for them. */
+/* u's maps have changed: the tasks in it, and below it, have other ids than they know of. */
+void task_user_ns_changed(const struct user_ns *u);
+/* Gives child, whose fs_info and credentials it has by now, t's namespaces, or new ones where flags ask for them. */
 int task_inherit_ns(struct task *t, struct task *child, uint64_t flags) MUST_CHECK;
 /* t's of a kind, counted; NULL once it has ended. */
 struct ns *task_get_ns(struct task *t, enum ns_kind kind);

@@ -386,7 +386,7 @@ void task_set_cred(struct task *t, const struct cred *c)
 	mutex_unlock(&t->alloc_lock);
 	atomic_store(&t->answers_stale, true);
 	if (old && (old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid || old->fsgid != c->fsgid ||
-		    (c->cap_permitted & ~old->cap_permitted))) {
+		    !cred_caps_within(c, old))) {
 		t->process->dumpable = false;
 		t->process->pdeathsig = 0;
 	}

@@ -97,7 +97,7 @@ static uint32_t mode_without_privs(const struct inode *i, const struct cred *c)
 	uint32_t mode = i->mode & ~(uint32_t)L_S_ISUID;
 
 	if ((mode & L_S_ISGID) &&
-	    ((mode & L_S_IXGRP) || (!cred_in_group(c, i->gid) && !cred_capable(c, L_CAP_FSETID))))
+	    ((mode & L_S_IXGRP) || (!cred_in_group(c, i->gid) && !inode_capable(i, c, L_CAP_FSETID))))
 		mode &= ~(uint32_t)L_S_ISGID;
 	return mode;
 }
@@ -125,7 +125,7 @@ int vfs_chmod(const struct path *p, uint32_t mode, const struct cred *c)
 	if (!inode_owner_or_capable(i, c)) {
 		r = -EPERM;
 	} else {
-		if (!cred_in_group(c, i->gid) && !cred_capable(c, L_CAP_FSETID))
+		if (!cred_in_group(c, i->gid) && !inode_capable(i, c, L_CAP_FSETID))
 			a.mode &= ~(uint32_t)L_S_ISGID;
 		r = setattr_locked(i, &a);
 	}
@@ -137,7 +137,7 @@ static bool may_chown(const struct inode *i, uint32_t uid, uint32_t gid, const s
 {
 	bool owner = c->fsuid == i->uid;
 
-	if (cred_capable(c, L_CAP_CHOWN))
+	if (inode_capable(i, c, L_CAP_CHOWN))
 		return true;
 	if (uid != (uint32_t)-1 && !(owner && uid == i->uid))
 		return false;
@@ -174,6 +174,8 @@ int vfs_chown(const struct path *p, uint32_t uid, uint32_t gid, const struct cre
 		a.valid |= ATTR_UID;
 	if (gid != (uint32_t)-1)
 		a.valid |= ATTR_GID;
+	if (!super_knows(i->sb, uid == ID_NONE ? i->uid : uid, gid == ID_NONE ? i->gid : gid))
+		return -EOVERFLOW;
 	mutex_lock(&i->lock);
 	if (!inode_is(i, L_S_IFDIR) && (i->mode & (L_S_ISUID | L_S_ISGID))) {
 		a.valid |= ATTR_MODE;
@@ -325,9 +327,11 @@ static int xattr_permission(const struct path *p, const char *name, unsigned mas
 	if (!strcmp(name, "security.") || !strcmp(name, "trusted.") || !strcmp(name, "user."))
 		return -EINVAL;
 	if (has_prefix(name, "security.")) {
-		if ((mask & MAY_WRITE) && !cred_capable(c, strcmp(name, FILE_CAPS) ? L_CAP_SYS_ADMIN : L_CAP_SETFCAP))
-			return -EPERM;
-		return 0;
+		if (!(mask & MAY_WRITE))
+			return 0;
+		if (!strcmp(name, FILE_CAPS))
+			return inode_capable(i, c, L_CAP_SETFCAP) ? 0 : -EPERM;
+		return cred_ns_capable(c, i->sb->user_ns, L_CAP_SYS_ADMIN) ? 0 : -EPERM;
 	}
 	if (has_prefix(name, "system."))
 		return -EOPNOTSUPP;
@@ -345,6 +349,21 @@ static int xattr_permission(const struct path *p, const char *name, unsigned mas
 	return inode_permission(i, mask, c);
 }
 
+static ssize_t get_file_caps(struct inode *i, void *buf, size_t size, const struct cred *c)
+{
+	uint32_t raw[FILE_CAPS_WORDS];
+	ssize_t n = i->ops->getxattr(i, FILE_CAPS, raw, sizeof(raw));
+
+	if (n >= 0)
+		n = file_caps_read(i, raw, (size_t)n, c);
+	if (n < 0 || size == 0)
+		return n;
+	if ((size_t)n > size)
+		return -ERANGE;
+	memcpy(buf, raw, (size_t)n);
+	return n;
+}
+
 ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size, const struct cred *c)
 {
 	struct inode *i = p->dentry->inode;
@@ -352,19 +371,31 @@ ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t s
 
 	if (r < 0)
 		return r;
-	return i->ops && i->ops->getxattr ? i->ops->getxattr(i, name, buf, size) : -EOPNOTSUPP;
+	if (!i->ops || !i->ops->getxattr)
+		return -EOPNOTSUPP;
+	return strcmp(name, FILE_CAPS) ? i->ops->getxattr(i, name, buf, size) : get_file_caps(i, buf, size, c);
 }
 
 int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags,
 		 const struct cred *c)
 {
 	struct inode *i = p->dentry->inode;
+	uint32_t raw[FILE_CAPS_WORDS];
 	int r = xattr_permission(p, name, MAY_WRITE, c);
 
 	if (r < 0)
 		return r;
-	if (!strcmp(name, FILE_CAPS))
+	if (!strcmp(name, FILE_CAPS)) {
+		ssize_t n = size <= sizeof(raw) ? 0 : -EINVAL;
+
+		memcpy(raw, value, n < 0 ? 0 : size);
+		n = n < 0 ? n : file_caps_write(i, raw, size, c);
+		if (n < 0)
+			return (int)n;
+		value = raw;
+		size = (size_t)n;
 		i->no_file_caps = false;
+	}
 	r = i->ops && i->ops->setxattr ? i->ops->setxattr(i, name, value, size, flags) : -EOPNOTSUPP;
 	return changed(p->dentry, r, L_IN_ATTRIB);
 }

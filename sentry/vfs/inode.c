@@ -21,6 +21,7 @@ struct super_block *super_new(const char *type, uint32_t magic, const struct sup
 	refcount_init(&sb->holds, 1);
 	sb->ops = ops;
 	sb->type = type;
+	sb->user_ns = user_ns_get(&user_ns_first);
 	sb->magic = magic;
 	sb->dev = l_makedev(0, next_minor++);
 	sb->next_ino = 1;
@@ -45,6 +46,7 @@ void super_unhold(struct super_block *sb)
 		return;
 	if (sb->ops && sb->ops->release)
 		sb->ops->release(sb);
+	user_ns_put(sb->user_ns);
 	free(sb);
 }
 

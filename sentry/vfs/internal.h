@@ -74,6 +74,8 @@ struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m);
 /* While something is mounted on *p, steps onto it; *p's references are exchanged. */
 void path_follow_mounts(struct path *p);
+/* mount_is_in, for those who know no mounts; takes mount_lock. */
+bool mount_in_ns(const struct mount *m, const struct mnt_ns *ns);
 /* If *p is the root of a mount that hangs somewhere, steps onto the mount point and returns true. */
 bool path_above_mount(struct path *p);
 /* A file of *p is open for writing until path_put_write.  -EROFS if the mount has become read-only. */
@@ -129,6 +131,20 @@ void walk_end(struct walk *w);
 /* ---- permission ---- */
 
 int inode_permission(struct inode *i, unsigned mask, const struct cred *c) MUST_CHECK;
+/* ---- file_caps.c: raw is a value of security.capability as it is on i's file system, or becomes so ---- */
+
+#define FILE_CAPS_WORDS 6
+/* What c is told: the size, -EOVERFLOW: it is of no meaning to c. */
+ssize_t file_caps_read(const struct inode *i, uint32_t raw[FILE_CAPS_WORDS], size_t size,
+		       const struct cred *c) MUST_CHECK;
+/* What is written when c writes raw: the size, -EINVAL. */
+ssize_t file_caps_write(const struct inode *i, uint32_t raw[FILE_CAPS_WORDS], size_t size,
+			const struct cred *c) MUST_CHECK;
+
+/* By a capability, which must hold over the inode's owner and group. */
+bool inode_capable(const struct inode *i, const struct cred *c, unsigned cap);
+/* Can sb's files be theirs: -EOVERFLOW otherwise. */
+bool super_knows(const struct super_block *sb, uint32_t uid, uint32_t gid);
 bool inode_owner_or_capable(const struct inode *i, const struct cred *c);
 int may_create(const struct path *dir, const struct cred *c) MUST_CHECK;
 /* victim's removal from dir; is_dir: by rmdir, or rename of a directory over it. */

@@ -278,6 +278,16 @@ bool mount_is_in(const struct mount *m, const struct mnt_ns *ns)
 	return !ns || (m && m->ns == ns);
 }
 
+bool mount_in_ns(const struct mount *m, const struct mnt_ns *ns)
+{
+	bool in;
+
+	read_lock(&mount_lock);
+	in = mount_is_in(m, ns);
+	rw_unlock(&mount_lock);
+	return in;
+}
+
 bool mount_is_usable(const struct mount *m, const struct mnt_ns *ns)
 {
 	return mount_is_in(m, ns) || (m && m->ns && m->ns->anonymous);

@@ -34,6 +34,14 @@ struct inode;
 #define MNT_NODIRATIME 32u
 #define MNT_STRICTATIME 64u /* with neither this nor NOATIME it is as relatime has it */
 #define MNT_NOSYMFOLLOW 128u
+/* What those who got the mount from a namespace of more rights cannot take back, or away. */
+#define MNT_LOCKED 256u /* it stays where it is */
+#define MNT_LOCK_RDONLY 512u
+#define MNT_LOCK_NOSUID 1024u
+#define MNT_LOCK_NODEV 2048u
+#define MNT_LOCK_NOEXEC 4096u
+#define MNT_LOCK_ATIME 8192u
+#define MNT_LOCKS (MNT_LOCKED | MNT_LOCK_RDONLY | MNT_LOCK_NOSUID | MNT_LOCK_NODEV | MNT_LOCK_NOEXEC | MNT_LOCK_ATIME)
 #define MNT_ATIME_FLAGS (MNT_NOATIME | MNT_NODIRATIME | MNT_STRICTATIME)
 unsigned mount_flags(const struct mount *m); /* MNT_*; of NULL, none */
 int mount_id(const struct mount *m);
@@ -54,9 +62,11 @@ int vfs_mount(struct mnt_ns *ns, struct super_block *sb, const struct path *at, 
 int vfs_bind(struct mnt_ns *ns, const struct path *src, const struct path *at, bool recursive,
 	     unsigned more_flags) MUST_CHECK;
 int vfs_move_mount(struct mnt_ns *ns, const struct path *from, const struct path *at) MUST_CHECK;
-/* -EINVAL unless at is a mount's root. */
+/* -EINVAL unless at is a mount's root; -EPERM for what is locked. */
 int vfs_remount(struct mnt_ns *ns, const struct path *at, unsigned flags) MUST_CHECK;
 
+/* Who made the file system that is at's; borrowed. */
+struct user_ns *vfs_super_owner(const struct path *at);
 /* Whether the file system as a whole, which is at's, takes no changes. */
 void vfs_super_set_rdonly(const struct path *at, bool rdonly);
 
@@ -74,6 +84,10 @@ void path_put_unused(const struct path *p);
 /* pivot_root(2), with the roots and working directories of processes.  root: the caller's. */
 int vfs_pivot_root(struct mnt_ns *ns, const struct path *root, const struct path *new_root,
 		   const struct path *put_old) MUST_CHECK;
+
+/* Would a new mount of sb in ns, with *flags, show more than a mount of such a file system that ns has already: then c,
+ * who owns neither, must not have it.  Else *flags get the locks of that. */
+bool mount_reveals(struct mnt_ns *ns, const struct super_block *sb, unsigned *flags);
 
 /* Is p the root of a mount? */
 bool vfs_is_mount_root(const struct path *p);
@@ -113,9 +127,12 @@ ssize_t vfs_listmount(struct mnt_ns *ns, const struct path *root, uint64_t paren
 
 /* Makes the tree that root is the top of the first namespace. */
 int mnt_ns_adopt(const struct path *root) MUST_CHECK;
-/* A copy of ns.  Root and working directory of fs (the caller's alone) are stepped over to the copies of the mounts
- * they are in, and fs is in the copy from then on. */
-int mnt_ns_copy(struct mnt_ns *ns, struct fs_info *fs) MUST_CHECK;
+/* A copy of ns, owner's: what ns has mounted can be neither taken away nor made less strict there if that is another's.
+ * Root and working directory of fs (the caller's alone) are stepped over to the copies of the mounts they are in, and
+ * fs is in the copy from then on. */
+int mnt_ns_copy(struct mnt_ns *ns, struct user_ns *owner, struct fs_info *fs) MUST_CHECK;
+/* What is on top of it, counted; -EINVAL: there is nothing left. */
+int mnt_ns_top(struct mnt_ns *ns, struct path *out) MUST_CHECK;
 /* Puts fs (the caller's alone) into ns, at its top. */
 int mnt_ns_enter(struct mnt_ns *ns, struct fs_info *fs) MUST_CHECK;
 /* The one that m is in, counted; NULL if it is in none. */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "abi/errno.h"
+#include "base/checked.h"
+#include "sentry/core/cred.h"
 #include "sentry/vfs/mount_internal.h"
 
 /* ---- flags and propagation ---- */
@@ -28,6 +30,27 @@ static bool make_read_only(struct mount *top, bool recursive)
 	return !busy;
 }
 
+static bool respects_locks(const struct mount *top, const struct mount_change *c)
+{
+	static const unsigned locks[][2] = {
+		{MNT_LOCK_RDONLY, MNT_RDONLY},
+		{MNT_LOCK_NOSUID, MNT_NOSUID},
+		{MNT_LOCK_NODEV, MNT_NODEV},
+		{MNT_LOCK_NOEXEC, MNT_NOEXEC},
+	};
+
+	for (const struct mount *m = top; m; m = next_of(m, top, c->recursive)) {
+		unsigned next = (m->flags & ~c->clear) | c->set;
+
+		for (size_t i = 0; i < ARRAY_SIZE(locks); i++)
+			if ((m->flags & locks[i][0]) && !(next & locks[i][1]))
+				return false;
+		if ((m->flags & MNT_LOCK_ATIME) && (m->flags ^ next) & MNT_ATIME_FLAGS)
+			return false;
+	}
+	return true;
+}
+
 int vfs_mount_setattr(struct mnt_ns *ns, const struct path *at, const struct mount_change *c)
 {
 	struct mount *top = at->mnt;
@@ -38,6 +61,8 @@ int vfs_mount_setattr(struct mnt_ns *ns, const struct path *at, const struct mou
 	write_lock(&mount_lock);
 	if (!mount_is_usable(top, ns))
 		r = -EINVAL;
+	else if (!respects_locks(top, c))
+		r = -EPERM;
 	else if ((c->set & MNT_RDONLY) && !make_read_only(top, c->recursive))
 		r = -EBUSY;
 	for (struct mount *m = r == 0 ? top : NULL; m; m = next_of(m, top, c->recursive)) {
@@ -51,9 +76,14 @@ int vfs_mount_setattr(struct mnt_ns *ns, const struct path *at, const struct mou
 
 int vfs_remount(struct mnt_ns *ns, const struct path *at, unsigned flags)
 {
-	struct mount_change c = {.set = flags, .clear = ~flags, .propagation = -1};
+	struct mount_change c = {.set = flags, .clear = ~flags & ~MNT_LOCKS, .propagation = -1};
 
 	return vfs_mount_setattr(ns, at, &c);
+}
+
+struct user_ns *vfs_super_owner(const struct path *at)
+{
+	return at->dentry->sb->user_ns;
 }
 
 void vfs_super_set_rdonly(const struct path *at, bool rdonly)
@@ -87,7 +117,7 @@ static int file_of_tree(struct mount *m, const struct cred *c, struct file **out
 {
 	struct path root = {m, m->root};
 	struct mnt_ns *ns;
-	int r = mnt_ns_anonymous(m, &ns);
+	int r = mnt_ns_anonymous(m, c->user_ns, &ns);
 
 	if (r < 0) {
 		struct list_head gone = LIST_HEAD_INIT(gone);

@@ -72,11 +72,14 @@ bool mount_is_usable(const struct mount *m, const struct mnt_ns *ns);
 #define COPY_SLAVE 4u	   /* each is a slave of what it is a copy of; else they are peers if that is shared */
 #define COPY_SHARED 8u	   /* with COPY_SLAVE: and shared, in a new group */
 #define COPY_PRIVATE 16u
+#define COPY_DOWN 64u	  /* where it is shared, a slave of it; else as it is */
 #define COPY_NS_FILES 32u /* binds of namespaces' files, too */
 /* A copy of src as seen from root, in no namespace.  Leaves ->copy of each mount copied set, NULL of those left
  * out.  -EINVAL: src is unbindable. */
 int mount_copy_tree(struct mount *src, struct dentry *root, unsigned how, struct mount **out,
 		    struct list_head *gone) MUST_CHECK;
+/* What m's flags forbid stays forbidden, and all but the top stays where it is. */
+void mount_lock_tree(struct mount *m);
 /* Hangs the tree m (its reference is the tree's on success) where *at is now covered, telling those that parent's
  * events reach. ns gets it.  May leave mounts on *gone.  -ENOENT, -ENOTDIR, -ENOSPC... */
 int mount_attach_tree(struct mnt_ns *ns, struct mount *m, const struct path *at, struct list_head *gone) MUST_CHECK;
@@ -91,8 +94,8 @@ void mount_release(struct list_head *gone);
 
 /* A copy of what src shows, in no tree, for the caller's namespace ns; counted. */
 int mount_clone(struct mnt_ns *ns, const struct path *src, bool recursive, struct mount **out) MUST_CHECK;
-/* A namespace for the tree m (consumed on success) that no process is in; counted. */
-int mnt_ns_anonymous(struct mount *m, struct mnt_ns **out) MUST_CHECK;
+/* A namespace of owner's for the tree m (consumed on success) that no process is in; counted. */
+int mnt_ns_anonymous(struct mount *m, struct user_ns *owner, struct mnt_ns **out) MUST_CHECK;
 
 /* ---- mount_propagate.c ---- */
 

@@ -69,14 +69,14 @@ int mnt_ns_adopt(const struct path *root)
 	return 0;
 }
 
-static int mnt_ns_new(struct mnt_ns **out)
+static int mnt_ns_new(struct user_ns *owner, struct mnt_ns **out)
 {
 	struct mnt_ns *ns = calloc(1, sizeof(*ns));
 	int r;
 
 	if (!ns)
 		return -ENOMEM;
-	r = ns_init(&ns->ns, NS_MNT, mnt_ns_free);
+	r = ns_init(&ns->ns, NS_MNT, owner, mnt_ns_free);
 	if (r < 0)
 		free(ns);
 	else
@@ -84,9 +84,9 @@ static int mnt_ns_new(struct mnt_ns **out)
 	return r;
 }
 
-int mnt_ns_anonymous(struct mount *m, struct mnt_ns **out)
+int mnt_ns_anonymous(struct mount *m, struct user_ns *owner, struct mnt_ns **out)
 {
-	int r = mnt_ns_new(out);
+	int r = mnt_ns_new(owner, out);
 
 	if (r < 0)
 		return r;
@@ -102,10 +102,14 @@ int mnt_ns_anonymous(struct mount *m, struct mnt_ns **out)
  * more. */
 static int copy_mounts(struct mnt_ns *old, struct mnt_ns *ns, struct path *at[2], struct list_head *gone)
 {
+	bool less = old->ns.owner != ns->ns.owner; /* what happens there is none of old's business */
 	int r;
 
 	write_lock(&mount_lock);
-	r = mount_copy_tree(old->root, old->root->root, COPY_RECURSIVE | COPY_UNBINDABLE, &ns->root, gone);
+	r = mount_copy_tree(old->root, old->root->root, COPY_RECURSIVE | COPY_UNBINDABLE | (less ? COPY_DOWN : 0),
+			    &ns->root, gone);
+	if (r == 0 && less)
+		mount_lock_tree(ns->root);
 	if (r == 0) {
 		mount_tree_set_ns(ns->root, ns);
 		for (size_t i = 0; i < 2; i++) {
@@ -132,12 +136,12 @@ static void enter(struct mnt_ns *ns, struct fs_info *fs, const struct path *root
 	mnt_ns_put(old);
 }
 
-int mnt_ns_copy(struct mnt_ns *old, struct fs_info *fs)
+int mnt_ns_copy(struct mnt_ns *old, struct user_ns *owner, struct fs_info *fs)
 {
 	struct list_head gone = LIST_HEAD_INIT(gone);
 	struct path old_root, old_cwd, root, cwd;
 	struct mnt_ns *ns;
-	int r = old ? mnt_ns_new(&ns) : -EINVAL;
+	int r = old ? mnt_ns_new(owner, &ns) : -EINVAL;
 
 	if (r < 0)
 		return r;
@@ -159,19 +163,27 @@ int mnt_ns_copy(struct mnt_ns *old, struct fs_info *fs)
 	return r;
 }
 
-int mnt_ns_enter(struct mnt_ns *ns, struct fs_info *fs)
+int mnt_ns_top(struct mnt_ns *ns, struct path *out)
 {
-	struct path top;
-
 	read_lock(&mount_lock);
 	if (!ns->root) {
 		rw_unlock(&mount_lock);
 		return -EINVAL;
 	}
-	top = (struct path){ns->root, ns->root->root};
-	path_get(&top);
+	*out = (struct path){ns->root, ns->root->root};
+	path_get(out);
 	rw_unlock(&mount_lock);
-	path_follow_mounts(&top);
+	path_follow_mounts(out);
+	return 0;
+}
+
+int mnt_ns_enter(struct mnt_ns *ns, struct fs_info *fs)
+{
+	struct path top;
+	int r = mnt_ns_top(ns, &top);
+
+	if (r < 0)
+		return r;
 	enter(mnt_ns_get(ns), fs, &top, &top);
 	path_put(&top);
 	return 0;

@@ -67,11 +67,24 @@ static bool would_loop(const struct mnt_ns *ns, const struct inode *i)
 	return bound && bound->kind == NS_MNT && ns && ns->ns.seq >= bound->seq;
 }
 
+/* Is there a mount below src that must not be taken off what it covers.  mount_lock held. */
+static bool hides_something(const struct path *src)
+{
+	const struct mount *m;
+
+	list_for_each_entry (m, &src->mnt->children, sibling)
+		if ((m->flags & MNT_LOCKED) && dentry_is_below(m->mountpoint, src->dentry))
+			return true;
+	return false;
+}
+
 /* mount_lock held. */
 static int clone_at(struct mnt_ns *ns, const struct path *src, bool recursive, struct mount **out,
 		    struct list_head *gone)
 {
 	if (!mount_is_usable(src->mnt, ns))
+		return -EINVAL;
+	if (!recursive && hides_something(src))
 		return -EINVAL;
 	return mount_copy_tree(src->mnt, src->dentry, recursive ? COPY_RECURSIVE | COPY_NS_FILES : 0, out, gone);
 }
@@ -113,6 +126,42 @@ int vfs_bind(struct mnt_ns *ns, const struct path *src, const struct path *at, b
 	return attach_new(ns, m, at);
 }
 
+/* ---- what a mount of the system's own may show ---- */
+
+/* Nothing lies hidden below m.  mount_lock held.
+ * DIVERGES: Linux lets pass what covers a directory that is made to be mounted on. */
+static bool shows_all(const struct mount *m)
+{
+	const struct mount *child;
+
+	list_for_each_entry (child, &m->children, sibling)
+		if (child->flags & MNT_LOCKED)
+			return false;
+	return true;
+}
+
+bool mount_reveals(struct mnt_ns *ns, const struct super_block *sb, unsigned *flags)
+{
+	bool found = false;
+
+	if (!ns || ns->ns.owner == &user_ns_first)
+		return false;
+	read_lock(&mount_lock);
+	for (const struct mount *m = ns->root; m && !found; m = mount_next(m, ns->root, false)) {
+		if (m->sb->magic != sb->magic || m->root != m->sb->root)
+			continue;
+		if ((m->flags & MNT_LOCK_RDONLY) && !(*flags & MNT_RDONLY))
+			continue;
+		if ((m->flags & MNT_LOCK_ATIME) && ((m->flags ^ *flags) & MNT_ATIME_FLAGS))
+			continue;
+		found = shows_all(m);
+		if (found)
+			*flags |= m->flags & (MNT_LOCK_RDONLY | MNT_LOCK_ATIME);
+	}
+	rw_unlock(&mount_lock);
+	return !found;
+}
+
 /* ---- moving ---- */
 
 static bool is_shared(const struct mount *m)
@@ -137,7 +186,7 @@ static bool may_be_moved(const struct mnt_ns *ns, const struct mount *m)
 /* mount_lock held. */
 static int check_move(const struct mnt_ns *ns, const struct mount *m, const struct mount *to, const struct dentry *d)
 {
-	if (!may_be_moved(ns, m) || !mount_is_usable(to, ns))
+	if (!may_be_moved(ns, m) || !mount_is_usable(to, ns) || (m->flags & MNT_LOCKED))
 		return -EINVAL;
 	if (is_shared(m->parent) || inode_is(d->inode, L_S_IFDIR) != inode_is(m->root->inode, L_S_IFDIR))
 		return -EINVAL;
@@ -242,7 +291,7 @@ int vfs_umount(struct mnt_ns *ns, const struct path *at, unsigned how)
 	if (!vfs_is_mount_root(at))
 		return -EINVAL;
 	write_lock(&mount_lock);
-	r = mount_is_in(m, ns) ? check_umount(m, how) : -EINVAL;
+	r = mount_is_in(m, ns) && !(m->flags & MNT_LOCKED) ? check_umount(m, how) : -EINVAL;
 	if (r == 0 && m->parent)
 		mount_umount_tree(m, true, &gone);
 	while (r == 0 && !list_empty(&m->children)) /* of a tree's top, which lives by its users */
@@ -263,6 +312,8 @@ static int check_pivot(const struct mnt_ns *ns, const struct path *root, const s
 	if (is_shared(m) || is_shared(new->parent) || is_shared(old->parent))
 		return -EINVAL;
 	if (!mount_is_in(old, ns) || !mount_is_in(new, ns))
+		return -EINVAL;
+	if (new->flags & MNT_LOCKED)
 		return -EINVAL;
 	if (new_root->dentry->flags & D_UNLINKED)
 		return -ENOENT;
@@ -289,6 +340,10 @@ int vfs_pivot_root(struct mnt_ns *ns, const struct path *root, const struct path
 		r = check_pivot(ns, root, new_root, m, d);
 	if (r == 0) {
 		mount_unhang(new);
+		if (old->flags & MNT_LOCKED) {
+			new->flags |= MNT_LOCKED;
+			old->flags &= ~MNT_LOCKED;
+		}
 		if (old->parent) {
 			mount_unhang(old);
 			mount_hang(new, old->left_parent, old->left_mountpoint);

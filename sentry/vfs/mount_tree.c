@@ -3,6 +3,7 @@
  * held for writing throughout; what is let go for the last time is gathered in a list and released after it.
  */
 #include "abi/errno.h"
+#include "base/checked.h"
 #include "sentry/vfs/mount_internal.h"
 
 /* ---- copying ---- */
@@ -11,7 +12,9 @@ static void set_groups_of_copy(struct mount *copy, const struct mount *m, unsign
 {
 	if (how & COPY_PRIVATE)
 		return;
-	if (how & COPY_SLAVE)
+	if ((how & COPY_DOWN) && m->group)
+		mount_set_groups(copy, 0, m->group);
+	else if (how & COPY_SLAVE)
 		mount_set_groups(copy, how & COPY_SHARED ? mount_new_group() : 0, m->group);
 	else
 		mount_set_groups(copy, m->group, m->master);
@@ -68,6 +71,24 @@ int mount_copy_tree(struct mount *src, struct dentry *root, unsigned how, struct
 	}
 	*out = src->copy;
 	return 0;
+}
+
+void mount_lock_tree(struct mount *top)
+{
+	static const unsigned locks[][2] = {
+		{MNT_RDONLY, MNT_LOCK_RDONLY},
+		{MNT_NOSUID, MNT_LOCK_NOSUID},
+		{MNT_NODEV, MNT_LOCK_NODEV},
+		{MNT_NOEXEC, MNT_LOCK_NOEXEC},
+	};
+
+	for (struct mount *m = top; m; m = mount_next(m, top, false)) {
+		unsigned add = MNT_LOCK_ATIME | (m != top ? MNT_LOCKED : 0);
+
+		for (size_t i = 0; i < ARRAY_SIZE(locks); i++)
+			add |= m->flags & locks[i][0] ? locks[i][1] : 0;
+		m->flags |= add;
+	}
 }
 
 /* ---- hanging up ---- */
@@ -153,6 +174,7 @@ static int make_heard_copies(struct mount *parent, struct dentry *d, struct moun
 
 static int tell_of_mount(struct mount *parent, struct dentry *d, struct mount *m, unsigned size, struct list_head *gone)
 {
+	const struct user_ns *owner = parent->ns ? parent->ns->ns.owner : NULL;
 	int r;
 
 	mount_hear(parent);
@@ -160,6 +182,8 @@ static int tell_of_mount(struct mount *parent, struct dentry *d, struct mount *m
 	for (struct mount *y = parent->next_heard; y; y = y->next_heard) {
 		if (!y->hang_copy)
 			continue;
+		if (r == 0 && y->ns->ns.owner != owner)
+			mount_lock_tree(y->heard_copy);
 		if (r == 0)
 			hang_beneath(y->heard_copy, y, d);
 		else
@@ -191,6 +215,7 @@ int mount_attach_tree(struct mnt_ns *ns, struct mount *m, const struct path *at,
 		if (r < 0)
 			return r;
 	}
+	m->flags &= ~MNT_LOCKED; /* whoever hangs it up may take it down */
 	hang_beneath(m, parent, d);
 	return 0;
 }

@@ -29,7 +29,8 @@ static int check_type(const struct path *p, uint32_t flags)
 		return 0;
 	case L_S_IFBLK:
 	case L_S_IFCHR:
-		return mount_flags(p->mnt) & MNT_NODEV ? -EACCES : 0;
+		/* What a user made is not for devices. */
+		return (mount_flags(p->mnt) & MNT_NODEV) || p->dentry->sb->user_ns != &user_ns_first ? -EACCES : 0;
 	default:
 		return 0;
 	}

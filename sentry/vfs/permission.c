@@ -6,6 +6,11 @@
 #include "abi/errno.h"
 #include "sentry/vfs/internal.h"
 
+bool inode_capable(const struct inode *i, const struct cred *c, unsigned cap)
+{
+	return cred_file_capable(c, i->uid, i->gid, cap);
+}
+
 static int by_mode(const struct inode *i, unsigned mask, const struct cred *c)
 {
 	uint32_t mode = i->mode;
@@ -19,10 +24,10 @@ static int by_mode(const struct inode *i, unsigned mask, const struct cred *c)
 		return 0;
 	/* Capabilities: anything in directories; reading; writing; executing what somebody may execute. */
 	if (dir ? !(mask & MAY_WRITE) : mask == MAY_READ)
-		if (cred_capable(c, L_CAP_DAC_READ_SEARCH))
+		if (inode_capable(i, c, L_CAP_DAC_READ_SEARCH))
 			return 0;
 	if (dir || !(mask & MAY_EXEC) || (i->mode & L_S_IXUGO))
-		if (cred_capable(c, L_CAP_DAC_OVERRIDE))
+		if (inode_capable(i, c, L_CAP_DAC_OVERRIDE))
 			return 0;
 	return -EACCES;
 }
@@ -51,7 +56,17 @@ int vfs_permission(const struct path *p, unsigned mask, const struct cred *c)
 
 bool inode_owner_or_capable(const struct inode *i, const struct cred *c)
 {
-	return c->fsuid == i->uid || cred_capable(c, L_CAP_FOWNER);
+	return c->fsuid == i->uid || inode_capable(i, c, L_CAP_FOWNER);
+}
+
+bool super_knows(const struct super_block *sb, uint32_t uid, uint32_t gid)
+{
+	return id_to_ns(sb->user_ns, ID_USER, uid) != ID_NONE && id_to_ns(sb->user_ns, ID_GROUP, gid) != ID_NONE;
+}
+
+bool vfs_knows(const struct path *p, const struct cred *c)
+{
+	return super_knows(p->dentry->sb, c->fsuid, c->fsgid);
 }
 
 int may_create(const struct path *dir, const struct cred *c)
@@ -62,6 +77,8 @@ int may_create(const struct path *dir, const struct cred *c)
 		return r;
 	if (dir->dentry->flags & D_UNLINKED)
 		return -ENOENT;
+	if (!vfs_knows(dir, c))
+		return -EOVERFLOW;
 	return inode_permission(dir->dentry->inode, MAY_WRITE | MAY_EXEC, c);
 }
 
@@ -75,7 +92,7 @@ int may_delete(const struct path *dir, const struct dentry *victim, bool is_dir,
 	r = inode_permission(dir->dentry->inode, MAY_WRITE | MAY_EXEC, c);
 	if (r < 0)
 		return r;
-	if ((d->mode & L_S_ISVTX) && c->fsuid != v->uid && c->fsuid != d->uid && !cred_capable(c, L_CAP_FOWNER))
+	if ((d->mode & L_S_ISVTX) && c->fsuid != v->uid && c->fsuid != d->uid && !inode_capable(v, c, L_CAP_FOWNER))
 		return -EPERM;
 	if (is_dir) {
 		if (!inode_is(v, L_S_IFDIR))
@@ -145,7 +162,7 @@ uint32_t mode_for_new(const struct lookup *l, const struct inode *dir, uint32_t 
 	mutex_unlock(&l->fs->lock);
 	/* An executable that will get the directory's group must not run with it, unless its maker is of the group. */
 	if (!L_S_ISDIR(mode) && (mode & (L_S_ISGID | L_S_IXGRP)) == (L_S_ISGID | L_S_IXGRP) &&
-	    (dir->mode & L_S_ISGID) && !cred_in_group(l->cred, dir->gid) && !cred_capable(l->cred, L_CAP_FSETID))
+	    (dir->mode & L_S_ISGID) && !cred_in_group(l->cred, dir->gid) && !inode_capable(dir, l->cred, L_CAP_FSETID))
 		mode &= ~(uint32_t)L_S_ISGID;
 	return mode & ~mask;
 }
@@ -155,7 +172,8 @@ bool vfs_is_noexec(const struct path *p)
 	return (mount_flags(p->mnt) & MNT_NOEXEC) != 0;
 }
 
-bool vfs_is_nosuid(const struct path *p)
+bool vfs_may_suid(const struct path *p, const struct mnt_ns *ns, const struct cred *c)
 {
-	return (mount_flags(p->mnt) & MNT_NOSUID) != 0;
+	return !(mount_flags(p->mnt) & MNT_NOSUID) && mount_in_ns(p->mnt, ns) &&
+	       user_ns_within(c->user_ns, p->dentry->sb->user_ns);
 }

@@ -61,6 +61,7 @@ struct super_block {
 	struct refcount holds; /* inodes, and one for all refs: released when both are gone (root and sb hold each other) */
 	const struct super_ops *ops;
 	const char *type; /* "tmpfs", "proc", ... static */
+	struct user_ns *user_ns; /* counted: who mounted it; changed by nobody but its maker */
 	uint64_t dev;	  /* st_dev, Linux encoding; unique */
 	uint32_t magic;
 	_Atomic uint32_t flags; /* SB_* below; SB_RDONLY changes with a remount */
@@ -423,7 +424,12 @@ int vfs_open_exec(const struct lookup *l, int dirfd, const char *path, unsigned 
 /* May c do mask (MAY_*)?  By inode, file system and mount (read-only, noexec). */
 /* Mount flags of where p lies. */
 bool vfs_is_noexec(const struct path *p);
-bool vfs_is_nosuid(const struct path *p);
+/* Whether raw, i's security.capability, gives anything in u: it speaks of a root of u's or of what u lies in. */
+bool file_caps_for(const struct inode *i, const uint32_t *raw, size_t size, const struct user_ns *u);
+/* Can what c makes there have its owner: -EOVERFLOW otherwise. */
+bool vfs_knows(const struct path *p, const struct cred *c);
+/* Whether set-user-ID bits and file capabilities of p mean something to c, who is in ns. */
+bool vfs_may_suid(const struct path *p, const struct mnt_ns *ns, const struct cred *c);
 int vfs_permission(const struct path *p, unsigned mask, const struct cred *c) MUST_CHECK;
 int vfs_getattr(const struct path *p, struct l_statx *st) MUST_CHECK;
 int vfs_readlink(const struct path *p, char **out) MUST_CHECK; /* allocated; -EINVAL if it is no link */

@@ -15,6 +15,27 @@ static uint64_t number(const char *path)
 	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
+static bool put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* As those do who may not make one alone: with a user namespace, as root of that. */
+static bool enter_with_user(void)
+{
+	char uid[32], gid[32];
+
+	snprintf(uid, sizeof(uid), "0 %u 1", geteuid());
+	snprintf(gid, sizeof(gid), "0 %u 1", getegid());
+	return unshare(CLONE_NEWUSER | CLONE_NEWIPC) == 0 && put("/proc/self/setgroups", "deny") &&
+	       put("/proc/self/uid_map", uid) && put("/proc/self/gid_map", gid);
+}
+
 /* A child in an IPC namespace of its own goes on here and returns 0; the parent gets its pid; -1: it may not. */
 static pid_t fork_apart(void)
 {
@@ -22,12 +43,10 @@ static pid_t fork_apart(void)
 	pid_t pid;
 	char c;
 
-	if (geteuid() != 0)
-		return -1;
 	gate_init(&ready);
 	pid = h_fork();
 	if (pid == 0) {
-		if (unshare(CLONE_NEWIPC))
+		if (unshare(CLONE_NEWIPC) && !enter_with_user())
 			_exit(99);
 		gate_open(&ready);
 		gate_free(&ready);

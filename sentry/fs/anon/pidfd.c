@@ -95,17 +95,17 @@ static void pidfd_fdinfo(struct file *f, char *buf, size_t size)
 
 static void info_of_creds(struct task *t, struct l_pidfd_info *info)
 {
-	const struct cred *c = task_get_cred(t);
+	const struct cred *c = task_get_cred(t), *me = task_current()->cred;
 
 	info->mask |= L_PIDFD_INFO_CREDS;
-	info->ruid = c->uid;
-	info->rgid = c->gid;
-	info->euid = c->euid;
-	info->egid = c->egid;
-	info->suid = c->suid;
-	info->sgid = c->sgid;
-	info->fsuid = c->fsuid;
-	info->fsgid = c->fsgid;
+	info->ruid = cred_show_uid(me, c->uid);
+	info->rgid = cred_show_gid(me, c->gid);
+	info->euid = cred_show_uid(me, c->euid);
+	info->egid = cred_show_gid(me, c->egid);
+	info->suid = cred_show_uid(me, c->suid);
+	info->sgid = cred_show_gid(me, c->sgid);
+	info->fsuid = cred_show_uid(me, c->fsuid);
+	info->fsgid = cred_show_gid(me, c->fsgid);
 	cred_put(c);
 }
 

@@ -250,6 +250,8 @@ static int make_super(struct ipc_ns *ns, struct super_block **out)
 		free(queues);
 		return -ENOMEM;
 	}
+	user_ns_put(sb->user_ns);
+	sb->user_ns = user_ns_get(ns->ns.owner);
 	root = make_root(ns, sb);
 	sb->root = root ? dentry_make_root(sb, root) : NULL;
 	if (!sb->root) {
@@ -300,7 +302,7 @@ static int make_named(struct task *t, const struct path *root, struct dentry *d,
 {
 	struct inode *dir = dentry_inode(root->dentry);
 	uint32_t umask;
-	int r = vfs_permission(root, MAY_WRITE | MAY_EXEC, t->cred);
+	int r = vfs_knows(root, t->cred) ? vfs_permission(root, MAY_WRITE | MAY_EXEC, t->cred) : -EOVERFLOW;
 
 	if (r < 0)
 		return r;

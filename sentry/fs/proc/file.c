@@ -29,12 +29,14 @@ struct snapshot {
 	size_t size;
 };
 
-/* By the bits alone, without privileges; such files are root's. */
-static bool mode_allows(uint32_t mode, const struct file *f)
+/* By the bits alone, without privileges; such files are root's, or his of the namespace that they speak of. */
+static bool mode_allows(const struct proc_node *n, const struct file *f)
 {
+	const struct task *self = task_current();
+	uint32_t mode = n->entry->mode, owner = self ? proc_sysctl_owner(n, self) : 0;
 	uint32_t want = (f->mode & FILE_READ ? 04 : 0) | (f->mode & FILE_WRITE ? 02 : 0);
 
-	return ((f->cred->euid == 0 ? mode >> 6 : mode) & want) == want;
+	return ((f->cred->euid == owner ? mode >> 6 : mode) & want) == want;
 }
 
 int proc_file_open(struct inode *i, struct file *f)
@@ -44,7 +46,7 @@ int proc_file_open(struct inode *i, struct file *f)
 	struct proc_ctx c;
 	int r = 0;
 
-	if (n->sysctl && !mode_allows(n->entry->mode, f))
+	if (n->sysctl && !mode_allows(n, f))
 		return -EACCES;
 	if (n->process) {
 		r = proc_ctx_begin(&c, n);
@@ -101,6 +103,7 @@ static int generate(struct snapshot *s, const struct proc_node *n, const struct 
 	FILE *out;
 	int r = proc_ctx_begin(&c, n);
 
+	c.opener = opener;
 	if (r == 0)
 		r = check_again(s, &c, opener);
 	if (r < 0) {
@@ -164,7 +167,7 @@ static ssize_t proc_file_write(struct file *f, struct uio *u, int64_t pos)
 {
 	const struct proc_node *n = f->inode->priv;
 	struct proc_ctx c;
-	size_t len = min_of(uio_left(u), STORE_MAX - 1);
+	size_t asked = uio_left(u), len = min_of(asked, STORE_MAX - 1);
 	char *text;
 	ssize_t r;
 
@@ -180,6 +183,9 @@ static ssize_t proc_file_write(struct file *f, struct uio *u, int64_t pos)
 		len = (size_t)r;
 		text[len] = '\0';
 		r = proc_ctx_begin(&c, n);
+		c.opener = f->cred;
+		c.pos = pos;
+		c.size = asked;
 		if (r == 0) {
 			r = n->entry->store(&c, text, len);
 			proc_ctx_end(&c);

@@ -1,6 +1,6 @@
 /*
- * How procfs is made: tables of entries.  A directory is a table (struct proc_dir), and perhaps members named by numbers; a
- * file is a function that writes its text; a magic link is a function that says where it leads.
+ * How procfs is made: tables of entries.  A directory is a table (struct proc_dir), and perhaps members named by
+ * numbers; a file is a function that writes its text; a magic link is a function that says where it leads.
  *
  *   node.c     inodes of entries: lookup, listing, links          pid.c         /proc/PID: the tables, links, fd/
  *   file.c     reading and writing files of generated text        pid_status.c  what a task is and does
@@ -8,7 +8,7 @@
  *   cpuinfo.c  /proc/cpuinfo                                      pid_misc.c    the rest of what it has
  *   sysctl.c   /proc/sys                                          ns.c          its namespaces
  *   net.c      /proc/net                                          machine.c     devices, interrupts, memory...
- *   sysvipc.c  /proc/sysvipc
+ *   sysvipc.c  /proc/sysvipc                                  user.c        maps of ids, limits of namespaces
  */
 #ifndef BAILEY_SENTRY_FS_PROC_INTERNAL_H
 #define BAILEY_SENTRY_FS_PROC_INTERNAL_H
@@ -39,6 +39,9 @@ struct proc_node {
 struct proc_ctx {
 	const struct proc_node *node;
 	struct task *task;
+	const struct cred *opener; /* of a file's functions: who has opened it; borrowed */
+	int64_t pos;		   /* of store: where it was written at, */
+	size_t size;		   /* and how much, of which text may be the beginning */
 };
 
 struct proc_entry {
@@ -108,6 +111,9 @@ int proc_show_softirqs(const struct proc_ctx *c, FILE *out);
 int proc_show_vmstat(const struct proc_ctx *c, FILE *out);
 int proc_show_key_users(const struct proc_ctx *c, FILE *out);
 void proc_sysctl_init(void);
+/* Who owns the file of /proc/sys, to t: root, or user 0 of the namespace whose value it is. */
+uint32_t proc_sysctl_owner(const struct proc_node *n, const struct task *t);
+bool proc_is_user_limit(const struct proc_entry *e); /* user.c */
 char proc_task_state(const struct task *t); /* 'R', 'S', ... */
 
 int proc_show_stat(const struct proc_ctx *c, FILE *out); /* pid_status.c */
@@ -156,6 +162,11 @@ int proc_show_mountstats(const struct proc_ctx *c, FILE *out);
 int proc_show_numa_maps(const struct proc_ctx *c, FILE *out);
 ssize_t proc_mem_transfer(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write);
 
+int proc_show_id_map(const struct proc_ctx *c, FILE *out); /* user.c; value is the enum id_kind */
+int proc_store_id_map(const struct proc_ctx *c, const char *text, size_t len);
+int proc_show_setgroups(const struct proc_ctx *c, FILE *out);
+int proc_store_setgroups(const struct proc_ctx *c, const char *text, size_t len);
+extern const struct proc_dir proc_user_dir; /* /proc/sys/user */
 extern const struct proc_dir proc_ns_dir, proc_net_dir;
 
 /* The entry's string as it is; with a newline; its number with a newline. */

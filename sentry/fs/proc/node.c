@@ -9,6 +9,7 @@
 #include "abi/types.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/mm/mm.h"
 #include "sentry/fs/proc/proc.h"
 
 #define DIGITS_MAX 10
@@ -21,7 +22,7 @@ static void node_release_fields(const struct proc_node *n)
 
 int proc_ctx_begin(struct proc_ctx *c, const struct proc_node *node)
 {
-	*c = (struct proc_ctx){node, NULL};
+	*c = (struct proc_ctx){.node = node};
 	if (!node->process)
 		return 0;
 	c->task = task_find(node->tid);
@@ -45,6 +46,16 @@ struct process *proc_process_of(const struct file *f)
 	return n && n->entry == &proc_pid_entry ? n->process : NULL;
 }
 
+/* What is not to be looked into, those may who hold what its memory belongs to. */
+static bool may_see_undumpable(struct task *t, const struct cred *caller)
+{
+	struct mm *mm = task_get_mm(t);
+	bool may = !mm || cred_ns_capable(caller, mm->user_ns, L_CAP_SYS_PTRACE);
+
+	mm_put(mm);
+	return may;
+}
+
 /* ptrace(2), "Ptrace access mode checking", for a caller that counts as uid and gid. */
 static int may_access_as(struct task *t, const struct cred *caller, uint32_t uid, uint32_t gid)
 {
@@ -54,13 +65,13 @@ static int may_access_as(struct task *t, const struct cred *caller, uint32_t uid
 
 	if (self && self->process == t->process)
 		return 0;
-	if (cred_capable(caller, L_CAP_SYS_PTRACE))
-		return 0;
 	c = task_get_cred(t);
 	same_ids = uid == c->uid && uid == c->euid && uid == c->suid && gid == c->gid && gid == c->egid &&
 		   gid == c->sgid;
-	more_caps = (c->cap_permitted & ~caller->cap_permitted) != 0;
-	ok = same_ids && !more_caps && t->process->dumpable;
+	more_caps = c->user_ns != caller->user_ns || (c->cap_permitted & ~caller->cap_permitted);
+	ok = cred_ns_capable(caller, c->user_ns, L_CAP_SYS_PTRACE) || (same_ids && !more_caps);
+	if (ok && !t->process->dumpable)
+		ok = may_see_undumpable(t, caller);
 	cred_put(c);
 	return ok ? 0 : -EACCES;
 }
@@ -103,12 +114,16 @@ static uint64_t node_ino(const struct proc_node *n)
 	return (uint64_t)n->thread << 62 | (uint64_t)n->tid << 40 | ((uint64_t)(n->fd + 1) ^ age) << 20 | (place & 0xfffff);
 }
 
-/* A process that does not want to be looked into shows root as owner of all but the directory itself. */
+/* A process that does not want to be looked into shows its memory's root as owner of all but the directory itself. */
 static void set_owner(struct inode *i, const struct proc_node *n)
 {
 	struct task *t = n->process ? task_find(n->tid) : NULL;
 	const struct cred *c;
+	struct mm *mm;
+	uint32_t root;
 
+	if (n->sysctl && task_current())
+		i->uid = proc_sysctl_owner(n, task_current());
 	if (!t)
 		return;
 	if (n->process->dumpable || n->entry == &proc_pid_entry) {
@@ -116,6 +131,11 @@ static void set_owner(struct inode *i, const struct proc_node *n)
 		i->uid = c->euid;
 		i->gid = c->egid;
 		cred_put(c);
+	} else {
+		mm = task_get_mm(t);
+		root = mm ? id_from_ns(mm->user_ns, ID_USER, 0) : ID_NONE;
+		i->uid = root == ID_NONE ? 0 : root;
+		mm_put(mm);
 	}
 	task_put(t);
 }

@@ -43,21 +43,38 @@ static struct super_block *nsfs_super(void)
 
 static int open_ns(struct ns *ns);
 
+/* What owns ns, unless that is above the caller's own: out of sight. */
+static int open_owner(struct ns *ns)
+{
+	const struct task *self = task_current();
+	struct user_ns *owner = ns->owner;
+
+	return self && owner && user_ns_within(owner, self->cred->user_ns) ? open_ns(&owner->ns) : -EPERM;
+}
+
+static int put_owner_uid(struct ns *ns, struct pctx *ctx, uint64_t arg)
+{
+	uint32_t uid;
+
+	if (ns->kind != NS_USER)
+		return -EINVAL;
+	uid = cred_show_uid(task_current()->cred, user_ns_of(ns)->uid);
+	return copy_out(ctx, arg, &uid, sizeof(uid));
+}
+
 static long ns_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t arg)
 {
 	struct ns *ns = inode_namespace(f->inode);
-	uint32_t owner = 0;
 
 	switch (cmd) {
 	case L_NS_GET_USERNS:
-		/* The first one owns all, and what it is in is out of sight. */
-		return ns->kind == NS_USER ? -EPERM : open_ns(ns_initial(NS_USER));
+		return open_owner(ns);
 	case L_NS_GET_PARENT:
-		return ns->kind == NS_USER || ns->kind == NS_PID ? -EPERM : -EINVAL;
+		return ns->kind == NS_USER ? open_owner(ns) : ns->kind == NS_PID ? -EPERM : -EINVAL;
 	case L_NS_GET_NSTYPE:
 		return (long)ns_kind_flag(ns->kind);
 	case L_NS_GET_OWNER_UID:
-		return ns->kind == NS_USER ? copy_out(ctx, arg, &owner, sizeof(owner)) : -EINVAL;
+		return put_owner_uid(ns, ctx, arg);
 	default:
 		return -ENOTTY;
 	}

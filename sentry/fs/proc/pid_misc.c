@@ -113,7 +113,11 @@ static bool may_slack(const struct proc_ctx *c)
 {
 	struct task *self = task_current();
 
-	return self && (self == c->task || cred_capable(self->cred, L_CAP_SYS_NICE));
+	const struct cred *theirs = task_get_cred(c->task);
+	bool may = self && (self == c->task || cred_ns_capable(self->cred, theirs->user_ns, L_CAP_SYS_NICE));
+
+	cred_put(theirs);
+	return may;
 }
 
 int proc_show_timers(const struct proc_ctx *c, FILE *out)

@@ -262,10 +262,12 @@ static int show_fdsize(struct task *t)
 	return slots;
 }
 
-static void show_credentials(const struct cred *c, FILE *out)
+static void show_credentials(const struct cred *c, const struct cred *to, FILE *out)
 {
-	fprintf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid,
-		c->egid, c->sgid, c->fsgid);
+	fprintf(out, "Uid:\t%u\t%u\t%u\t%u\n", cred_show_uid(to, c->uid), cred_show_uid(to, c->euid),
+		cred_show_uid(to, c->suid), cred_show_uid(to, c->fsuid));
+	fprintf(out, "Gid:\t%u\t%u\t%u\t%u\n", cred_show_gid(to, c->gid), cred_show_gid(to, c->egid),
+		cred_show_gid(to, c->sgid), cred_show_gid(to, c->fsgid));
 }
 
 static void show_capabilities(struct task *t, const struct cred *c, FILE *out)
@@ -377,10 +379,10 @@ int proc_show_status(const struct proc_ctx *c, FILE *out)
 	}
 	fprintf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", state_name(proc_task_state(t)),
 		p->pid, t->tid, rel.ppid, trace_tracer_tid(t));
-	show_credentials(cred, out);
+	show_credentials(cred, c->opener, out);
 	fprintf(out, "FDSize:\t%d\nGroups:\t", show_fdsize(t));
 	for (uint32_t i = 0; i < cred->group_count; i++)
-		fprintf(out, i ? " %u" : "%u", cred->groups[i]);
+		fprintf(out, i ? " %u" : "%u", cred_show_gid(c->opener, cred->groups[i]));
 	fprintf(out, " \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nKthread:\t0\n", p->pid, t->tid, rel.pgid, rel.sid);
 	show_memory(c, out);
 	fprintf(out, "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\nThreads:\t%d\n", rel.threads);

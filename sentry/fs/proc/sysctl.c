@@ -164,13 +164,15 @@ static int show_ns_last_pid(const struct proc_ctx *c, FILE *out)
 
 static int store_ns_last_pid(const struct proc_ctx *c, const char *text, size_t len)
 {
-	const struct cred *cred = task_current()->cred;
+	const struct task *self = task_current();
+	const struct user_ns *owner = self->ns[NS_PID]->owner;
 	int64_t v;
 	int r = proc_parse_number(text, 10, 0, PID_MAX - 1, &v);
 
 	(void)c;
 	(void)len;
-	if (!cred_capable(cred, L_CAP_SYS_ADMIN) && !cred_capable(cred, L_CAP_CHECKPOINT_RESTORE))
+	if (!cred_ns_capable(self->cred, owner, L_CAP_SYS_ADMIN) &&
+	    !cred_ns_capable(self->cred, owner, L_CAP_CHECKPOINT_RESTORE))
 		return -EPERM;
 	if (r == 0)
 		tid_set_last((int)v);
@@ -233,6 +235,19 @@ static int show_sem_limits(const struct proc_ctx *c, FILE *out)
 	(void)c;
 	fprintf(out, "%d\t%d\t%d\t%d\n", SEMMSL, SEMMNS, SEMOPM, (int)task_ipc_ns(task_current())->semmni.value);
 	return 0;
+}
+
+uint32_t proc_sysctl_owner(const struct proc_node *n, const struct task *t)
+{
+	const struct user_ns *u = &user_ns_first;
+	uint32_t root;
+
+	if (n->entry->show == show_tunable && !n->entry->tunable)
+		u = t->ns[NS_IPC]->owner;
+	else if (proc_is_user_limit(n->entry))
+		u = t->cred->user_ns;
+	root = id_from_ns(u, ID_USER, 0);
+	return root == ID_NONE ? 0 : root;
 }
 
 #define UTS(name, field) PROC_FILE(name, 0444, show_uts, .value = offsetof(struct l_utsname, field))
@@ -414,10 +429,7 @@ TABLE(unix_dir, NUMBER("max_dgram_qlen", 10));
 TABLE(net_dir, PROC_DIR("core", 0555, core_dir), PROC_DIR("ipv4", 0555, ipv4_dir), PROC_DIR("unix", 0555, unix_dir));
 
 static const struct proc_entry sys_entries[] = {
-	PROC_DIR("dev", 0555, dev_dir),
-	PROC_DIR("fs", 0555, fs_dir),
-	PROC_DIR("kernel", 0555, kernel_dir),
-	PROC_DIR("net", 0555, net_dir),
-	PROC_DIR("vm", 0555, vm_dir),
+	PROC_DIR("dev", 0555, dev_dir), PROC_DIR("fs", 0555, fs_dir),	       PROC_DIR("kernel", 0555, kernel_dir),
+	PROC_DIR("net", 0555, net_dir), PROC_DIR("user", 0555, proc_user_dir), PROC_DIR("vm", 0555, vm_dir),
 };
 const struct proc_dir proc_sys_dir = {.entries = sys_entries, .count = ARRAY_SIZE(sys_entries)};

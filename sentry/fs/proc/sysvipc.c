@@ -4,20 +4,17 @@
 
 static int show_msg(const struct proc_ctx *c, FILE *out)
 {
-	(void)c;
-	return msg_show(task_ipc_ns(task_current()), out);
+	return msg_show(task_ipc_ns(task_current()), c->opener, out);
 }
 
 static int show_sem(const struct proc_ctx *c, FILE *out)
 {
-	(void)c;
-	return sem_show(task_ipc_ns(task_current()), out);
+	return sem_show(task_ipc_ns(task_current()), c->opener, out);
 }
 
 static int show_shm(const struct proc_ctx *c, FILE *out)
 {
-	(void)c;
-	return shm_show(task_ipc_ns(task_current()), out);
+	return shm_show(task_ipc_ns(task_current()), c->opener, out);
 }
 
 static const struct proc_entry entries[] = {
