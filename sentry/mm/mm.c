@@ -19,6 +19,7 @@ struct mm *mm_new(struct pas *as)
 		return NULL;
 	refcount_init(&mm->refs, 1);
 	mutex_init(&mm->lock);
+	aio_contexts_init(&mm->aio);
 	mm->as = as;
 	mm->user_ns = user_ns_get(&user_ns_first);
 	mm->mmap_base = GUEST_CEILING;
@@ -35,6 +36,7 @@ void mm_put(struct mm *mm)
 {
 	if (!mm || !refcount_dec(&mm->refs))
 		return;
+	aio_contexts_destroy(&mm->aio);
 	for (size_t i = 0; i < mm->vma_count; i++) {
 		vma_refs_put(mm->vmas[i]);
 		free(mm->vmas[i]);

@@ -20,6 +20,7 @@
 #include "platform/platform.h"
 #include "sentry/core/tunable.h"
 #include "sentry/core/userns.h"
+#include "sentry/ipc/aio.h"
 #include "sentry/mm/numa.h"
 
 struct file;
@@ -71,6 +72,7 @@ struct mm {
 	bool lock_future, lock_future_on_fault; /* mlockall(MCL_FUTURE), with MCL_ONFAULT */
 
 	_Atomic uint32_t mdwe;	      /* L_PR_MDWE_*: what may not become writable and executable */
+	struct aio_contexts aio;      /* io_setup(2)'s; not inherited */
 	_Atomic uint32_t membarriers; /* L_MEMBARRIER_CMD_REGISTER_*: what membarrier(2) has registered */
 };
 

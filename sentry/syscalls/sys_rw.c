@@ -4,9 +4,8 @@
  */
 #include "base/checked.h"
 #include "sentry/syscalls/fs_args.h"
+#include "sentry/syscalls/transfer.h"
 #include "sentry/task/usage.h"
-
-#define OWN_POSITION INT64_MIN /* as pos: the file's own */
 
 /* Cuts u to what RLIMIT_FSIZE allows. */
 static int limit_size(struct task *t, struct file *f, struct uio *u, int64_t pos)
@@ -35,8 +34,12 @@ static int check_access(const struct file *f, int64_t pos, bool write)
 	return write ? file_check_write(f) : file_check_read(f);
 }
 
-/* flags: L_RWF_* */
-static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t pos, bool write, unsigned flags)
+static long sync_after(struct file *f, bool data_only)
+{
+	return f->ops->fsync ? f->ops->fsync(f, data_only) : -EINVAL;
+}
+
+long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t pos, bool write, unsigned flags)
 {
 	struct uio u = uio_guest(t->ctx, iov);
 	long r;
@@ -56,6 +59,12 @@ static long transfer(struct task *t, struct file *f, const struct ua_iov *iov, i
 	}
 	r = pos == OWN_POSITION ? file_write(f, &u) : file_pwrite(f, &u, pos);
 	task_count_io(t, write, r);
+	if (r > 0 && (flags & (L_RWF_DSYNC | L_RWF_SYNC))) {
+		long synced = sync_after(f, !(flags & L_RWF_SYNC));
+
+		if (synced < 0)
+			r = synced;
+	}
 	return r;
 }
 
@@ -98,13 +107,7 @@ long sys_pwrite64(struct task *t, const struct sys_args *args)
 
 /* ---- vectors ---- */
 
-static long sync_after(struct file *f, bool data_only)
-{
-	return f->ops->fsync ? f->ops->fsync(f, data_only) : -EINVAL;
-}
-
-/* Whether f can keep what flags promise.  Asked, as by Linux, once there is something to move. */
-static int check_flags(const struct file *f, unsigned flags)
+int transfer_check_flags(const struct file *f, unsigned flags)
 {
 	const unsigned known =
 		L_RWF_HIPRI | L_RWF_DSYNC | L_RWF_SYNC | L_RWF_NOWAIT | L_RWF_APPEND | L_RWF_NOAPPEND | L_RWF_NOSIGNAL;
@@ -132,16 +135,10 @@ static long vector(struct task *t, const struct sys_args *args, int64_t pos, boo
 		r = ua_iov_import(t->ctx, args->a[1], args->a[2], &iov);
 	if (r < 0)
 		goto out;
-	if (iov.total)
-		r = check_flags(f, flags);
+	if (iov.total) /* as Linux: once there is something to move */
+		r = transfer_check_flags(f, flags);
 	if (r == 0)
 		r = transfer(t, f, &iov, pos, write, flags);
-	if (r > 0 && write && (flags & (L_RWF_DSYNC | L_RWF_SYNC))) {
-		long synced = sync_after(f, !(flags & L_RWF_SYNC));
-
-		if (synced < 0)
-			r = synced;
-	}
 	ua_iov_free(&iov);
 out:
 	file_put(f);

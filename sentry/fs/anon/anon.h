@@ -22,6 +22,7 @@ struct task;
 /* ---- eventfd(2): flags are L_EFD_*, checked by the caller ---- */
 
 int eventfd_file_new(uint32_t initial, uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;
+bool eventfd_file_is(const struct file *f);
 /* Adds n as a write would, but never blocks: what does not fit is dropped, and poll says POLLERR.  Any thread. */
 void eventfd_file_signal(struct file *f, uint64_t n);
 

@@ -142,6 +142,11 @@ static const struct file_ops eventfd_ops = {
 	.release = eventfd_release,
 };
 
+bool eventfd_file_is(const struct file *f)
+{
+	return f->ops == &eventfd_ops;
+}
+
 int eventfd_file_new(uint32_t initial, uint32_t flags, const struct cred *c, struct file **out)
 {
 	struct eventfd *e = calloc(1, sizeof(*e));

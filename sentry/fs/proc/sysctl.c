@@ -2,6 +2,7 @@
  * /proc/sys: what programs look up there.  What Bailey can act upon can be written by root, as on Linux; all else is as in a
  * container, whose /proc/sys does not change.  Values are Linux's defaults, or Bailey's own limits where it has others.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@
 #include "sentry/fs/pipe/pipe.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/tty/pty.h"
+#include "sentry/ipc/aio.h"
 #include "sentry/ipc/ipc_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/inotify.h"
@@ -153,6 +155,13 @@ static int store_tunable(const struct proc_ctx *c, const char *text, size_t len)
 	if (r == 0)
 		t->value = t->round ? t->round(v) : v;
 	return r;
+}
+
+static int show_aio_nr(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%" PRIu64 "\n", aio_nr());
+	return 0;
 }
 
 static int show_ns_last_pid(const struct proc_ctx *c, FILE *out)
@@ -367,8 +376,8 @@ TABLE(mqueue_dir,
       NUMBER("queues_max", MQ_QUEUES_MAX));
 
 TABLE(fs_dir,
-      NUMBER("aio-max-nr", 65536),
-      NUMBER("aio-nr", 0),
+      TUNABLE("aio-max-nr", aio_max_nr),
+      PROC_FILE("aio-nr", 0444, show_aio_nr),
       STRING("dentry-state", "0\t0\t45\t0\t0\t0"),
       PROC_DIR("epoll", 0555, epoll_dir),
       NUMBER("file-max", INT64_MAX),
