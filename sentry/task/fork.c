@@ -21,7 +21,6 @@
 #include "sentry/task/rseq.h"
 #include "sentry/time/timers.h"
 
-#define SENTRY_STACK_SIZE (256 * 1024)
 
 /* Which flags need or exclude which: clone(2), ERRORS. */
 static int check_flags(const struct task *t, const struct clone_request *req)
@@ -494,20 +493,6 @@ static void *thread_main(void *arg)
 	task_set_current(NULL);
 	task_put(t);
 	return NULL;
-}
-
-int sentry_thread_start(void *(*start)(void *), void *arg)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, SENTRY_STACK_SIZE);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attr, start, arg);
-	pthread_attr_destroy(&attr);
-	return r ? -EAGAIN : 0;
 }
 
 int task_start_thread(struct task *t)

@@ -47,7 +47,7 @@ struct clone_start {
 void task_set_current(struct task *t);
 /* Starts t's sentry thread.  t's reference for the thread is consumed on success. */
 int task_start_thread(struct task *t) MUST_CHECK;
-/* Starts a detached thread of the sentry. */
+/* Calls start(arg) on a thread of the sentry that nobody waits for: a new one, or one that has done with another (workers.c).  -EAGAIN. */
 int sentry_thread_start(void *(*start)(void *), void *arg) MUST_CHECK;
 
 void vfork_complete(struct task *t);

@@ -231,6 +231,7 @@ struct task {
 	bool leaving;		     /* exit(2): this thread alone is to end */
 	_Atomic int64_t exec_utime_ns; /* what it used in address spaces that it has left by execve */
 	_Atomic int host_tid;	     /* of its sentry thread; 0: not yet, or no more */
+	int64_t host_before_ns;	     /* the CPU time that thread had used before; immutable once host_tid is set */
 	int exit_code;		     /* wait status it leaves with */
 	struct pf_fault last_fault;  /* what a handler's frame says of the last exception */
 	long result;		     /* of the call in hand, restart codes included */

@@ -24,7 +24,7 @@ static int64_t stub_cpu_ns(struct task *t)
 
 static int64_t sentry_cpu_ns(const struct task *t)
 {
-	int64_t ns = t->host_tid ? host_thread_cpu_ns(t->host_tid) : 0;
+	int64_t ns = t->host_tid ? host_thread_cpu_ns(t->host_tid) - t->host_before_ns : 0;
 
 	return ns > 0 ? ns : 0;
 }
