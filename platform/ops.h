@@ -42,6 +42,8 @@ struct platform_ops {
 	void (*as_kill)(struct pas *as);
 	int (*map)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
 		   uint64_t off);
+	void (*defer)(struct pas *as); /* with settle; may be NULL */
+	int (*settle)(struct pas *as);
 	int (*unmap)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len);
 	int (*protect)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot);
 	int (*remap)(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,

@@ -168,6 +168,17 @@ int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot
 	return as->pf->ops->map(as, via, addr, len, prot, flags | L_MAP_FIXED, host_fd, off);
 }
 
+void pas_defer(struct pas *as)
+{
+	if (as->pf->ops->defer)
+		as->pf->ops->defer(as);
+}
+
+int pas_settle(struct pas *as)
+{
+	return as->pf->ops->settle ? as->pf->ops->settle(as) : 0;
+}
+
 int pas_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len)
 {
 	if (!range_ok(addr, len))

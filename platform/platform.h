@@ -138,6 +138,13 @@ pid_t pas_host_pid(const struct pas *as);
  */
 int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
 	    uint64_t off) MUST_CHECK;
+/*
+ * Between the two, pas_map may be put off in an address space that has no context yet, so that several mappings are one request:
+ * its errors are then pas_settle's, descriptors must stay open until that, and nothing but pas_map may be called.  After an error
+ * the address space is of no use any more.
+ */
+void pas_defer(struct pas *as);
+int pas_settle(struct pas *as) MUST_CHECK;
 int pas_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len) MUST_CHECK;
 int pas_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot) MUST_CHECK;
 /* mremap(2) with MREMAP_MAYMOVE|MREMAP_FIXED when new_addr differs from addr, else in place; extra_flags may hold

@@ -4,7 +4,7 @@
  *
  *     not x86-64 (int 0x80, sysenter)   trap: without this test first, int 0x80 would be judged by 64-bit numbers
  *     from the leader's page            the memory calls below, mmap of a private file mapping by the one descriptor that a
- *                                       leader may have, and its close; else notify the sentry, which lets a leader do what
+ *                                       leader may have, its close, MADV_DONTFORK for a channel; else notify the sentry, which lets a leader do what
  *                                       it asked for, and nobody else
  *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, rseq on guest memory with a bounded length and no flag but that to
@@ -31,6 +31,7 @@
 #define RSEQ_FLAG_UNREGISTER_NR 1
 #define RSEQ_SIZE_MAX 256 /* as platform.c's */
 #define RSEQ_INSNS 12
+#define CHANNELS_END (SYSTRAP_CHANNELS + (uint64_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE)
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 #define OFF_NR offsetof(struct seccomp_data, nr)
@@ -111,6 +112,16 @@ static void require_guest_range(struct program *p, unsigned addr, unsigned len)
 	emit(p, BPF_ALU | BPF_ADD | BPF_X, 0, 0, 0);
 	emit(p, BPF_JMP | BPF_JGE | BPF_X, 0, 1, 0); /* else the sum is beyond 32 bits */
 	ret(p, p->otherwise);
+}
+
+/* Refuses unless argument 0 points into a channel. */
+static void require_channel(struct program *p)
+{
+	load(p, HIGH(OFF_ARG(0)));
+	require(p, BPF_JEQ, (uint64_t)SYSTRAP_CHANNELS >> 32);
+	load(p, OFF_ARG(0));
+	require(p, BPF_JGE, (uint32_t)SYSTRAP_CHANNELS);
+	require_less(p, (uint32_t)CHANNELS_END);
 }
 
 /* Refuses unless arg is below k. */
@@ -207,7 +218,9 @@ bool filter_lets_leader(const struct leader_call *call)
 	const uint64_t *a = call->args, flags = a[3] & ~(uint64_t)MAP_NORESERVE;
 
 	if (call->nr == SYS_close)
-		return a[0] == SYSTRAP_FD;
+		return a[0] == SYSTRAP_FD || a[0] == SYSTRAP_OWN_FD;
+	if (call->nr == SYS_madvise && a[2] == MADV_DONTFORK)
+		return a[0] >= SYSTRAP_CHANNELS && a[0] < CHANNELS_END && a[1] <= SYSTRAP_CHANNEL_SIZE;
 	if (call->nr == SYS_mmap && is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL && flags == (MAP_PRIVATE | MAP_FIXED))
 		return a[4] == SYSTRAP_FD;
 	return filter_lets_shim(call);
@@ -216,12 +229,26 @@ bool filter_lets_leader(const struct leader_call *call)
 /* The rest of the program for a call from the leader. */
 static void judge_leader_call(struct program *p)
 {
+	unsigned from, other;
+
 	p->otherwise = SECCOMP_RET_USER_NOTIF;
 	load(p, OFF_NR);
-	judge_memory_calls(p, true);
-	require(p, BPF_JEQ, SYS_close);
+	from = skip_unless(p, SYS_close);
 	load(p, OFF_ARG(0)); /* the kernel takes an unsigned int */
 	on_equal(p, SYSTRAP_FD, SECCOMP_RET_ALLOW);
+	on_equal(p, SYSTRAP_OWN_FD, SECCOMP_RET_ALLOW);
+	ret(p, p->otherwise);
+	skip_ends_here(p, from);
+	from = skip_unless(p, SYS_madvise);
+	load(p, OFF_ARG(2)); /* the kernel takes an int */
+	other = skip_unless(p, MADV_DONTFORK);
+	require_channel(p);
+	require_arg_less(p, 1, SYSTRAP_CHANNEL_SIZE + 1);
+	ret(p, SECCOMP_RET_ALLOW);
+	skip_ends_here(p, other);
+	load(p, OFF_NR);
+	skip_ends_here(p, from);
+	judge_memory_calls(p, true);
 	ret(p, p->otherwise);
 	p->otherwise = SECCOMP_RET_TRAP;
 }
@@ -229,7 +256,6 @@ static void judge_leader_call(struct program *p)
 /* The rest of the program for a call from the shim: nr is in the accumulator. */
 static void judge_shim_call(struct program *p, bool fsgsbase)
 {
-	const uint64_t channels_end = SYSTRAP_CHANNELS + (uint64_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE;
 	unsigned at;
 
 	on_equal(p, SYS_rt_sigreturn, SECCOMP_RET_ALLOW);
@@ -256,11 +282,7 @@ static void judge_shim_call(struct program *p, bool fsgsbase)
 	ASSERT(p->n - at == RSEQ_INSNS);
 	judge_memory_calls(p, false);
 	require(p, BPF_JEQ, SYS_futex);
-	load(p, HIGH(OFF_ARG(0)));
-	require(p, BPF_JEQ, (uint64_t)SYSTRAP_CHANNELS >> 32);
-	load(p, OFF_ARG(0));
-	require(p, BPF_JGE, (uint32_t)SYSTRAP_CHANNELS);
-	require_less(p, (uint32_t)channels_end);
+	require_channel(p);
 	load(p, OFF_ARG(1)); /* the kernel takes an int */
 	on_equal(p, FUTEX_WAKE_OP_NR, SECCOMP_RET_ALLOW);
 	require(p, BPF_JEQ, FUTEX_WAIT_OP);

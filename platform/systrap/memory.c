@@ -40,12 +40,18 @@ static int simple_call(struct stub *s, struct pctx *via, struct leader_call c)
 	return r <= 0 && r >= -4095 ? (int)r : half_done(s, "a call gave what it cannot give");
 }
 
+static struct leader_call mmap_call(gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
+{
+	return (struct leader_call){.nr = SYS_mmap,
+				    .args = {addr, len, (uint64_t)prot, (uint64_t)flags,
+					     host_fd >= 0 ? SYSTRAP_FD : (uint64_t)-1, off}};
+}
+
 /* An mmap in the stub, with its file if it has one.  0 or -errno. */
 static int map_once(struct stub *s, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
 {
 	const struct leader_call calls[] = {
-		{.nr = SYS_mmap,
-		 .args = {addr, len, (uint64_t)prot, (uint64_t)flags, host_fd >= 0 ? SYSTRAP_FD : (uint64_t)-1, off}},
+		mmap_call(addr, len, prot, flags, host_fd, off),
 		{.nr = SYS_close, .args = {SYSTRAP_FD}},
 	};
 	unsigned count = host_fd >= 0 ? 2 : 1;
@@ -73,6 +79,62 @@ static int map_once(struct stub *s, struct pctx *via, gva_t addr, uint64_t len, 
 	return 0;
 }
 
+/* ---- mappings that are put off ---- */
+
+static int carry_out_deferred(struct stub *s)
+{
+	struct deferred *d = &s->deferred;
+	long result = 0;
+	int done;
+
+	if (!d->count || d->error)
+		return d->error;
+	if (d->fd >= 0)
+		d->calls[d->count++] = (struct leader_call){.nr = SYS_close, .args = {SYSTRAP_FD}};
+	done = leader_request(s, d->calls, d->count, d->fd, &result);
+	if (done != (int)d->count) {
+		d->error = done < 0 ? done : (int)result;
+		stub_kill(s, NULL);
+	}
+	d->count = 0;
+	d->fd = -1;
+	return d->error;
+}
+
+/* A request passes one descriptor, at the number that its first call names. */
+static int put_off(struct stub *s, const struct leader_call *map, int fd)
+{
+	struct deferred *d = &s->deferred;
+	bool other_file = fd >= 0 && d->count && d->fd != fd;
+
+	if (d->count == SYSTRAP_REQUEST_MAX - 1 || other_file)
+		if (carry_out_deferred(s) < 0)
+			return d->error;
+	if (!d->count)
+		d->fd = fd;
+	d->calls[d->count++] = *map;
+	return d->error;
+}
+
+void systrap_defer(struct pas *as)
+{
+	struct stub *s = stub_of(as);
+
+	/* Elsewhere a mapping is tried without replacing anything first. */
+	s->deferred = (struct deferred){.on = systrap_of(as)->mmap_is_atomic, .fd = -1};
+}
+
+int systrap_settle(struct pas *as)
+{
+	struct stub *s = stub_of(as);
+	int r = s->deferred.on ? carry_out_deferred(s) : 0;
+
+	s->deferred.on = false;
+	return r;
+}
+
+/* ---- changes ---- */
+
 int systrap_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
 		uint64_t off)
 {
@@ -80,6 +142,11 @@ int systrap_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int 
 	int r;
 
 	flags |= MAP_FIXED;
+	if (s->deferred.on) {
+		const struct leader_call map = mmap_call(addr, len, prot, flags, host_fd, off);
+
+		return put_off(s, &map, host_fd);
+	}
 	if (!systrap_of(as)->mmap_is_atomic) {
 		/* Try without replacing first: then a failure cannot have unmapped anything. */
 		r = map_once(s, via, addr, len, prot, (flags & ~MAP_FIXED) | MAP_FIXED_NOREPLACE, host_fd, off);

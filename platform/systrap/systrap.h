@@ -141,8 +141,17 @@ struct idle_thread {
 	bool second; /* it will resume from the second frame */
 };
 
+/* Mappings that were put off: of one file, and of anonymous memory. */
+struct deferred {
+	bool on;
+	int fd, error;
+	unsigned count;
+	struct leader_call calls[SYSTRAP_REQUEST_MAX];
+};
+
 struct stub {
 	struct pas as;
+	struct deferred deferred; /* the making thread's, while there is no context */
 	struct list_head node;	   /* guarded by systrap.lock */
 	struct list_head contexts; /* of context.node; guarded by systrap.lock */
 	uint32_t slot;		   /* immutable */
@@ -343,6 +352,8 @@ void systrap_as_kill(struct pas *as);
 
 int systrap_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
 		uint64_t off);
+void systrap_defer(struct pas *as);
+int systrap_settle(struct pas *as);
 int systrap_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len);
 int systrap_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot);
 int systrap_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,

@@ -212,18 +212,12 @@ static int map_segments(struct task *t, struct mm *mm, struct file *file, const 
 	for (size_t i = 0; i < plan->segment_count; i++) {
 		const struct elf_segment *s = &plan->segments[i];
 		int64_t at;
-		int r;
 
 		if (s->map_end > s->map_start) {
 			at = mm_map(t, mm, s->map_start, s->map_end - s->map_start, s->prot,
 				    L_MAP_PRIVATE | L_MAP_FIXED, file, s->file_off, VMA_PLAIN);
 			if (at < 0)
 				return (int)at;
-		}
-		if (s->clear_end > s->clear_start && (s->prot & L_PROT_WRITE)) {
-			r = zero_guest(mm, s->clear_start, s->clear_end);
-			if (r < 0)
-				return r;
 		}
 		if (s->anon_end > s->anon_start) {
 			at = mm_map(t, mm, s->anon_start, s->anon_end - s->anon_start, s->anon_prot,
@@ -348,23 +342,48 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 	return 0;
 }
 
+/* What lies behind a segment's bytes in their last page. */
+static int clear_segments(struct mm *mm, const struct elf_plan *plan)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < plan->segment_count; i++) {
+		const struct elf_segment *s = &plan->segments[i];
+
+		if (s->clear_end > s->clear_start && (s->prot & L_PROT_WRITE))
+			r = zero_guest(mm, s->clear_start, s->clear_end);
+	}
+	return r;
+}
+
+static int place_and_map(struct task *t, struct image *img)
+{
+	int r = place(img, img->program, img->interp != NULL);
+
+	if (r == 0)
+		r = map_segments(t, img->mm, img->file, img->program);
+	if (r == 0 && img->interp)
+		r = place(img, img->interp, false);
+	if (r == 0 && img->interp)
+		r = map_segments(t, img->mm, img->interp_file, img->interp);
+	return r;
+}
+
 /* The program and its interpreter, where they are to be. */
 static int map_image(struct task *t, struct image *img)
 {
-	struct elf_plan *p = img->program;
-	int r = place(img, p, img->interp != NULL);
+	int r, settled;
 
+	pas_defer(img->mm->as);
+	r = place_and_map(t, img);
+	settled = pas_settle(img->mm->as);
 	if (r == 0)
-		r = map_segments(t, img->mm, img->file, p);
-	if (r < 0)
-		return r;
-	img->entry = p->entry;
-	if (img->interp) {
-		r = place(img, img->interp, false);
-		if (r == 0)
-			r = map_segments(t, img->mm, img->interp_file, img->interp);
-		img->entry = img->interp->entry;
-	}
+		r = settled;
+	if (r == 0)
+		r = clear_segments(img->mm, img->program);
+	if (r == 0 && img->interp)
+		r = clear_segments(img->mm, img->interp);
+	img->entry = img->interp ? img->interp->entry : img->program->entry;
 	return r;
 }
 

@@ -126,7 +126,9 @@ static bool may_pass(int nr, const uint64_t *a, bool fsgsbase)
 static bool leader_may_pass(int nr, const uint64_t *a)
 {
 	if (nr == SYS_close)
-		return (uint32_t)a[0] == SYSTRAP_FD;
+		return (uint32_t)a[0] == SYSTRAP_FD || (uint32_t)a[0] == SYSTRAP_OWN_FD;
+	if (nr == SYS_madvise && (uint32_t)a[2] == MADV_DONTFORK)
+		return a[0] >= SYSTRAP_CHANNELS && a[0] < CHANNELS_END && a[1] <= SYSTRAP_CHANNEL_SIZE;
 	if (nr == SYS_mmap && is_guest(a[0], a[1]) && a[2] < 8 &&
 	    (a[3] & ~(uint64_t)MAP_NORESERVE) == (MAP_PRIVATE | MAP_FIXED))
 		return (uint32_t)a[4] == SYSTRAP_FD;
@@ -143,6 +145,7 @@ static const uint64_t values[] = {
 	7,
 	8,
 	9,
+	10,
 	0x32,
 	0x31,
 	0x22,
