@@ -51,6 +51,7 @@
 #define L_AT_RECURSIVE 0x8000
 #define L_AT_HANDLE_FID 0x200
 #define L_AT_HANDLE_MNT_ID_UNIQUE 0x001
+#define L_AT_HANDLE_CONNECTABLE 0x002
 #define L_AT_EXECVE_CHECK 0x10000
 
 #define L_F_OK 0
@@ -262,6 +263,11 @@ struct l_file_handle {
 };
 L_ASSERT_SIZE(struct l_file_handle, 8);
 #define L_MAX_HANDLE_SZ 128
+#define L_FILEID_INO32_GEN 1
+#define L_FILEID_INO64_GEN 0x81
+#define L_FILEID_INVALID 0xff
+#define L_FILEID_USER_FLAGS_MASK 0xffff0000u
+#define L_FILEID_VALID_USER_FLAGS 0x30000u /* connectable, directories alone */
 
 /* copy_file_range, splice and tee take no structures. */
 

@@ -325,6 +325,15 @@ out_end:
 	return r;
 }
 
+int vfs_open_path(const struct lookup *l, const struct path *p, uint32_t flags, struct file **out)
+{
+	if ((flags & L_O_CREAT) && (flags & L_O_EXCL))
+		return -EEXIST;
+	if ((flags & L_O_DIRECTORY) && !inode_is(p->dentry->inode, L_S_IFDIR))
+		return -ENOTDIR;
+	return open_path(l, p, flags, false, out);
+}
+
 int vfs_open_exec(const struct lookup *l, int dirfd, const char *path, unsigned flags, struct file **out)
 {
 	unsigned lookup_flags = 0;

@@ -52,6 +52,9 @@ struct super_ops {
 	void (*release)(struct super_block *sb);
 	/* True if a cached dentry (negative ones too) is still good.  NULL: always.  The parent's lock may be held. */
 	bool (*revalidate)(struct dentry *d);
+	/* For file handles: the name of the inode of that number, counted; -ESTALE if none has it, -ENOMEM.  NULL: handles tell
+	 * files apart, and cannot be opened. */
+	int (*find_ino)(struct super_block *sb, uint64_t ino, struct dentry **out);
 	/* Options for /proc/mounts, after "rw,..."; may be NULL. */
 	void (*show_options)(struct super_block *sb, char *buf, size_t size);
 };
@@ -71,6 +74,7 @@ struct super_block {
 };
 #define SB_NO_CACHE 1u	/* dentries are looked up afresh each time (proc) */
 #define SB_RDONLY 2u
+#define SB_NO_HANDLES 4u /* whatever find_ino could do: handles tell files apart, and no more (sysfs) */
 
 /*
  * Directory operations get the directory inode with its lock held, and a dentry d that is negative and already
@@ -419,6 +423,19 @@ int vfs_resolve(const struct lookup *l, int dirfd, const char *path, unsigned fl
 		struct path *out) MUST_CHECK;
 int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags, uint32_t mode, uint64_t resolve,
 	     struct file **out) MUST_CHECK;
+/* Opens what p names, with the checks that vfs_open makes of what it finds. */
+int vfs_open_path(const struct lookup *l, const struct path *p, uint32_t flags, struct file **out) MUST_CHECK;
+
+/* File handles, name_to_handle_at(2).  Both kinds, those that can be opened and those that only tell files apart, are as long. */
+#define VFS_HANDLE_BYTES 12
+struct vfs_handle {
+	int32_t type; /* L_FILEID_* */
+	uint8_t bytes[VFS_HANDLE_BYTES];
+};
+/* -EOPNOTSUPP: the file system has none that can be opened, and id_only is false. */
+int vfs_handle_of(const struct path *p, bool id_only, struct vfs_handle *out) MUST_CHECK;
+/* What h, of size bytes, stands for in the file system of `at` (borrowed); *out counted.  -ESTALE, -ENOMEM. */
+int vfs_handle_resolve(const struct path *at, const struct vfs_handle *h, size_t size, struct path *out) MUST_CHECK;
 /* Opens for execve: regular, executable by cred, on no noexec mount. */
 int vfs_open_exec(const struct lookup *l, int dirfd, const char *path, unsigned flags, struct file **out) MUST_CHECK;
 /* May c do mask (MAY_*)?  By inode, file system and mount (read-only, noexec). */

@@ -503,7 +503,13 @@ static const struct super_ops super_ops = {
 	.statfs = statfs,
 	.release = super_release,
 	.show_options = show_options,
+	.find_ino = tmpfs_find_ino,
 };
+
+struct memdir *tmpfs_entries(struct inode *dir)
+{
+	return &mem(dir)->dir;
+}
 
 int tmpfs_create_as(const char *type, uint64_t size_limit, uint32_t root_mode, uint32_t uid, uint32_t gid,
 		    struct super_block **out)

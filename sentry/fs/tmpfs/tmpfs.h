@@ -17,4 +17,9 @@ int memfd_file_new(const char *name, uint32_t flags, const struct cred *c, struc
 /* A regular file of size bytes that never had a name, open for reading and writing, shown as `shown`. */
 int tmpfs_unnamed_file(const char *shown, uint64_t size, uint32_t mode, const struct cred *c, struct file **out) MUST_CHECK;
 
+/* For tmpfs's own files: a directory's entries, and super_ops.find_ino. */
+struct memdir;
+struct memdir *tmpfs_entries(struct inode *dir);
+int tmpfs_find_ino(struct super_block *sb, uint64_t ino, struct dentry **out) MUST_CHECK;
+
 #endif
