@@ -15,6 +15,7 @@
 #include "sentry/fs/sys/sysfs.h"
 #include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/ipc/ipc_ns.h"
+#include "sentry/task/pidns.h"
 #include "sentry/fs/tty/devpts.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
@@ -135,7 +136,7 @@ static int mount_system(struct builder *b)
 	struct super_block *sb;
 	int r;
 
-	r = procfs_create(&sb);
+	r = procfs_create(pid_ns_of(pid_ns_first()), &sb);
 	if (r == 0)
 		r = mount_at(b, sb, "/proc", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, "proc");
 	if (r < 0)

@@ -24,7 +24,6 @@ static struct ns initial[NS_KINDS] = {
 	ONLY(NS_TIME, 4026531834),
 	ONLY(NS_CGROUP, 4026531835),
 	ONLY(NS_NET, 4026531833),
-	ONLY(NS_PID, 4026531836),
 };
 
 static _Atomic uint64_t last_seq, last_ino = FIRST_INO;

@@ -7,6 +7,7 @@
 #include "abi/errno.h"
 #include "abi/futex.h"
 #include "sentry/ipc/futex_internal.h"
+#include "sentry/task/pidns.h"
 
 #define BUCKETS 256
 
@@ -392,7 +393,7 @@ static void robust_death(struct task *t, uint64_t addr, bool pi, bool pending)
 	if (pending && !pi && word == 0)
 		futex_wake_at(t, addr);
 	for (;;) {
-		if ((word & L_FUTEX_TID_MASK) != (uint32_t)t->tid)
+		if ((word & L_FUTEX_TID_MASK) != (uint32_t)task_own_nr(t))
 			return;
 		if (ua_cmpxchg32(t->ctx, addr, word, (word & L_FUTEX_WAITERS) | L_FUTEX_OWNER_DIED, &seen) < 0)
 			return;

@@ -13,6 +13,7 @@
 #include "abi/errno.h"
 #include "abi/futex.h"
 #include "sentry/ipc/futex_internal.h"
+#include "sentry/task/pidns.h"
 
 #define CHAIN_MAX 1024 /* owners that wait for owners: Linux's kernel.max_lock_depth */
 
@@ -40,7 +41,7 @@ static bool would_deadlock(int tid, int who)
 		if (tid == who)
 			return true;
 		list_for_each_entry(w, &all_pi, pi_node)
-			if (w->task->tid == tid)
+			if (task_own_nr(w->task) == tid)
 				next = w->owner;
 		if (!next)
 			return false;
@@ -56,10 +57,10 @@ static int enqueue(struct futex_bucket *b, struct futex_waiter *w, int owner)
 	int r = 0;
 
 	mutex_lock(&pi_lock);
-	o = task_find(owner);
+	o = task_named(w->task, owner);
 	if (!o || o->futex_dead)
 		r = -ESRCH;
-	else if (would_deadlock(owner, w->task->tid))
+	else if (would_deadlock(owner, task_own_nr(w->task)))
 		r = -EDEADLK;
 	if (r == 0) {
 		w->kind = FUTEX_PI;
@@ -89,7 +90,7 @@ static void set_heir(struct futex_bucket *b, struct futex_waiter *heir)
 	mutex_lock(&pi_lock);
 	list_for_each_entry(w, &b->waiters, node)
 		if (w->kind == FUTEX_PI && futex_key_equal(&w->key, &heir->key))
-			w->owner = w == heir ? 0 : heir->task->tid;
+			w->owner = w == heir ? 0 : task_own_nr(heir->task);
 	mutex_unlock(&pi_lock);
 }
 
@@ -106,16 +107,17 @@ static int take(struct task *t, uint64_t addr, struct futex_bucket *b, const str
 
 	for (; r == 0; word = seen) {
 		*owner = (int)(word & L_FUTEX_TID_MASK);
-		if (*owner == who->tid)
+		if (*owner == task_own_nr(who))
 			return -EDEADLK;
 		if (first) {
 			if (first->kind != FUTEX_PI || (!first->inherits && first->owner != *owner))
 				return -EINVAL; /* the program wrote over the word, or uses it in two ways */
 			if (first->inherits)
-				*owner = first->task->tid;
+				*owner = task_own_nr(first->task);
 		}
 		if (!first && !*owner)
-			next = (uint32_t)who->tid | (word & L_FUTEX_OWNER_DIED) | (set_waiters ? L_FUTEX_WAITERS : 0);
+			next = (uint32_t)task_own_nr(who) | (word & L_FUTEX_OWNER_DIED) |
+			       (set_waiters ? L_FUTEX_WAITERS : 0);
 		else
 			next = word | L_FUTEX_WAITERS;
 		r = ua_cmpxchg32(t->ctx, addr, word, next, &seen);
@@ -128,7 +130,7 @@ static int take(struct task *t, uint64_t addr, struct futex_bucket *b, const str
 /* The owner died and left the word to w, whose task this is.  The bucket is locked. */
 static int inherit(struct futex_waiter *w, uint64_t addr)
 {
-	uint32_t want = (uint32_t)w->task->tid | L_FUTEX_WAITERS | L_FUTEX_OWNER_DIED, word, seen;
+	uint32_t want = (uint32_t)task_own_nr(w->task) | L_FUTEX_WAITERS | L_FUTEX_OWNER_DIED, word, seen;
 	int r = copy_in(w->task->ctx, &word, addr, sizeof(word));
 
 	for (; r == 0; word = seen) {
@@ -234,12 +236,13 @@ int futex_unlock_pi(struct task *t, uint64_t addr, bool process_private)
 	heir = first_waiter(b, &key);
 	r = copy_in(t->ctx, &word, addr, sizeof(word));
 	for (; r == 0; word = seen) {
-		if ((int)(word & L_FUTEX_TID_MASK) != t->tid)
+		if ((int)(word & L_FUTEX_TID_MASK) != task_own_nr(t))
 			r = -EPERM;
-		else if (heir && (heir->kind != FUTEX_PI || heir->owner != t->tid))
+		else if (heir && (heir->kind != FUTEX_PI || heir->owner != task_own_nr(t)))
 			r = -EINVAL;
 		else
-			r = ua_cmpxchg32(t->ctx, addr, word, heir ? (uint32_t)heir->task->tid | L_FUTEX_WAITERS : 0, &seen);
+			r = ua_cmpxchg32(t->ctx, addr, word,
+					 heir ? (uint32_t)task_own_nr(heir->task) | L_FUTEX_WAITERS : 0, &seen);
 		if (r < 0 || seen == word)
 			break;
 	}
@@ -365,7 +368,7 @@ void futex_exit_pi(struct task *t)
 
 		found = NULL;
 		list_for_each_entry(w, &all_pi, pi_node)
-			if (w->owner == t->tid)
+			if (w->owner == task_own_nr(t))
 				found = w;
 		if (!found)
 			break;
@@ -374,7 +377,7 @@ void futex_exit_pi(struct task *t)
 		mutex_unlock(&pi_lock);
 		mutex_lock(&b->lock);
 		list_for_each_entry(w, &b->waiters, node)
-			if (w->kind == FUTEX_PI && w->owner == t->tid && futex_key_equal(&w->key, &key)) {
+			if (w->kind == FUTEX_PI && w->owner == task_own_nr(t) && futex_key_equal(&w->key, &key)) {
 				w->inherits = true;
 				set_heir(b, w);
 				sleeper_wake(w->sleeper);

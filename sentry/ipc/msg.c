@@ -9,6 +9,7 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "sentry/ipc/ipc_ns.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 struct msg_queue { /* guarded by the lock of its table */
@@ -300,8 +301,8 @@ int msg_stat(struct task *t, int id, bool by_index, bool any, struct l_msqid64_d
 			.msg_cbytes = q->bytes,
 			.msg_qnum = q->count,
 			.msg_qbytes = q->max_bytes,
-			.msg_lspid = q->lspid,
-			.msg_lrpid = q->lrpid,
+			.msg_lspid = global_nr(q->lspid, task_pid_ns(t)),
+			.msg_lrpid = global_nr(q->lrpid, task_pid_ns(t)),
 		};
 		ipc_perm_fill(&out->msg_perm, p, t->cred);
 		r = by_index ? p->id : 0;

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/refcount.h"
 #include "sentry/ipc/ipc_ns.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 /* All fields below are guarded by the lock of the namespace's table, reference counts apart. */
@@ -441,7 +442,7 @@ static int query(struct sem_set *s, int num, int cmd)
 	case L_GETVAL:
 		return s->sems[num].value;
 	case L_GETPID:
-		return s->sems[num].pid;
+		return global_nr(s->sems[num].pid, task_pid_ns(task_current()));
 	case L_GETNCNT:
 		return count_waiting(s, num, false);
 	default:

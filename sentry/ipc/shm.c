@@ -15,6 +15,7 @@
 #include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/ipc/ipc_ns.h"
 #include "sentry/mm/mm.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 struct shm_segment {
@@ -319,8 +320,8 @@ int shm_stat(struct task *t, int id, bool by_index, bool any, struct l_shmid64_d
 			.shm_atime = s->atime,
 			.shm_dtime = s->dtime,
 			.shm_ctime = s->ctime,
-			.shm_cpid = s->cpid,
-			.shm_lpid = s->lpid,
+			.shm_cpid = global_nr(s->cpid, task_pid_ns(t)),
+			.shm_lpid = global_nr(s->lpid, task_pid_ns(t)),
 			.shm_nattch = s->attached,
 		};
 		ipc_perm_fill(&out->shm_perm, p, t->cred);

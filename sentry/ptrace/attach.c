@@ -9,6 +9,7 @@
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/tree.h"
 
 static int make_room(struct task *o)
@@ -352,12 +353,12 @@ bool trace_claims_zombie(struct process *p)
 	return true;
 }
 
-int trace_tracer_tid(struct task *t)
+int trace_tracer_nr(struct task *t, const struct pid_ns *ns)
 {
 	int tid;
 
 	mutex_lock(&tasks_lock);
-	tid = t->trace.tracer ? t->trace.tracer->tid : 0;
+	tid = t->trace.tracer ? task_nr(t->trace.tracer, ns) : 0;
 	mutex_unlock(&tasks_lock);
 	return tid;
 }

@@ -7,6 +7,7 @@
 #include "abi/wait.h"
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
+#include "sentry/task/pidns.h"
 
 /* ---- events ---- */
 
@@ -44,16 +45,27 @@ int trace_clone_event(const struct task *t, uint64_t flags, int exit_signal)
 	return !event && (flags & L_CLONE_PTRACE) ? -1 : event;
 }
 
+/* tid, as t's tracer knows it. */
+static uint64_t seen_by_tracer(struct task *t, int tid)
+{
+	int nr;
+
+	mutex_lock(&tasks_lock);
+	nr = t->trace.tracer ? global_nr_locked(tid, task_pid_ns(t->trace.tracer)) : tid;
+	mutex_unlock(&tasks_lock);
+	return (uint64_t)nr;
+}
+
 void trace_clone(struct task *t, int event, int child_tid)
 {
 	if (event > 0)
-		stop_for_event(t, event, (uint64_t)child_tid, false);
+		stop_for_event(t, event, seen_by_tracer(t, child_tid), false);
 }
 
 void trace_vfork_done(struct task *t, int child_tid)
 {
 	if (wants(t, L_PTRACE_O_TRACEVFORKDONE))
-		stop_for_event(t, L_PTRACE_EVENT_VFORK_DONE, (uint64_t)child_tid, false);
+		stop_for_event(t, L_PTRACE_EVENT_VFORK_DONE, seen_by_tracer(t, child_tid), false);
 }
 
 void trace_exec(struct task *t, int old_tid)
@@ -63,7 +75,7 @@ void trace_exec(struct task *t, int old_tid)
 	if (!t->trace.traced)
 		return;
 	if (wants(t, L_PTRACE_O_TRACEEXEC)) {
-		stop_for_event(t, L_PTRACE_EVENT_EXEC, (uint64_t)old_tid, false);
+		stop_for_event(t, L_PTRACE_EVENT_EXEC, seen_by_tracer(t, old_tid), false);
 	} else if (!t->trace.seized) {
 		signal_fill_user(&info, L_SIGTRAP, L_SI_USER, t);
 		(void)!signal_send_task(t, &info); /* a standard signal is never refused */
@@ -230,7 +242,7 @@ static void fill_from_tracer(const struct task *t, int sig, struct l_siginfo *in
 	info->si_code = L_SI_USER;
 	if (!t->trace.tracer)
 		return; /* gone since */
-	info->kill.pid = t->trace.tracer->process->pid;
+	info->kill.pid = process_nr(t->trace.tracer->process, task_pid_ns(t));
 	info->kill.uid = cred_show_uid(t->cred, task_uid(t->trace.tracer));
 }
 

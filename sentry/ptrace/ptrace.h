@@ -47,7 +47,8 @@ bool trace_hides_from_parent(struct process *p) REQUIRES(tasks_lock); /* a trace
 bool trace_is_parents(struct process *p) REQUIRES(tasks_lock); /* its leader is traced by a thread of its parent */
 /* t's tracer has waited for the end of tracee o: what comes into `dropped` is to be put. */
 void trace_reap(struct task *o, struct list_head *dropped) REQUIRES(tasks_lock);
-int trace_tracer_tid(struct task *t); /* 0: none */
+struct pid_ns;
+int trace_tracer_nr(struct task *t, const struct pid_ns *ns); /* 0: none */
 
 /* ---- stop.c ---- */
 

@@ -6,6 +6,7 @@
 #include "abi/wait.h"
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/tree.h"
 
 void trace_fill_info(const struct task *t, struct l_siginfo *info, int code)
@@ -13,7 +14,7 @@ void trace_fill_info(const struct task *t, struct l_siginfo *info, int code)
 	memset(info, 0, sizeof(*info));
 	info->si_signo = L_SIGTRAP;
 	info->si_code = code;
-	info->kill.pid = t->tid;
+	info->kill.pid = task_own_nr(t);
 	info->kill.uid = cred_show_uid(t->cred, t->cred->uid);
 }
 

@@ -10,6 +10,7 @@
 #include "sentry/seccomp/internal.h"
 #include "sentry/seccomp/seccomp.h"
 #include "sentry/signal/signal.h"
+#include "sentry/task/pidns.h"
 
 #define CHAIN_MAX 32768u /* instructions of all of a task's filters, and some for each filter */
 #define FILTER_OVERHEAD 4u
@@ -48,7 +49,7 @@ static int unsynchronisable_thread(struct task *t) REQUIRES(tasks_lock)
 		if (o == t || o->leaving || o->seccomp_mode == L_SECCOMP_MODE_DISABLED)
 			continue;
 		if (o->seccomp_mode != L_SECCOMP_MODE_FILTER || !seccomp_is_ancestor(o->seccomp, t->seccomp))
-			return o->tid;
+			return task_own_nr(o);
 	}
 	return 0;
 }

@@ -448,7 +448,7 @@ bool signal_work(struct task *t)
 		if (act.handler == L_SIG_IGN)
 			continue;
 		if (act.handler == L_SIG_DFL) {
-			if (t->process->unkillable)
+			if (t->process->unkillable && info.si_signo != L_SIGSTOP) /* that came from outside */
 				continue;
 			default_action(t, info.si_signo); /* if it was death, next_signal says leave */
 			continue;

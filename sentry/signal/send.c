@@ -5,6 +5,7 @@
 #include "abi/errno.h"
 #include "abi/wait.h"
 #include "sentry/signal/signal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/tree.h"
 
 enum sig_default signal_default(int sig)
@@ -186,14 +187,15 @@ static void wake_for(struct process *p, struct task *target, int sig)
 }
 
 /* Job control is done; should sig be queued at all?  The same locks. */
-static bool wanted(struct process *p, struct task *target, int sig)
+static bool wanted(struct process *p, struct task *target, int sig, bool force)
 {
 	struct sighand *sh = target ? target->sighand : process_sighand(p);
 	struct task *t = target ? target : list_first_entry(&p->threads, struct task, thread_node);
 
 	if (((t->blocked | t->wait_blocked) & sig_bit(sig)) || t->trace.traced)
 		return true;
-	return !ignores(sh, sig) && !(p->unkillable && sighand_action(sh, sig).handler == L_SIG_DFL);
+	return !ignores(sh, sig) &&
+	       !(p->unkillable && sighand_action(sh, sig).handler == L_SIG_DFL && !(force && sig == L_SIGSTOP));
 }
 
 /* It is as good as gone; or no guest's. */
@@ -211,7 +213,7 @@ bool signal_has_sender(const struct l_siginfo *info)
 }
 
 /* What the receiver is told of the sender: ids as the receiver's namespaces have them. */
-static void localise(struct l_siginfo *info, struct task *receiver)
+static void localise(struct l_siginfo *info, struct task *receiver, bool from_above) REQUIRES(tasks_lock)
 {
 	const struct cred *c;
 
@@ -221,26 +223,40 @@ static void localise(struct l_siginfo *info, struct task *receiver)
 	if (c->user_ns != &user_ns_first) /* there, a guest may have claimed to be nobody */
 		info->kill.uid = cred_show_uid(c, info->kill.uid);
 	cred_put(c);
+	/* What a guest says of itself, by rt_sigqueueinfo(2), is in its own numbers already. */
+	if (from_above)
+		info->kill.pid = 0;
+	else if (info->si_code != L_SI_QUEUE)
+		info->kill.pid = global_nr_locked(info->kill.pid, task_pid_ns(receiver));
+}
+
+/* Does the calling task send this from where p's PID namespace does not reach. */
+static bool is_from_above(const struct process *p)
+{
+	const struct task *sender = task_current();
+
+	return sender && !process_nr(sender->process, process_pid_ns(p));
 }
 
 /* target NULL: to the process.  tasks_lock and p->sig_lock held. */
 static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info) REQUIRES(tasks_lock)
 {
 	struct l_siginfo local = *info;
+	bool above = is_from_above(p), force = above || info->si_code == L_SI_KERNEL;
 	int sig = info->si_signo, r;
 
 	/* One that is ending may have stopped for its tracer on the way, and only the sentry itself gets it out of there. */
 	if (is_deaf(p) && (sig != L_SIGKILL || info->si_code != L_SI_KERNEL || list_empty(&p->threads) || p->is_sentry))
 		return 0;
 	if (sig == L_SIGKILL) {
-		if (!p->unkillable || info->si_code == L_SI_KERNEL) /* the sentry kills pid 1, nobody inside does */
+		if (!p->unkillable || force) /* the sentry kills pid 1, and an outer namespace; nobody inside does */
 			kill_now(p);
 		return 0;
 	}
 	prepare_job_control(p, sig);
-	if (!wanted(p, target, sig))
+	if (!wanted(p, target, sig, force))
 		return 0;
-	localise(&local, target ? target : list_first_entry(&p->threads, struct task, thread_node));
+	localise(&local, target ? target : list_first_entry(&p->threads, struct task, thread_node), above);
 	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, &local,
 			   info->si_code != L_SI_USER && info->si_code != L_SI_KERNEL);
 	if (r == 0)
@@ -260,7 +276,7 @@ bool signal_send_timer(struct process *p, struct task *target, struct sigqueue *
 		return false;
 	}
 	prepare_job_control(p, sig);
-	if (!wanted(p, target, sig))
+	if (!wanted(p, target, sig, false))
 		return false;
 	sigpending_add_entry(target ? &target->pending : &p->shared_pending, s);
 	wake_for(p, target, sig);

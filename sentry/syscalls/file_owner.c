@@ -4,6 +4,7 @@
 #include "abi/errno.h"
 #include "platform/uaccess.h"
 #include "sentry/signal/signal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/vfs/fasync.h"
 
 static int in_pgrp(struct process *p, void *arg)
@@ -27,17 +28,22 @@ static bool exists(int type, int pid, bool exact)
 
 static long set(struct task *t, struct file *f, int type, int pid)
 {
-	if (pid && (pid < 0 || !exists(type, pid, false)))
+	int global = pid < 0 ? -1 : pid_named(t, pid);
+
+	if (global && (global < 0 || !exists(type, global, false)))
 		return -ESRCH;
-	return file_set_owner(f, type, pid, t->cred->uid, t->cred->euid, false);
+	return file_set_owner(f, type, global, t->cred->uid, t->cred->euid, false);
 }
 
-static struct file_owner get(struct file *f)
+static struct file_owner get(const struct task *t, struct file *f)
 {
 	struct file_owner o = file_owner(f);
 
 	if (o.pid && !exists(o.type, o.pid, true))
 		o.pid = 0;
+	else if (o.pid)
+		o.pid = o.type == L_F_OWNER_PGRP ? pgrp_global_nr(o.pid, task_pid_ns(t))
+						 : global_nr(o.pid, task_pid_ns(t));
 	return o;
 }
 
@@ -48,9 +54,9 @@ long owner_set(struct task *t, struct file *f, int who)
 	return who < 0 ? set(t, f, L_F_OWNER_PGRP, -who) : set(t, f, L_F_OWNER_PID, who);
 }
 
-long owner_get(struct file *f)
+long owner_get(const struct task *t, struct file *f)
 {
-	struct file_owner o = get(f);
+	struct file_owner o = get(t, f);
 
 	return o.type == L_F_OWNER_PGRP ? -(long)o.pid : o.pid;
 }
@@ -76,11 +82,11 @@ long owner_fcntl(struct task *t, struct file *f, unsigned cmd, uint64_t arg)
 	case L_F_SETOWN:
 		return owner_set(t, f, (int)arg);
 	case L_F_GETOWN:
-		return owner_get(f);
+		return owner_get(t, f);
 	case L_F_SETOWN_EX:
 		return set_ex(t, f, arg);
 	case L_F_GETOWN_EX:
-		o = get(f);
+		o = get(t, f);
 		ex = (struct l_f_owner_ex){o.type, o.pid};
 		return copy_out(t->ctx, arg, &ex, sizeof(ex));
 	case L_F_SETSIG:

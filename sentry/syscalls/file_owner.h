@@ -6,7 +6,7 @@
 
 /* F_SETOWN: who is a process, or minus a process group; 0: nobody.  -ESRCH, -EINVAL. */
 long owner_set(struct task *t, struct file *f, int who) MUST_CHECK;
-long owner_get(struct file *f); /* F_GETOWN */
+long owner_get(const struct task *t, struct file *f); /* F_GETOWN */
 /* fcntl's F_SETOWN, F_GETOWN, F_SETOWN_EX, F_GETOWN_EX, F_SETSIG and F_GETSIG. */
 long owner_fcntl(struct task *t, struct file *f, unsigned cmd, uint64_t arg) MUST_CHECK;
 

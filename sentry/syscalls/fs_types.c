@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/ipc/ipc_ns.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/fs/sys/sysfs.h"
@@ -142,7 +143,7 @@ static int create_devpts(const struct fs_options *o, struct super_block **out)
 static int create_proc(const struct fs_options *o, struct super_block **out)
 {
 	(void)o;
-	return procfs_create(out);
+	return procfs_create(task_pid_ns(task_current()), out);
 }
 
 static int create_sysfs(const struct fs_options *o, struct super_block **out)
@@ -204,7 +205,9 @@ int fs_options_set(struct fs_options *o, char *option)
 
 static struct user_ns *owner_of(const struct fs_options *o, const struct task *t)
 {
-	return o->type->of == NS_USER ? t->cred->user_ns : t->ns[o->type->of]->owner;
+	if (o->type->of == NS_USER)
+		return t->cred->user_ns;
+	return o->type->of == NS_PID ? pid_ns_common(task_pid_ns(t))->owner : t->ns[o->type->of]->owner;
 }
 
 int fs_create(struct task *t, const struct fs_options *o, struct super_block **out)

@@ -6,6 +6,7 @@
 #include "abi/errno.h"
 #include "abi/types.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 #define UNCHANGED 0xffffffffu
@@ -388,10 +389,10 @@ long sys_capget(struct task *t, const struct sys_args *args)
 		return r == -EINVAL && !args->a[1] ? 0 : r;
 	if (h.pid < 0)
 		return -EINVAL;
-	if (h.pid == 0 || h.pid == t->tid) {
+	if (h.pid == 0 || h.pid == task_own_nr(t)) {
 		c = cred_get(t->cred);
 	} else {
-		struct task *o = task_find(h.pid);
+		struct task *o = task_named(t, h.pid);
 
 		if (!o)
 			return -ESRCH;
@@ -419,7 +420,7 @@ long sys_capset(struct task *t, const struct sys_args *args)
 
 	if (r < 0)
 		return r;
-	if (h.pid != 0 && h.pid != t->tid)
+	if (h.pid != 0 && h.pid != task_own_nr(t))
 		return -EPERM;
 	memset(data, 0, sizeof(data));
 	r = copy_in(t->ctx, data, args->a[1], words * sizeof(data[0]));

@@ -1,6 +1,7 @@
 /* fcntl and flock: what is asked of a descriptor or an open file, and locks. */
 #include "sentry/syscalls/file_owner.h"
 #include "sentry/syscalls/fs_args.h"
+#include "sentry/task/pidns.h"
 
 static long dup_from(struct task *t, struct file *f, uint64_t min, bool cloexec)
 {
@@ -80,7 +81,7 @@ static long get_lock(struct task *t, struct file *f, uint64_t arg, bool ofd)
 		fl.l_whence = L_SEEK_SET;
 		fl.l_start = (int64_t)range.start;
 		fl.l_len = range.end == LOCK_TO_THE_END ? 0 : (int64_t)(range.end - range.start + 1);
-		fl.l_pid = range.pid;
+		fl.l_pid = range.pid < 0 ? range.pid : global_nr(range.pid, task_pid_ns(t));
 	}
 	return copy_out(t->ctx, arg, &fl, sizeof(fl));
 }

@@ -5,6 +5,7 @@
 #include "host/clock.h"
 #include "sentry/ipc/futex.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 #include "sentry/time/clock.h"
 
@@ -219,8 +220,8 @@ long sys_get_robust_list(struct task *t, const struct sys_args *args)
 	struct task *target;
 	int r;
 
-	if (pid && pid != t->tid) {
-		target = task_find(pid);
+	if (pid && pid != task_own_nr(t)) {
+		target = task_named(t, pid);
 		if (!target)
 			return -ESRCH;
 		if (target->process != t->process && t->cred->euid != 0) {

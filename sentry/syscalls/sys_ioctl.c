@@ -28,7 +28,7 @@ static long owner_ioctl(struct task *t, struct file *f, unsigned cmd, uint64_t a
 	int r;
 
 	if (cmd == L_FIOGETOWN || cmd == L_SIOCGPGRP) {
-		who = (int32_t)owner_get(f);
+		who = (int32_t)owner_get(t, f);
 		return copy_out(t->ctx, arg, &who, sizeof(who));
 	}
 	r = copy_in(t->ctx, &who, arg, sizeof(who));

@@ -6,6 +6,7 @@
 #include "sentry/fs/proc/proc.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 #define NODE_0 1ull
@@ -140,7 +141,7 @@ long sys_set_mempolicy_home_node(struct task *t, const struct sys_args *args)
 /* The mm of the process that a call names (0: the caller's own), counted, if the caller may look into it. */
 static int mm_of_pid(struct task *t, int pid, struct mm **out)
 {
-	struct task *o = pid ? task_find(pid) : task_get(t);
+	struct task *o = pid ? task_named(t, pid) : task_get(t);
 	int r = 0;
 
 	if (!o)

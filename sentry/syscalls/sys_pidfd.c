@@ -8,6 +8,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/fs_args.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/tree.h"
 
 long sys_pidfd_open(struct task *t, const struct sys_args *args)
@@ -19,10 +20,10 @@ long sys_pidfd_open(struct task *t, const struct sys_args *args)
 
 	if ((flags & ~(uint32_t)(L_PIDFD_NONBLOCK | L_PIDFD_THREAD)) || pid <= 0)
 		return -EINVAL;
-	o = task_find(pid);
+	o = task_named(t, pid);
 	if (!o)
 		return -ESRCH;
-	if (o->process->pid != pid && !(flags & L_PIDFD_THREAD))
+	if (o->tid != o->process->pid && !(flags & L_PIDFD_THREAD))
 		r = -ENOENT;
 	else
 		r = pidfd_file_new(o->process, flags & L_PIDFD_THREAD ? o : NULL, flags, t->cred, &f);
@@ -115,11 +116,17 @@ long sys_pidfd_send_signal(struct task *t, const struct sys_args *args)
 		return r;
 	if (!scope)
 		scope = target.thread ? L_PIDFD_SIGNAL_THREAD : L_PIDFD_SIGNAL_THREAD_GROUP;
+	if (!process_nr(target.process, task_pid_ns(t))) {
+		target_put(&target);
+		return -EINVAL; /* it is not to be seen from here */
+	}
 	own = target.process == t->process && scope != L_PIDFD_SIGNAL_PROCESS_GROUP;
 	if (args->a[2]) {
 		r = copy_in(t->ctx, &info, args->a[2], sizeof(info));
 		if (r == 0)
 			r = signal_check_layout(&info);
+		if (r == 0 && signal_has_sender(&info))
+			info.kill.uid = cred_read_uid(t->cred, info.kill.uid);
 		if (r == 0 && info.si_signo != sig)
 			r = -EINVAL;
 		if (r == 0 && !own && (info.si_code >= 0 || info.si_code == L_SI_TKILL))

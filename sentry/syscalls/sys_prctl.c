@@ -16,6 +16,7 @@
 #include "sentry/seccomp/seccomp.h"
 #include "sentry/syscalls/seccomp_args.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 #define XFEATURES_MAX 63u
@@ -382,13 +383,13 @@ static long set_seccomp(struct task *t, const struct sys_args *args)
 }
 
 /* Who may trace whom is not Yama's to say here (its ptrace_scope is 0), so that an exception from its rule changes nothing. */
-static long set_ptracer(uint64_t pid)
+static long set_ptracer(const struct task *t, uint64_t pid)
 {
 	struct task *o;
 
 	if (pid == 0 || (int)pid == -1)
 		return 0;
-	o = task_find((int)pid);
+	o = task_named(t, (int)pid);
 	if (!o)
 		return -EINVAL;
 	task_put(o);
@@ -464,7 +465,7 @@ long sys_prctl(struct task *t, const struct sys_args *args)
 	case L_PR_SET_SECCOMP:
 		return set_seccomp(t, args);
 	case L_PR_SET_PTRACER:
-		return set_ptracer(a);
+		return set_ptracer(t, a);
 	case L_PR_SET_MM:
 		return set_mm(t, args);
 	case L_PR_SET_VMA:

@@ -12,6 +12,7 @@
 #include "sentry/fs/anon/anon.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/syscalls/fs_args.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 #include "sentry/task/tree.h"
 #include "sentry/time/clock.h"
@@ -107,7 +108,7 @@ long sys_clone3(struct task *t, const struct sys_args *args)
 long sys_set_tid_address(struct task *t, const struct sys_args *args)
 {
 	t->clear_child_tid = args->a[0];
-	return t->tid;
+	return task_own_nr(t);
 }
 
 /* ---- exit ---- */
@@ -162,12 +163,12 @@ long sys_wait4(struct task *t, const struct sys_args *args)
 		return -ESRCH;
 	if (pid > 0) {
 		req.type = L_P_PID;
-		req.id = pid;
+		req.id = pid_named(t, pid);
 	} else if (pid == -1) {
 		req.type = L_P_ALL;
 	} else {
 		req.type = L_P_PGID;
-		req.id = pid == 0 ? process_pgid(t->process) : -pid;
+		req.id = pid == 0 ? process_pgid(t->process) : pid_named(t, -pid);
 	}
 	r = task_wait(t, &req, &res);
 	if (r < 0)
@@ -182,7 +183,7 @@ long sys_wait4(struct task *t, const struct sys_args *args)
 			return r;
 	}
 	r = put_rusage(t, args->a[3], &res.usage);
-	return r < 0 ? r : res.pid;
+	return r < 0 ? r : res.nr;
 }
 
 /* Of P_PIDFD: the process of descriptor fd.  *out is to be put. */
@@ -216,7 +217,7 @@ static int put_wait_info(struct task *t, uint64_t gva, const struct wait_result 
 	if (res->pid) {
 		info.si_signo = L_SIGCHLD;
 		info.si_code = res->code;
-		info.chld.pid = res->pid;
+		info.chld.pid = res->nr;
 		info.chld.uid = cred_show_uid(t->cred, res->uid);
 		if (res->code == L_CLD_EXITED || res->code == L_CLD_STOPPED)
 			info.chld.status = l_wexitstatus(res->status);
@@ -251,6 +252,8 @@ static int wait_id(struct task *t, const struct sys_args *args, struct wait_resu
 		return -EINVAL;
 	if (type == L_P_PGID && req.id == 0)
 		req.id = process_pgid(t->process);
+	else if (type == L_P_PID || type == L_P_PGID)
+		req.id = pid_named(t, req.id);
 	if (type == L_P_PIDFD) {
 		r = wait_for_pidfd(t, args->a[1], &req, &pidfd);
 		if (r < 0)
@@ -284,28 +287,38 @@ long sys_waitid(struct task *t, const struct sys_args *args)
 
 long sys_getpid(struct task *t, const struct sys_args *args)
 {
-	return t->process->pid;
+	return process_nr(t->process, task_pid_ns(t));
 }
 
 long sys_gettid(struct task *t, const struct sys_args *args)
 {
-	return t->tid;
+	return task_own_nr(t);
 }
 
 long sys_getppid(struct task *t, const struct sys_args *args)
 {
-	return process_ppid(t->process);
+	return process_ppid_in(t->process, task_pid_ns(t));
+}
+
+static int group_of(struct task *t, struct process *p)
+{
+	int nr;
+
+	mutex_lock(&tasks_lock);
+	nr = pgrp_nr(p, task_pid_ns(t));
+	mutex_unlock(&tasks_lock);
+	return nr;
 }
 
 long sys_getpgrp(struct task *t, const struct sys_args *args)
 {
-	return process_pgid(t->process);
+	return group_of(t, t->process);
 }
 
 /* pid 0 is the caller; a thread's number does as well as its process's. */
 static struct process *process_arg(struct task *t, int pid)
 {
-	return pid == 0 ? process_get(t->process) : process_of_thread(pid);
+	return pid == 0 ? process_get(t->process) : process_of_thread_named(t, pid);
 }
 
 long sys_getpgid(struct task *t, const struct sys_args *args)
@@ -315,7 +328,7 @@ long sys_getpgid(struct task *t, const struct sys_args *args)
 
 	if (!p)
 		return -ESRCH;
-	r = process_pgid(p);
+	r = group_of(t, p);
 	process_put(p);
 	return r;
 }
@@ -328,7 +341,7 @@ long sys_getsid(struct task *t, const struct sys_args *args)
 	if (!p)
 		return -ESRCH;
 	mutex_lock(&tasks_lock);
-	r = p->session->sid;
+	r = session_nr(p->session, task_pid_ns(t));
 	mutex_unlock(&tasks_lock);
 	process_put(p);
 	return r;

@@ -11,6 +11,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 #define CHUNK_SIZE (64 * 1024ul)
@@ -85,7 +86,7 @@ static long move_all(struct task *t, struct transfer *x)
 /* The mm of the process `pid`, counted, if the caller may attach to it: ptrace(2), PTRACE_MODE_ATTACH_REALCREDS. */
 static int mm_to_attach(struct task *t, int pid, struct mm **out)
 {
-	struct task *o = task_find(pid);
+	struct task *o = task_named(t, pid);
 	struct mm *mm;
 	int r = 0;
 
@@ -261,7 +262,7 @@ static long compare_tasks(struct task *t, struct task *a, struct task *b, const 
 
 long sys_kcmp(struct task *t, const struct sys_args *args)
 {
-	struct task *a = task_find((int)args->a[0]), *b = task_find((int)args->a[1]);
+	struct task *a = task_named(t, (int)args->a[0]), *b = task_named(t, (int)args->a[1]);
 	long r;
 
 	if (!a || !b)

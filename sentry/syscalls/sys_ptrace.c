@@ -12,6 +12,7 @@
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/ptrace_regs.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 
 struct request {
 	struct task *t; /* who asks */
@@ -500,7 +501,7 @@ static long stopped_request(const struct request *q, int request)
 
 long sys_ptrace(struct task *t, const struct sys_args *args)
 {
-	struct request q = {t, (int)args->a[1], args->a[2], args->a[3]};
+	struct request q = {t, pid_named(t, (int)args->a[1]), args->a[2], args->a[3]};
 	/* Numbers above an int are none of them. */
 	int request = (int64_t)args->a[0] == (int)args->a[0] ? (int)args->a[0] : -1;
 	bool stopped;

@@ -12,6 +12,7 @@
 #include "host/system.h"
 #include "platform/placement.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 long sys_sched_yield(struct task *t, const struct sys_args *args)
@@ -23,7 +24,7 @@ long sys_sched_yield(struct task *t, const struct sys_args *args)
 /* The task a call names (0: the caller), counted. */
 static struct task *task_arg(struct task *t, int pid)
 {
-	return pid == 0 ? task_get(t) : task_find(pid);
+	return pid == 0 ? task_get(t) : task_named(t, pid);
 }
 
 static struct sched_params sched_of(struct task *o)
@@ -411,13 +412,13 @@ struct nice_walk {
 	int error;
 };
 
-static bool nice_selects(const struct nice_walk *w, const struct process *p, struct task *o)
+static bool nice_selects(const struct nice_walk *w, const struct process *p, struct task *o) REQUIRES(tasks_lock)
 {
 	switch (w->which) {
 	case L_PRIO_PROCESS:
-		return o->tid == (w->who ? w->who : w->caller->tid);
+		return w->who ? task_nr(o, task_pid_ns(w->caller)) == w->who : o == w->caller;
 	case L_PRIO_PGRP:
-		return p->pgid == (w->who ? w->who : w->caller->process->pgid);
+		return w->who ? pgrp_nr(p, task_pid_ns(w->caller)) == w->who : p->pgid == w->caller->process->pgid;
 	default:
 		return task_uid(o) == w->uid;
 	}
@@ -487,13 +488,13 @@ struct ioprio_walk {
 	int error;
 };
 
-static bool ioprio_selects(const struct ioprio_walk *w, const struct process *p, struct task *o)
+static bool ioprio_selects(const struct ioprio_walk *w, const struct process *p, struct task *o) REQUIRES(tasks_lock)
 {
 	switch (w->which) {
 	case L_IOPRIO_WHO_PROCESS:
-		return o->tid == (w->who ? w->who : w->caller->tid);
+		return w->who ? task_nr(o, task_pid_ns(w->caller)) == w->who : o == w->caller;
 	case L_IOPRIO_WHO_PGRP:
-		return p->pgid == (w->who ? w->who : w->caller->process->pgid);
+		return w->who ? pgrp_nr(p, task_pid_ns(w->caller)) == w->who : p->pgid == w->caller->process->pgid;
 	default:
 		return task_uid(o) == w->uid;
 	}

@@ -5,6 +5,7 @@
 #include "abi/signal.h"
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/tree.h"
 #include "sentry/time/clock.h"
 
@@ -17,7 +18,7 @@ static bool known_signal(int sig)
 
 static int kill_one(struct task *t, int pid, int sig)
 {
-	struct process *p = process_of_thread(pid);
+	struct process *p = process_of_thread_named(t, pid);
 	struct l_siginfo info;
 	int r = 0;
 
@@ -50,7 +51,7 @@ static int broadcast_one(struct process *p, void *arg) NO_LOCK_ANALYSIS /* proce
 	struct broadcast *b = arg;
 	struct l_siginfo info;
 
-	if (b->pgid ? p->pgid != b->pgid : p->pid == 1 || p == b->from->process)
+	if (b->pgid ? p->pgid != b->pgid : process_nr(p, task_pid_ns(b->from)) <= 1 || p == b->from->process)
 		return 0;
 	b->seen++;
 	if (!known_signal(b->sig))
@@ -74,7 +75,7 @@ long sys_kill(struct task *t, const struct sys_args *args)
 	if (pid == 0)
 		b.pgid = process_pgid(t->process);
 	else if (pid < -1)
-		b.pgid = -pid;
+		b.pgid = pid_named(t, -pid);
 	r = process_for_each(broadcast_one, &b);
 	if (r < 0)
 		return r;
@@ -86,12 +87,12 @@ long sys_kill(struct task *t, const struct sys_args *args)
 
 static int send_thread(struct task *t, int tgid, int tid, const struct l_siginfo *info)
 {
-	struct task *target = task_find(tid);
+	struct task *target = task_named(t, tid);
 	int r = 0;
 
 	if (!target)
 		return -ESRCH;
-	if (tgid > 0 && target->process->pid != tgid) {
+	if (tgid > 0 && process_nr(target->process, task_pid_ns(t)) != tgid) {
 		task_put(target);
 		return -ESRCH;
 	}
@@ -159,9 +160,9 @@ long sys_rt_sigqueueinfo(struct task *t, const struct sys_args *args)
 	r = copy_in_siginfo(t, &info, args->a[2], sig);
 	if (r < 0)
 		return r;
-	if (!may_claim(&info, pid == t->tid))
+	if (!may_claim(&info, pid == task_own_nr(t)))
 		return -EPERM;
-	p = process_of_thread(pid);
+	p = process_of_thread_named(t, pid);
 	if (!p)
 		return -ESRCH;
 	mutex_lock(&tasks_lock);
@@ -186,7 +187,7 @@ long sys_rt_tgsigqueueinfo(struct task *t, const struct sys_args *args)
 		return r;
 	if (tgid <= 0 || tid <= 0)
 		return -EINVAL;
-	return !may_claim(&info, tid == t->tid) ? -EPERM : send_thread(t, tgid, tid, &info);
+	return !may_claim(&info, tid == task_own_nr(t)) ? -EPERM : send_thread(t, tgid, tid, &info);
 }
 
 /* ---- actions and masks ---- */

@@ -7,6 +7,7 @@
 #include "sentry/net/unix.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/syscalls/socket_args.h"
+#include "sentry/task/pidns.h"
 
 int arg_socket(struct task *t, uint64_t fd, struct file **out)
 {
@@ -176,6 +177,7 @@ long sys_getsockopt(struct task *t, const struct sys_args *args)
 		r = -EOPNOTSUPP;
 	} else if ((int)args->a[2] == L_SO_PEERCRED) {
 		unix_peer_cred(f, &peer);
+		peer.pid = global_nr(peer.pid, task_pid_ns(t));
 		peer.uid = cred_show_uid(t->cred, peer.uid);
 		peer.gid = cred_show_gid(t->cred, peer.gid);
 		r = put_option(t, args, &peer, sizeof(peer));

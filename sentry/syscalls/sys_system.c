@@ -16,6 +16,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 #include "sentry/task/usage.h"
 #include "sentry/time/clock.h"
@@ -178,7 +179,7 @@ long sys_prlimit64(struct task *t, const struct sys_args *args)
 		if (r < 0)
 			return r;
 	}
-	o = (int)args->a[0] ? task_find((int)args->a[0]) : task_get(t);
+	o = (int)args->a[0] ? task_named(t, (int)args->a[0]) : task_get(t);
 	if (!o)
 		return -ESRCH;
 	if (!may_limit(t, o)) {

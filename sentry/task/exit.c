@@ -15,6 +15,7 @@
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/namespaces.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/rseq.h"
 #include "sentry/task/usage.h"
 #include "sentry/time/timers.h"
@@ -154,14 +155,18 @@ static bool is_reaper(const struct process *p) REQUIRES(tasks_lock)
 	return !p->zombie && p->thread_count > 0;
 }
 
-/* Who takes p's children: the nearest subreaper above, or pid 1. */
+/* Who takes p's children: the nearest subreaper above in its PID namespace, or pid 1 of that. */
 static struct process *find_reaper(const struct process *p) REQUIRES(tasks_lock)
 {
+	struct pid_ns *ns = process_pid_ns(p);
 	struct process *a;
 
-	for (a = p->parent; a && a != init_process; a = a->parent)
+	for (a = p->parent; a && a != init_process && process_pid_ns(a) == ns; a = a->parent)
 		if (a->child_subreaper && is_reaper(a))
 			return a;
+	a = pid_ns_reaper(ns);
+	if (a && a != p && is_reaper(a))
+		return a;
 	return command_as_init && is_reaper(command_as_init) ? command_as_init : init_process;
 }
 
@@ -337,15 +342,18 @@ void task_exit(struct task *t, int wait_status)
 	struct list_head dropped = LIST_HEAD_INIT(dropped);
 	struct task *leader = NULL;
 	struct list_head reaped = LIST_HEAD_INIT(reaped);
-	bool last, reap = false, drop_tid;
+	bool last, reap = false, drop_tid, last_begun;
 
 	trace_exit(t, wait_status);
-	if (begin_exit(t, wait_status)) {
+	last_begun = begin_exit(t, wait_status);
+	if (last_begun) {
 		process_timers_stop(p);
 		process_book_stub(t);
 		release_exe(p);
 	}
 	release_parts(t);
+	if (last_begun)
+		pid_ns_end(t);
 
 	mutex_lock(&tasks_lock);
 	trace_release_tracees(t, &dropped);

@@ -18,6 +18,7 @@
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/namespaces.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/rseq.h"
 #include "sentry/time/timers.h"
 
@@ -37,6 +38,8 @@ static int check_flags(const struct task *t, const struct clone_request *req)
 		return -EINVAL; /* pid 1 has no siblings */
 	if ((f & L_CLONE_THREAD) && (f & (L_CLONE_NEWPID | L_CLONE_NEWUSER)))
 		return -EINVAL;
+	if ((f & L_CLONE_THREAD) && t->ns[NS_PID] != pid_ns_common(task_pid_ns(t)))
+		return -EINVAL; /* it could not be in another namespace than its process */
 	if ((f & L_CLONE_FS) && (f & L_CLONE_NEWUSER))
 		return -EINVAL;
 	if ((f & L_CLONE_NEWIPC) && (f & L_CLONE_SYSVSEM))
@@ -242,6 +245,24 @@ static bool has_news(struct task *t)
 	return task_killed(t) || signal_pending(t) || (signal_pending_set(t) & ~t->blocked);
 }
 
+/* Its tid, with which it is in the table, and what that is elsewhere.  tasks_lock held. */
+static int assign_numbers(struct task *child) REQUIRES(tasks_lock)
+{
+	struct pid *numbers;
+	int r = tid_assign(child);
+
+	if (r < 0)
+		return r;
+	r = pid_alloc(child, child->ns[NS_PID], &numbers);
+	if (r < 0) {
+		tid_release(child);
+		task_put(child); /* the table's; the caller has its own */
+		return r;
+	}
+	child->numbers = numbers;
+	return 0;
+}
+
 /* Enters the child into the tree, unless there is news for the parent: -ERESTARTNOINTR. */
 static int link_child(struct task *t, struct task *child, uint64_t flags, int event)
 {
@@ -253,7 +274,7 @@ static int link_child(struct task *t, struct task *child, uint64_t flags, int ev
 		r = -ERESTARTNOINTR;
 		goto out;
 	}
-	r = tid_assign(child);
+	r = assign_numbers(child);
 	if (r < 0)
 		goto out;
 	list_add_tail(&child->thread_node, &p->threads);
@@ -272,9 +293,12 @@ static int link_child(struct task *t, struct task *child, uint64_t flags, int ev
 	parent = flags & L_CLONE_PARENT ? t->process->parent : t->process;
 	p->parent_thread = flags & L_CLONE_PARENT ? t->process->parent_thread : t;
 	p->pid = child->tid;
+	p->numbers = pid_get(child->numbers);
+	pid_ns_begin(p);
 	p->parent = parent;
 	list_add_tail(&p->sibling, &parent->children);
 	p->pgid = t->process->pgid;
+	p->pgrp_numbers = pid_get(t->process->pgrp_numbers);
 	refcount_inc(&t->process->session->refs);
 	p->session = t->process->session;
 out:
@@ -352,7 +376,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 	struct process *p;
 	struct task *child;
 	int pidfd = -1, event, r;
-	long tid;
+	long tid, nr;
 
 	r = check_flags(t, req);
 	if (r < 0)
@@ -404,8 +428,9 @@ long task_clone(struct task *t, const struct clone_request *req)
 	if (r < 0)
 		goto out_pidfd;
 	tid = child->tid;
+	nr = task_nr(child, task_pid_ns(t));
 	if (req->flags & L_CLONE_PARENT_SETTID) {
-		int32_t tid32 = (int32_t)tid;
+		int32_t tid32 = (int32_t)nr;
 
 		(void)!copy_out(t->ctx, req->parent_tid, &tid32, sizeof(tid32)); /* Linux ignores a fault here, too */
 	}
@@ -421,7 +446,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 		vfork_wait(t, vfork);
 		trace_vfork_done(t, (int)tid);
 	}
-	return tid;
+	return nr;
 
 out_pidfd:
 	if (pidfd >= 0)
@@ -469,7 +494,7 @@ static int load_start(struct task *t)
 		return r;
 	rseq_start(t);
 	if (s->set_child_tid) {
-		int32_t tid = t->tid;
+		int32_t tid = task_own_nr(t);
 
 		(void)!copy_out(t->ctx, s->child_tid, &tid, sizeof(tid)); /* a fault is the guest's own affair */
 	}

@@ -10,21 +10,23 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/tree.h"
 #include "sentry/vfs/mount.h"
 
 void task_first_ns(struct task *t)
 {
-	static const enum ns_kind only[] = {NS_TIME, NS_CGROUP, NS_NET, NS_PID};
+	static const enum ns_kind only[] = {NS_TIME, NS_CGROUP, NS_NET};
 
 	for (size_t i = 0; i < ARRAY_SIZE(only); i++)
 		t->ns[only[i]] = ns_get(ns_initial(only[i]));
 	t->ns[NS_UTS] = ns_get(uts_ns_first());
 	t->ns[NS_IPC] = ns_get(ipc_ns_first());
+	t->ns[NS_PID] = ns_get(pid_ns_first());
 }
 
 /* Linux without support for a kind answers so, too. */
-#define NOT_HAD (L_CLONE_NEWPID | L_CLONE_NEWNET | L_CLONE_NEWCGROUP | L_CLONE_NEWTIME)
+#define NOT_HAD (L_CLONE_NEWNET | L_CLONE_NEWCGROUP | L_CLONE_NEWTIME)
 
 int task_may_new_ns(const struct task *t, uint64_t flags)
 {
@@ -67,6 +69,14 @@ static int make_user_ns(struct task *t, struct cred **out)
 	return c ? 0 : -ENOMEM;
 }
 
+/* For t's children; one at a time. */
+static int make_pid_ns(struct task *t, struct user_ns *owner, struct ns **out)
+{
+	if (t->ns[NS_PID] != pid_ns_common(task_pid_ns(t)))
+		return -EINVAL;
+	return pid_ns_new(t->ns[NS_PID], owner, out);
+}
+
 /* Makes those that flags ask for, but a user and a mount namespace, for owner: made[kind] is counted, whatever the
  * result. */
 static int make_new(struct task *t, struct user_ns *owner, uint64_t flags, struct ns *made[NS_KINDS])
@@ -77,6 +87,8 @@ static int make_new(struct task *t, struct user_ns *owner, uint64_t flags, struc
 		r = uts_ns_copy(t->ns[NS_UTS], owner, &made[NS_UTS]);
 	if (r == 0 && (flags & L_CLONE_NEWIPC))
 		r = ipc_ns_new(t->cred, owner, &made[NS_IPC]);
+	if (r == 0 && (flags & L_CLONE_NEWPID))
+		r = make_pid_ns(t, owner, &made[NS_PID]);
 	return r;
 }
 
@@ -153,12 +165,19 @@ void task_user_ns_changed(const struct user_ns *u)
 
 struct ns *task_get_ns(struct task *t, enum ns_kind kind)
 {
-	struct ns *ns;
-
 	if (kind == NS_MNT)
 		return get_mnt_ns(t);
 	if (kind == NS_USER)
 		return get_user_ns(t);
+	if (kind == NS_PID)
+		return ns_get(pid_ns_common(task_pid_ns(t)));
+	return task_get_children_ns(t, kind);
+}
+
+struct ns *task_get_children_ns(struct task *t, enum ns_kind kind)
+{
+	struct ns *ns;
+
 	mutex_lock(&t->alloc_lock);
 	ns = t->ns[kind] ? ns_get(t->ns[kind]) : NULL;
 	mutex_unlock(&t->alloc_lock);
@@ -358,6 +377,10 @@ int task_enter_ns(struct task *t, struct ns *ns)
 		return enter_mnt(t, ns);
 	case NS_IPC:
 		sem_undos_leave(t);
+		break;
+	case NS_PID: /* it is its children who will be there; nobody gets out of where he is */
+		if (!pid_ns_within(ns, pid_ns_common(task_pid_ns(t))))
+			return -EINVAL;
 		break;
 	case NS_TIME:
 		if (has_other_threads(t))

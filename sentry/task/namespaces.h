@@ -23,6 +23,8 @@ void task_user_ns_changed(const struct user_ns *u);
 int task_inherit_ns(struct task *t, struct task *child, uint64_t flags) MUST_CHECK;
 /* t's of a kind, counted; NULL once it has ended. */
 struct ns *task_get_ns(struct task *t, enum ns_kind kind);
+/* The same, but of NS_PID the one that its children will be in. */
+struct ns *task_get_children_ns(struct task *t, enum ns_kind kind);
 /* Lets go of all of them: at the end. */
 void task_drop_ns(struct task *t);
 

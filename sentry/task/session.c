@@ -6,6 +6,7 @@
 #include "abi/wait.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/tree.h"
 
 struct task *process_any_task(struct process *p)
@@ -114,12 +115,12 @@ int process_pgid(struct process *p)
 	return pgid;
 }
 
-int process_ppid(struct process *p)
+int process_ppid_in(struct process *p, const struct pid_ns *ns)
 {
 	int ppid;
 
 	mutex_lock(&tasks_lock);
-	ppid = p->parent ? p->parent->pid : 0;
+	ppid = p->parent ? process_nr(p->parent, ns) : 0;
 	mutex_unlock(&tasks_lock);
 	return ppid;
 }
@@ -137,18 +138,32 @@ void process_ids_changed(struct process *p)
 	mutex_unlock(&p->sig_lock);
 }
 
+/* p joins the group, or leads it if that is its own number. */
+static void set_group(struct process *p, int pgid) REQUIRES(tasks_lock)
+{
+	struct pid *numbers = pgid == p->pid ? p->numbers : NULL, *old = p->pgrp_numbers;
+
+	for (int pid = tid_next_locked(1); pgid != p->pid && pid > 0; pid = tid_next_locked(pid + 1)) {
+		const struct process *o = process_lookup_locked(pid);
+
+		if (o && o->pgid == pgid)
+			numbers = o->pgrp_numbers;
+	}
+	p->pgid = pgid;
+	p->pgrp_numbers = pid_get(numbers);
+	pid_put(old);
+}
+
 int process_setpgid(struct task *t, int pid, int pgid)
 {
 	struct process *self = t->process, *p;
 	int r;
 
-	if (pid == 0)
-		pid = self->pid;
-	if (pgid == 0)
-		pgid = pid;
 	if (pgid < 0)
 		return -EINVAL;
 	mutex_lock(&tasks_lock);
+	pid = pid == 0 ? self->pid : pid_named_locked(t, pid);
+	pgid = pgid == 0 ? pid : pid_named_locked(t, pgid);
 	p = process_lookup_locked(pid);
 	r = -EINVAL;
 	if (!p && tid_lookup_locked(pid)) /* a thread that leads no process */
@@ -167,7 +182,7 @@ int process_setpgid(struct task *t, int pid, int pgid)
 		goto out;
 	if (pgid != pid && !pgrp_exists_in_session(pgid, self->session))
 		goto out;
-	p->pgid = pgid;
+	set_group(p, pgid);
 	process_ids_changed(p);
 	r = 0;
 out:
@@ -183,6 +198,7 @@ int process_setsid(struct task *t)
 
 	if (!s)
 		return -ENOMEM;
+	s->numbers = pid_get(p->numbers);
 	mutex_lock(&tasks_lock);
 	if (p->session->sid == p->pid)
 		goto out;
@@ -194,9 +210,9 @@ int process_setsid(struct task *t)
 	}
 	old = p->session;
 	p->session = s;
-	p->pgid = p->pid;
+	set_group(p, p->pid);
 	process_ids_changed(p);
-	r = p->pid;
+	r = process_nr(p, task_pid_ns(t));
 out:
 	mutex_unlock(&tasks_lock);
 	session_put(old);

@@ -14,6 +14,7 @@
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/namespaces.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/tidmap.h"
 #include "sentry/time/timers.h"
 
@@ -65,6 +66,7 @@ void tid_release(struct task *t)
 {
 	if (t->tid <= 0 || by_tid[t->tid] != t)
 		return;
+	pid_released(t);
 	by_tid[t->tid] = NULL;
 	tidmap_remove(&tids, t->tid);
 	live_count--;
@@ -110,6 +112,9 @@ struct task *tid_take_over(struct task *t, int pid)
 {
 	struct task *old_leader = by_tid[pid];
 
+	pid_released(t);
+	t->old_numbers = t->numbers;
+	t->numbers = pid_get(old_leader->numbers);
 	by_tid[t->tid] = NULL;
 	tidmap_remove(&tids, t->tid);
 	by_tid[pid] = t; /* the reference moves along */
@@ -221,8 +226,10 @@ struct session *session_new(int sid)
 
 void session_put(struct session *s)
 {
-	if (s && refcount_dec(&s->refs))
-		free(s);
+	if (!s || !refcount_dec(&s->refs))
+		return;
+	pid_put(s->numbers);
+	free(s);
 }
 
 struct process *process_new(void)
@@ -262,6 +269,8 @@ void process_put(struct process *p)
 	sigpending_drop(&p->shared_pending, p, ~0ull);
 	process_timers_free(p->timers);
 	session_put(p->session);
+	pid_put(p->numbers);
+	pid_put(p->pgrp_numbers);
 	if (p->exe)
 		file_put(p->exe);
 	free(p->exe_name);
@@ -320,6 +329,8 @@ void task_put(struct task *t)
 	cred_put(t->cred);
 	seccomp_drop(t);
 	process_put(t->process);
+	pid_put(t->numbers);
+	pid_put(t->old_numbers);
 	free(t->start);
 	free(t->trace.xstate);
 	mutex_destroy(&t->alloc_lock);

@@ -32,6 +32,7 @@
 #include "sentry/vfs/vfs.h"
 
 struct mm;
+struct pid;
 struct seccomp_filter;
 struct tty;
 
@@ -66,6 +67,7 @@ enum job_state { JOB_RUNNING, JOB_STOPPED };
 struct session {
 	struct refcount refs;
 	int sid;	    /* immutable */
+	struct pid *numbers; /* counted: of sid in other PID namespaces (pidns.h); NULL: the first alone; immutable */
 	struct tty *tty;    /* the controlling terminal or NULL; guarded by tasks_lock */
 	bool leader_exited; /* guarded by tasks_lock */
 };
@@ -89,6 +91,7 @@ struct io_count { /* the same of one task, which counts; others read */
 struct process {
 	struct refcount refs;
 	int pid; /* immutable; == the leader's tid; 0: the sentry's own init where CMD is pid 1 */
+	struct pid *numbers; /* counted; as task.numbers, of pid; immutable once it is in the table */
 	bool is_sentry; /* the sentry's own init: it runs no guest code and heeds no signal; immutable */
 
 	/* Guarded by tasks_lock. */
@@ -99,6 +102,7 @@ struct process {
 	int thread_count;	     /* in threads */
 	int live_count;		     /* those of them that have not begun to exit */
 	int pgid;
+	struct pid *pgrp_numbers;    /* counted; as task.numbers, of pgid */
 	struct session *session;     /* counted */
 	bool zombie, reaped;
 	int exit_status;	     /* as wait(2) reports it */
@@ -124,7 +128,8 @@ struct process {
 	uint32_t cont_count;	     /* SIGCONTs so far: a stop signal taken before one of them is void */
 	uint32_t stop_count;	     /* group stops so far; never 0 in one */
 	_Atomic uint32_t kill_count; /* SIGKILLs so far */
-	_Atomic bool unkillable;     /* CMD as pid 1: default actions are not for it; until its own fault kills it */
+	_Atomic bool unkillable; /* pid 1, of whatever namespace: default actions are not for it; until its own fault
+				    kills it */
 	_Atomic bool group_exiting;  /* exit_group or a fatal signal: every thread is to die */
 	int group_exit_status;	     /* wait status; valid once group_exiting */
 	struct task *_Atomic group_exec; /* the thread that is in execve and waits for the others to die */
@@ -182,6 +187,8 @@ struct restart_block { /* what restart_syscall(2) goes on with; only its own tas
 struct task {
 	struct refcount refs;
 	_Atomic int tid;	     /* execve gives a thread its leader's, under tasks_lock */
+	struct pid *_Atomic numbers; /* counted: of tid in other PID namespaces (pidns.h), or NULL; changes as tid */
+	struct pid *old_numbers; /* counted: what it had before it became the leader; others may still look at them */
 	struct process *process;     /* counted; immutable */
 	struct list_head thread_node; /* guarded by tasks_lock */
 	bool dead;		     /* guarded by tasks_lock */
@@ -195,7 +202,8 @@ struct task {
 	struct fs_info *fs;
 	struct sighand *sighand;     /* immutable between fork and exec */
 	const struct cred *cred;
-	struct ns *ns[NS_KINDS];     /* counted; not those of NS_MNT, which is fs's */
+	struct ns
+		*ns[NS_KINDS]; /* counted; not of NS_MNT, which is fs's, nor NS_USER, cred's; NS_PID: its children's */
 	char comm[TASK_COMM_LEN];
 	struct seccomp_filter *seccomp; /* counted, or NULL; its process's other threads may replace it, under tasks_lock, too */
 	_Atomic int seccomp_mode;    /* L_SECCOMP_MODE_*; as seccomp */
@@ -326,7 +334,7 @@ struct clone_request {
 	uint64_t tls;
 	uint64_t pidfd; /* gva of an int, with L_CLONE_PIDFD */
 };
-/* Makes a child of t; returns its tid (as t's parent sees it) or -errno. */
+/* Makes a child of t; returns its tid as t sees it, or -errno. */
 long task_clone(struct task *t, const struct clone_request *req) MUST_CHECK;
 
 struct strings;
@@ -355,6 +363,7 @@ struct wait_request {
 };
 struct wait_result {
 	int pid;	/* 0: nothing yet (WNOHANG) */
+	int nr;		/* the same, as the caller's PID namespace has it */
 	uint32_t uid;
 	int status;	/* as wait4 reports it */
 	int code;	/* CLD_* */
@@ -363,9 +372,7 @@ struct wait_result {
 int task_wait(struct task *t, const struct wait_request *req, struct wait_result *out) MUST_CHECK;
 
 int process_pgid(struct process *p);
-/* The parent's pid: 0 for init. */
-int process_ppid(struct process *p);
-/* Process groups and sessions; -errno as setpgid(2) and setsid(2) give. */
+/* Process groups and sessions, by numbers as t knows them; -errno as setpgid(2) and setsid(2) give. */
 int process_setpgid(struct task *t, int pid, int pgid) MUST_CHECK;
 int process_setsid(struct task *t) MUST_CHECK;
 /* Nobody outside resumes the command p when it has stopped: its process group counts as orphaned from now on. */

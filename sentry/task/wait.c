@@ -4,6 +4,7 @@
 #include "abi/wait.h"
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/task/internal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/usage.h"
 
 static bool selected(const struct task *t, struct process *c, const struct wait_request *req) REQUIRES(tasks_lock)
@@ -26,9 +27,11 @@ static bool selected(const struct task *t, struct process *c, const struct wait_
 	}
 }
 
+/* c's number is told before it may be reaped: of a number that is not seen from here nothing is. */
 static void report(const struct process *c, int status, int code, struct wait_result *out)
 {
 	out->pid = c->pid;
+	out->nr = process_nr(c, task_pid_ns(task_current()));
 	out->uid = c->exit_uid;
 	out->status = status;
 	out->code = code;
@@ -91,6 +94,7 @@ static bool selects_tracee(const struct task *o, const struct wait_request *req)
 static void report_tracee(struct task *o, int status, int code, struct wait_result *out)
 {
 	out->pid = o->tid;
+	out->nr = task_nr(o, task_pid_ns(task_current()));
 	out->uid = task_uid(o);
 	out->status = status;
 	out->code = code;

@@ -1,4 +1,5 @@
 /* See cpu_clock.h. */
+#include "sentry/task/pidns.h"
 #include "sentry/time/cpu_clock.h"
 
 #include "abi/errno.h"
@@ -18,7 +19,7 @@ bool cpu_clock_is(int clock)
 
 static int find_thread(struct task *t, int tid, struct cpu_clock *out)
 {
-	struct task *o = tid ? task_find(tid) : task_get(t);
+	struct task *o = tid ? task_named(t, tid) : task_get(t);
 
 	if (!o || o->process != t->process) {
 		task_put(o);
@@ -45,7 +46,7 @@ int cpu_clock_find(struct task *t, int clock, struct cpu_clock *out)
 	out->user_only = kind == L_CPUCLOCK_VIRT;
 	if (clock & L_CPUCLOCK_PERTHREAD_MASK)
 		return find_thread(t, id, out);
-	out->process = id ? process_find(id) : process_get(t->process);
+	out->process = id ? process_named(t, id) : process_get(t->process);
 	return out->process ? 0 : -EINVAL;
 }
 

@@ -1,4 +1,5 @@
 /* See posix_timers.h. */
+#include "sentry/task/pidns.h"
 #include "sentry/time/posix_timers.h"
 
 #include <inttypes.h>
@@ -167,7 +168,7 @@ static int check_event(struct task *t, const struct l_sigevent *ev, struct task 
 	case L_SIGEV_THREAD:
 		break;
 	case L_SIGEV_SIGNAL | L_SIGEV_THREAD_ID:
-		o = task_find(ev->sigev_tid);
+		o = task_named(t, ev->sigev_tid);
 		if (!o || o->process != t->process || !sig_valid(ev->sigev_signo)) {
 			task_put(o);
 			return -EINVAL;
@@ -460,7 +461,7 @@ static int shown_clock(int clock)
 	return clock;
 }
 
-void posix_timers_show(struct process *p, FILE *out)
+void posix_timers_show(struct process *p, const struct pid_ns *ns, FILE *out)
 {
 	static const char *const how[] = {"signal", "none", "thread"};
 	struct posix_timer_list *l;
@@ -473,6 +474,6 @@ void posix_timers_show(struct process *p, FILE *out)
 			fprintf(out, "ID: %d\nsignal: %d/%016" PRIx64 "\nnotify: %s/%s.%d\nClockID: %d\n", pt->id,
 				pt->entry.info.si_signo, pt->entry.info.timer.value.sival_ptr,
 				how[pt->notify & ~L_SIGEV_THREAD_ID], pt->target ? "tid" : "pid",
-				pt->target ? pt->target->tid : p->pid, shown_clock(pt->clock));
+				pt->target ? task_nr(pt->target, ns) : process_nr(p, ns), shown_clock(pt->clock));
 	mutex_unlock(&p->sig_lock);
 }

@@ -30,7 +30,8 @@ int posix_timer_delete(struct task *t, int id) MUST_CHECK;
 /* All of p's: at exec, and at its end.  No lock held. */
 void posix_timers_delete_all(struct process *p);
 /* The text of /proc/PID/timers. */
-void posix_timers_show(struct process *p, FILE *out);
+struct pid_ns;
+void posix_timers_show(struct process *p, const struct pid_ns *ns, FILE *out);
 
 /* For the queues; sig_lock held.  s, a timer's entry, has been taken off its queue: *info is completed for its receiver, or
  * nobody gets it. */

@@ -11,6 +11,7 @@
 #include "abi/errno.h"
 #include "abi/types.h"
 #include "sentry/fs/proc/proc.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/internal.h"
 #include "sentry/vfs/mount.h"
 
@@ -42,7 +43,7 @@ static void setup(void)
 {
 	struct super_block *sb;
 
-	ck_assert_int_eq(procfs_create(&sb), 0);
+	ck_assert_int_eq(procfs_create(pid_ns_of(pid_ns_first()), &sb), 0);
 	ck_assert_int_eq(vfs_mount(NULL, sb, NULL, 0, "proc", &root), 0);
 	self = make_task(0, "self (1) x");
 	other = make_task(1000, "other");

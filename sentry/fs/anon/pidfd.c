@@ -14,6 +14,7 @@
 #include "abi/wait.h"
 #include "base/checked.h"
 #include "sentry/fs/anon/anon.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 #include "sentry/task/tree.h"
 #include "sentry/vfs/vfs.h"
@@ -76,21 +77,25 @@ static uint32_t pidfd_poll(struct file *f, struct wait_entry *e)
 	return events;
 }
 
-static int shown_pid(const struct pidfd *pf)
-{
-	int pid;
-
-	mutex_lock(&tasks_lock);
-	pid = is_reaped(pf) ? -1 : pf->thread ? pf->thread->tid : pf->process->pid;
-	mutex_unlock(&tasks_lock);
-	return pid;
-}
-
+/* In the reader's namespace, and in each below down to the process's own. */
 static void pidfd_fdinfo(struct file *f, char *buf, size_t size)
 {
-	int pid = shown_pid(f->priv);
+	const struct pidfd *pf = f->priv;
+	const struct pid_ns *ns = task_pid_ns(task_current());
+	char numbers[PID_TEXT_MAX];
+	bool reaped;
 
-	snprintf(buf, size, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+	mutex_lock(&tasks_lock);
+	reaped = is_reaped(pf);
+	if (pf->thread)
+		pid_text(pf->thread->numbers, pf->thread->tid, ns, numbers);
+	else
+		pid_text(pf->process->numbers, pf->process->pid, ns, numbers);
+	mutex_unlock(&tasks_lock);
+	if (reaped)
+		snprintf(buf, size, "Pid:\t-1\nNSpid:\t-1\n");
+	else
+		snprintf(buf, size, "Pid:\t%d\nNSpid:\t%s\n", atoi(numbers), numbers);
 }
 
 static void info_of_creds(struct task *t, struct l_pidfd_info *info)
@@ -111,6 +116,7 @@ static void info_of_creds(struct task *t, struct l_pidfd_info *info)
 
 static int read_info(const struct pidfd *pf, uint64_t asked, struct l_pidfd_info *info)
 {
+	const struct pid_ns *ns = task_pid_ns(task_current());
 	struct process *p = pf->process;
 	struct task *t = NULL;
 	bool reaped;
@@ -123,9 +129,9 @@ static int read_info(const struct pidfd *pf, uint64_t asked, struct l_pidfd_info
 	} else {
 		t = task_get(pf->thread ? pf->thread : process_any_task(p));
 		info->mask |= L_PIDFD_INFO_PID;
-		info->pid = (uint32_t)(pf->thread ? pf->thread->tid : p->pid);
-		info->tgid = (uint32_t)p->pid;
-		info->ppid = p->parent ? (uint32_t)p->parent->pid : 0;
+		info->pid = (uint32_t)(pf->thread ? task_nr(pf->thread, ns) : process_nr(p, ns));
+		info->tgid = (uint32_t)process_nr(p, ns);
+		info->ppid = p->parent ? (uint32_t)process_nr(p->parent, ns) : 0;
 	}
 	mutex_unlock(&tasks_lock);
 	if (!reaped) {

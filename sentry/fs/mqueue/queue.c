@@ -14,6 +14,7 @@
 #include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/ipc/sysv.h"
 #include "sentry/signal/signal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
 struct mqueue {
@@ -282,8 +283,9 @@ static ssize_t status_read(struct file *f, struct uio *u, int64_t pos)
 	on = q->notified != NULL;
 	by_signal = on && q->event.sigev_notify == L_SIGEV_SIGNAL;
 	len = snprintf(line, sizeof(line), "QSIZE:%-10llu NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n",
-		       (unsigned long long)q->bytes, on ? q->event.sigev_notify : 0, by_signal ? q->event.sigev_signo : 0,
-		       on ? q->notified->pid : 0);
+		       (unsigned long long)q->bytes, on ? q->event.sigev_notify : 0,
+		       by_signal ? q->event.sigev_signo : 0,
+		       on ? process_nr(q->notified, task_pid_ns(task_current())) : 0);
 	mutex_unlock(&q->lock);
 	if (pos >= len)
 		return 0;

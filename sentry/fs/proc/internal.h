@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "base/compiler.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 #include "sentry/vfs/vfs.h"
 
@@ -29,7 +30,8 @@ struct proc_entry;
 struct proc_node {
 	const struct proc_entry *entry;
 	struct process *process; /* counted; NULL outside of /proc/PID */
-	int tid;		 /* its task; of a process the leader */
+	struct pid_ns *pid_ns;	 /* whose numbers are shown: the file system's; borrowed */
+	int tid;		 /* its task, as the sentry numbers it; of a process the leader */
 	bool thread;		 /* below task/: of that thread alone */
 	int fd;			 /* of a member of fd/ and fdinfo/; else -1 */
 	bool sysctl;		 /* below /proc/sys, where no capability helps against a mode */

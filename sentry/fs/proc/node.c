@@ -430,17 +430,23 @@ static int proc_statfs(struct super_block *sb, struct l_statfs *st)
 	return 0;
 }
 
-static const struct super_ops proc_super_ops = {.statfs = proc_statfs};
+static void proc_super_release(struct super_block *sb)
+{
+	ns_put(sb->priv);
+}
 
-int procfs_create(struct super_block **out)
+static const struct super_ops proc_super_ops = {.statfs = proc_statfs, .release = proc_super_release};
+
+int procfs_create(struct pid_ns *ns, struct super_block **out)
 {
 	struct super_block *sb = super_new("proc", L_PROC_SUPER_MAGIC, &proc_super_ops, NULL);
-	struct proc_node root = {.entry = &proc_root_entry, .fd = -1};
+	struct proc_node root = {.entry = &proc_root_entry, .pid_ns = ns, .fd = -1};
 	struct inode *i;
 
 	if (!sb)
 		return -ENOMEM;
 	proc_sysctl_init();
+	sb->priv = ns_get(pid_ns_common(ns));
 	sb->flags = SB_NO_CACHE;
 	if (proc_inode_new(sb, &root, &i) == 0)
 		sb->root = dentry_make_root(sb, i);

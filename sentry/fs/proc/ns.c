@@ -52,6 +52,14 @@ static int open_owner(struct ns *ns)
 	return self && owner && user_ns_within(owner, self->cred->user_ns) ? open_ns(&owner->ns) : -EPERM;
 }
 
+static int open_pid_parent(struct ns *ns)
+{
+	const struct task *self = task_current();
+	struct ns *parent = pid_ns_parent(ns);
+
+	return self && parent && pid_ns_within(parent, pid_ns_common(task_pid_ns(self))) ? open_ns(parent) : -EPERM;
+}
+
 static int put_owner_uid(struct ns *ns, struct pctx *ctx, uint64_t arg)
 {
 	uint32_t uid;
@@ -70,7 +78,7 @@ static long ns_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t ar
 	case L_NS_GET_USERNS:
 		return open_owner(ns);
 	case L_NS_GET_PARENT:
-		return ns->kind == NS_USER ? open_owner(ns) : ns->kind == NS_PID ? -EPERM : -EINVAL;
+		return ns->kind == NS_USER ? open_owner(ns) : ns->kind == NS_PID ? open_pid_parent(ns) : -EINVAL;
 	case L_NS_GET_NSTYPE:
 		return (long)ns_kind_flag(ns->kind);
 	case L_NS_GET_OWNER_UID:
@@ -126,13 +134,21 @@ static int open_ns(struct ns *ns)
 
 /* ---- /proc/PID/ns ---- */
 
+#define FOR_CHILDREN 256u /* in an entry's value: not its own, but its children's */
+
 static int follow_ns(const struct proc_ctx *c, struct path *out)
 {
-	struct ns *ns = task_get_ns(c->task, (enum ns_kind)c->node->entry->value);
+	enum ns_kind kind = (enum ns_kind)(c->node->entry->value & ~FOR_CHILDREN);
+	bool for_children = (c->node->entry->value & FOR_CHILDREN) != 0;
+	struct ns *ns = for_children ? task_get_children_ns(c->task, kind) : task_get_ns(c->task, kind);
 	const struct cred *cred;
 	struct file *f;
 	int r;
 
+	if (ns && for_children && kind == NS_PID && !pid_ns_has_begun(ns)) {
+		ns_put(ns);
+		ns = NULL;
+	}
 	if (!ns)
 		return -ENOENT;
 	cred = task_get_cred(c->task);
@@ -151,8 +167,8 @@ static int follow_ns(const struct proc_ctx *c, struct path *out)
 static const struct proc_entry ns_entries[] = {
 	NS("cgroup", NS_CGROUP), NS("ipc", NS_IPC),
 	NS("mnt", NS_MNT),	 NS("net", NS_NET),
-	NS("pid", NS_PID),	 NS("pid_for_children", NS_PID),
-	NS("time", NS_TIME),	 NS("time_for_children", NS_TIME),
+	NS("pid", NS_PID),	 NS("pid_for_children", FOR_CHILDREN | NS_PID),
+	NS("time", NS_TIME),	 NS("time_for_children", FOR_CHILDREN | NS_TIME),
 	NS("user", NS_USER),	 NS("uts", NS_UTS),
 };
 const struct proc_dir proc_ns_dir = {.entries = ns_entries, .count = ARRAY_SIZE(ns_entries)};

@@ -198,24 +198,25 @@ static int refuse_store(const struct proc_ctx *c, const char *text, size_t len)
 static int task_next(const struct proc_ctx *c, int from)
 {
 	struct process *p = c->task->process;
-	int tid = process_next_tid(p, from);
+	int tid = thread_next_nr(p, c->node->pid_ns, from), pid = process_nr(p, c->node->pid_ns);
 
 	/* A leader that has ended stays until the process is reaped, but is in no list of threads. */
-	if (from <= p->pid && (tid < 0 || tid > p->pid))
-		tid = p->pid;
+	if (pid && from <= pid && (tid < 0 || tid > pid))
+		tid = pid;
 	return tid;
 }
 
 static int task_enter(const struct proc_ctx *c, int number, struct proc_node *child)
 {
-	struct task *t = task_find(number);
+	struct task *t = task_find(pid_named_in(c->node->pid_ns, number));
 	bool ours = t && t->process == c->task->process;
+	int tid = t ? t->tid : 0;
 
 	if (t)
 		task_put(t);
 	if (!ours)
 		return -ENOENT;
-	child->tid = number;
+	child->tid = tid;
 	child->thread = true;
 	process_get(child->process);
 	return 0;
@@ -293,20 +294,22 @@ static const struct proc_entry tid_entry = PROC_DIR("TID", 0555, tid_dir);
 
 int proc_root_next(const struct proc_ctx *c, int from)
 {
-	(void)c;
-	return process_next_pid(from);
+	return process_next_nr(c->node->pid_ns, from);
 }
 
 /* As on Linux a thread's number is found as well, though it is not listed. */
 int proc_root_enter(const struct proc_ctx *c, int number, struct proc_node *child)
 {
-	struct task *t = task_find(number);
+	struct task *t = task_find(pid_named_in(c->node->pid_ns, number));
 
-	(void)c;
+	if (t && task_nr(t, c->node->pid_ns) != number) {
+		task_put(t); /* a group's number, whose leader is gone */
+		t = NULL;
+	}
 	if (!t)
 		return -ENOENT;
 	child->process = process_get(t->process);
-	child->tid = number;
+	child->tid = t->tid;
 	task_put(t);
 	return 0;
 }

@@ -96,7 +96,7 @@ int proc_show_sched(const struct proc_ctx *c, FILE *out)
 	mutex_lock(&tasks_lock);
 	threads = t->process->thread_count;
 	mutex_unlock(&tasks_lock);
-	fprintf(out, "%.*s (%d, #threads: %d)\n", TASK_COMM_LEN, comm, t->tid, threads);
+	fprintf(out, "%.*s (%d, #threads: %d)\n", TASK_COMM_LEN, comm, task_nr(t, c->node->pid_ns), threads);
 	fputs("-------------------------------------------------------------------\n", out);
 	fprintf(out, "%-45s:%14lld.%06lld\n", "se.sum_exec_runtime",
 		(long long)((use.utime_ns + use.stime_ns) / 1000000), (long long)((use.utime_ns + use.stime_ns) % 1000000));
@@ -122,7 +122,7 @@ static bool may_slack(const struct proc_ctx *c)
 
 int proc_show_timers(const struct proc_ctx *c, FILE *out)
 {
-	posix_timers_show(c->node->process, out);
+	posix_timers_show(c->node->process, c->node->pid_ns, out);
 	return 0;
 }
 
@@ -240,7 +240,7 @@ int proc_show_children(const struct proc_ctx *c, FILE *out)
 		return 0;
 	mutex_lock(&tasks_lock);
 	list_for_each_entry(child, &p->children, sibling)
-		fprintf(out, "%d ", child->pid);
+		fprintf(out, "%d ", process_nr(child, c->node->pid_ns));
 	mutex_unlock(&tasks_lock);
 	return 0;
 }

@@ -31,21 +31,23 @@ struct relations {
 	int tty_nr, tty_pgid; /* 0 and -1 without a controlling terminal */
 };
 
-static void get_relations(struct process *p, struct relations *out)
+static void get_relations(struct process *p, const struct pid_ns *ns, struct relations *out)
 {
 	struct tty *tty;
 
 	mutex_lock(&tasks_lock);
 	tty = p->session ? p->session->tty : NULL;
 	*out = (struct relations){
-		.ppid = p->parent ? p->parent->pid : 0,
-		.pgid = p->pgid,
-		.sid = p->session ? p->session->sid : 0,
+		.ppid = p->parent ? process_nr(p->parent, ns) : 0,
+		.pgid = pgrp_nr(p, ns),
+		.sid = p->session ? session_nr(p->session, ns) : 0,
 		.threads = p->thread_count ? p->thread_count : 1,
 		.tty_nr = tty ? (int)tty->inode->rdev : 0,
 		.tty_pgid = tty ? tty->foreground : -1,
 	};
 	mutex_unlock(&tasks_lock);
+	if (out->tty_pgid > 0)
+		out->tty_pgid = pgrp_global_nr(out->tty_pgid, ns);
 }
 
 /* Signals as /proc shows them: masks of what is pending, blocked, ignored and caught. */
@@ -171,7 +173,7 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 	unsigned flags = L_PF_RANDOMIZE;
 	int exit_code;
 
-	get_relations(p, &rel);
+	get_relations(p, c->node->pid_ns, &rel);
 	get_signals(t, &sig);
 	usage_of(c, &use);
 	get_memory(t, &m);
@@ -188,8 +190,8 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 		m.start_stack = m.start_data = m.end_data = m.start_brk = m.arg_start = m.arg_end = m.env_start =
 			m.env_end = 0;
 
-	fprintf(out, "%d (%.*s) %c %d %d %d ", t->tid, TASK_COMM_LEN, comm, proc_task_state(t), rel.ppid, rel.pgid,
-		rel.sid);
+	fprintf(out, "%d (%.*s) %c %d %d %d ", task_nr(t, c->node->pid_ns), TASK_COMM_LEN, comm, proc_task_state(t),
+		rel.ppid, rel.pgid, rel.sid);
 	/* tty_nr, tpgid, flags, faults, CPU time */
 	fprintf(out, "%d %d %u %llu %llu %llu %llu %llu %llu %llu %llu ", rel.tty_nr, rel.tty_pgid, flags,
 		(ull)use.minflt, (ull)children.minflt, (ull)use.majflt, (ull)children.majflt, ticks(use.utime_ns),
@@ -260,6 +262,20 @@ static int show_fdsize(struct task *t)
 	while (slots <= highest)
 		slots *= 2;
 	return slots;
+}
+
+static void show_numbers(struct task *t, const struct pid_ns *ns, FILE *out)
+{
+	struct process *p = t->process;
+	char tgid[PID_TEXT_MAX], pid[PID_TEXT_MAX], pgid[PID_TEXT_MAX], sid[PID_TEXT_MAX];
+
+	mutex_lock(&tasks_lock);
+	pid_text(p->numbers, p->pid, ns, tgid);
+	pid_text(t->numbers, t->tid, ns, pid);
+	pid_text(p->pgrp_numbers, p->pgid, ns, pgid);
+	pid_text(p->session ? p->session->numbers : NULL, p->session ? p->session->sid : 0, ns, sid);
+	mutex_unlock(&tasks_lock);
+	fprintf(out, "NStgid:\t%s\nNSpid:\t%s\nNSpgid:\t%s\nNSsid:\t%s\n", tgid, pid, pgid, sid);
 }
 
 static void show_credentials(const struct cred *c, const struct cred *to, FILE *out)
@@ -368,7 +384,7 @@ int proc_show_status(const struct proc_ctx *c, FILE *out)
 	struct relations rel;
 	struct rusage_sum use;
 
-	get_relations(p, &rel);
+	get_relations(p, c->node->pid_ns, &rel);
 	usage_of(c, &use);
 	show_name(t, out);
 	if (fs) {
@@ -377,13 +393,16 @@ int proc_show_status(const struct proc_ctx *c, FILE *out)
 		mutex_unlock(&fs->lock);
 		fs_info_put(fs);
 	}
-	fprintf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n", state_name(proc_task_state(t)),
-		p->pid, t->tid, rel.ppid, trace_tracer_tid(t));
+	fprintf(out, "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n",
+		state_name(proc_task_state(t)), process_nr(p, c->node->pid_ns), task_nr(t, c->node->pid_ns), rel.ppid,
+		trace_tracer_nr(t, c->node->pid_ns));
 	show_credentials(cred, c->opener, out);
 	fprintf(out, "FDSize:\t%d\nGroups:\t", show_fdsize(t));
 	for (uint32_t i = 0; i < cred->group_count; i++)
 		fprintf(out, i ? " %u" : "%u", cred_show_gid(c->opener, cred->groups[i]));
-	fprintf(out, " \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nKthread:\t0\n", p->pid, t->tid, rel.pgid, rel.sid);
+	fputs(" \n", out);
+	show_numbers(t, c->node->pid_ns, out);
+	fputs("Kthread:\t0\n", out);
 	show_memory(c, out);
 	fprintf(out, "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\nThreads:\t%d\n", rel.threads);
 	show_signals(t, out);

@@ -7,12 +7,13 @@
 struct cred;
 struct ns;
 struct file;
+struct pid_ns;
 struct process;
 struct super_block;
 struct task;
 
 /* *out is returned owned.  -ENOMEM. */
-int procfs_create(struct super_block **out) MUST_CHECK;
+int procfs_create(struct pid_ns *ns, struct super_block **out) MUST_CHECK;
 /* Whose directory /proc/PID f is; borrowed while f is held; NULL: it is none. */
 struct process *proc_process_of(const struct file *f);
 /* May the caller look into t, by ptrace(2)'s PTRACE_MODE_READ: 0 or -EACCES. */

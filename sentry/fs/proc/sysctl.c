@@ -167,14 +167,14 @@ static int show_aio_nr(const struct proc_ctx *c, FILE *out)
 static int show_ns_last_pid(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
-	fprintf(out, "%d\n", tid_last());
+	fprintf(out, "%d\n", pid_ns_last(task_current()));
 	return 0;
 }
 
 static int store_ns_last_pid(const struct proc_ctx *c, const char *text, size_t len)
 {
 	const struct task *self = task_current();
-	const struct user_ns *owner = self->ns[NS_PID]->owner;
+	const struct user_ns *owner = pid_ns_common(task_pid_ns(self))->owner;
 	int64_t v;
 	int r = proc_parse_number(text, 10, 0, PID_MAX - 1, &v);
 
@@ -184,7 +184,7 @@ static int store_ns_last_pid(const struct proc_ctx *c, const char *text, size_t 
 	    !cred_ns_capable(self->cred, owner, L_CAP_CHECKPOINT_RESTORE))
 		return -EPERM;
 	if (r == 0)
-		tid_set_last((int)v);
+		pid_ns_set_last(self, (int)v);
 	return r;
 }
 

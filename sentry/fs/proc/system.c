@@ -18,20 +18,25 @@ static int text_self(const struct proc_ctx *c, char **out)
 {
 	struct task *self = task_current();
 
-	(void)c;
 	if (!self)
 		return -ENOENT;
-	return asprintf(out, "%d", self->process->pid) < 0 ? -ENOMEM : 0;
+	if (!process_nr(self->process, c->node->pid_ns))
+		return -ENOENT;
+	return asprintf(out, "%d", process_nr(self->process, c->node->pid_ns)) < 0 ? -ENOMEM : 0;
 }
 
 static int text_thread_self(const struct proc_ctx *c, char **out)
 {
 	struct task *self = task_current();
 
-	(void)c;
 	if (!self)
 		return -ENOENT;
-	return asprintf(out, "%d/task/%d", self->process->pid, self->tid) < 0 ? -ENOMEM : 0;
+	if (!task_nr(self, c->node->pid_ns))
+		return -ENOENT;
+	return asprintf(out, "%d/task/%d", process_nr(self->process, c->node->pid_ns), task_nr(self, c->node->pid_ns)) <
+			       0
+		       ? -ENOMEM
+		       : 0;
 }
 
 static int show_version(const struct proc_ctx *c, FILE *out)

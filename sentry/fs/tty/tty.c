@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "platform/uaccess.h"
 #include "sentry/signal/signal.h"
+#include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 #include "sentry/task/tree.h"
 #include "sentry/vfs/fasync.h"
@@ -206,8 +207,8 @@ static long get_foreground(struct tty *tty, struct task *t, struct pctx *ctx, ui
 	mutex_lock(&tasks_lock);
 	pgid = from_master || t->process->session->tty == tty ? tty->foreground : -ENOTTY;
 	mutex_unlock(&tasks_lock);
-	if (pgid > 0 && tty->ops->is_away(tty))
-		pgid = 0;
+	if (pgid > 0)
+		pgid = tty->ops->is_away(tty) ? 0 : pgrp_global_nr(pgid, task_pid_ns(t));
 	return pgid == -ENOTTY ? -ENOTTY : copy_out(ctx, arg, &pgid, sizeof(pgid));
 }
 
@@ -240,6 +241,7 @@ static long set_foreground(struct tty *tty, struct task *t, struct pctx *ctx, ui
 		return r == -EIO ? -ENOTTY : r;
 	if (pgid < 0)
 		return -EINVAL;
+	pgid = pid_named(t, pgid);
 	q.pgid = pgid;
 	process_for_each(look_at_group, &q);
 	mutex_lock(&tasks_lock);
@@ -261,7 +263,7 @@ static long get_session(struct tty *tty, struct task *t, struct pctx *ctx, uint6
 
 	mutex_lock(&tasks_lock);
 	if (tty->session && (from_master || t->process->session->tty == tty))
-		sid = tty->session->sid;
+		sid = session_nr(tty->session, task_pid_ns(t));
 	mutex_unlock(&tasks_lock);
 	return sid < 0 ? -ENOTTY : copy_out(ctx, arg, &sid, sizeof(sid));
 }
