@@ -299,7 +299,7 @@ static int make_parts(struct task *t, uint64_t flags, struct parts *p)
 /* Gives t the new parts; p has the old ones afterwards. */
 static void swap_parts(struct task *t, struct parts *p)
 {
-	struct parts old = {NULL};
+	struct parts old = {0};
 
 	mutex_lock(&t->alloc_lock);
 	if (p->fs) {
@@ -321,7 +321,7 @@ static void swap_parts(struct task *t, struct parts *p)
 
 int task_unshare(struct task *t, uint64_t flags)
 {
-	struct parts p = {NULL};
+	struct parts p = {0};
 	int r;
 
 	flags = implied(flags);

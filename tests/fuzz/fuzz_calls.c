@@ -21,6 +21,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/internal.h"
+#include "sentry/vfs/mount.h"
 #include "tests/fuzz/bytes.h"
 
 #define DATA 0x500000ull /* the guest's memory: pages to read and write, then a gap, then one to read alone */
