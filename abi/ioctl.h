@@ -110,6 +110,38 @@ struct l_file_dedupe_range { /* dest_count infos follow */
 #define L_FS_IOC_FIEMAP 0xc020660b
 #define L_FS_IOC_FSGETXATTR 0x801c581f
 #define L_FS_IOC_FSSETXATTR 0x401c5820
+
+/* Flags of an inode, chattr(1): FS_IOC_SETFLAGS. */
+#define L_FS_IMMUTABLE_FL 0x10
+#define L_FS_APPEND_FL 0x20
+#define L_FS_NODUMP_FL 0x40
+#define L_FS_NOATIME_FL 0x80
+/* The same and more, for FS_IOC_FSSETXATTR and file_setattr(2). */
+#define L_FS_XFLAG_REALTIME 0x1
+#define L_FS_XFLAG_PREALLOC 0x2
+#define L_FS_XFLAG_IMMUTABLE 0x8
+#define L_FS_XFLAG_APPEND 0x10
+#define L_FS_XFLAG_NOATIME 0x40
+#define L_FS_XFLAG_NODUMP 0x80
+#define L_FS_XFLAG_EXTSIZE 0x800
+#define L_FS_XFLAG_EXTSZINHERIT 0x1000
+#define L_FS_XFLAG_COWEXTSIZE 0x10000
+#define L_FS_XFLAG_HASATTR 0x80000000
+#define L_FS_XFLAGS_ALL 0x8001fffbull /* those that have a meaning */
+
+struct l_fsxattr {
+	uint32_t fsx_xflags, fsx_extsize, fsx_nextents, fsx_projid, fsx_cowextsize;
+	uint8_t fsx_pad[8];
+};
+L_ASSERT_SIZE(struct l_fsxattr, 28);
+
+struct l_file_attr { /* file_getattr(2) */
+	uint64_t fa_xflags;
+	uint32_t fa_extsize, fa_nextents, fa_projid, fa_cowextsize;
+};
+L_ASSERT_SIZE(struct l_file_attr, 24);
+#define L_FILE_ATTR_SIZE_VER0 24
+
 #define L_BLKGETSIZE64 0x80081272
 #define L_RNDGETENTCNT 0x80045200
 

@@ -3,6 +3,7 @@
 
 #include "abi/dirent.h"
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "abi/signal.h"
 #include "sentry/task/task.h"
 #include "sentry/vfs/mount.h"
@@ -19,7 +20,7 @@ void fs_touch_atime(struct inode *i, const struct file *f)
 	unsigned flags = mount_flags(f->path.mnt);
 	struct l_timespec now;
 
-	if ((f->flags & L_O_NOATIME) || (flags & (MNT_NOATIME | MNT_RDONLY)))
+	if ((i->iflags & L_FS_NOATIME_FL) || (f->flags & L_O_NOATIME) || (flags & (MNT_NOATIME | MNT_RDONLY)))
 		return;
 	if ((flags & MNT_NODIRATIME) && inode_is(i, L_S_IFDIR))
 		return;

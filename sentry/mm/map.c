@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "abi/mman.h"
 #include "abi/resource.h"
 #include "base/checked.h"
@@ -77,6 +78,8 @@ static int check_file(struct file *file, int prot, int flags)
 	if ((flags & L_MAP_SHARED) && (prot & L_PROT_WRITE) &&
 	    (!(file->mode & FILE_WRITE) || (file->flags & L_O_APPEND)))
 		return -EACCES;
+	if ((flags & L_MAP_SHARED) && (file->mode & FILE_WRITE) && (file->inode->iflags & L_FS_APPEND_FL))
+		return -EACCES; /* mprotect could make it writable */
 	if ((prot & L_PROT_EXEC) && vfs_is_noexec(&file->path))
 		return -EPERM;
 	if (!file->ops->mmap)

@@ -31,5 +31,7 @@ int arg_temporary_mask(struct task *t, uint64_t gva, uint64_t size) MUST_CHECK;
 
 /* FICLONE, FICLONERANGE and FIDEDUPERANGE, which no file system here can do (sys_copy.c). */
 long share_ioctl(struct task *t, struct file *f, unsigned cmd, gva_t arg);
+/* FS_IOC_GETFLAGS and its kin (sys_fileattr.c). */
+long inode_flags_ioctl(struct task *t, struct file *f, unsigned cmd, gva_t arg);
 
 #endif

@@ -1,4 +1,5 @@
 /* Attributes and contents as a whole: chmod, chown, times, truncate, fallocate, sync and advice.  xattr: sys_xattr.c. */
+#include "abi/ioctl.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/vfs/notify.h"
 
@@ -266,6 +267,10 @@ static long allocate(struct task *t, struct file *f, unsigned mode, int64_t off,
 		return r;
 	if (!(f->mode & FILE_WRITE))
 		return -EBADF;
+	/* What can only grow may have room for that. */
+	if ((f->inode->iflags & L_FS_IMMUTABLE_FL) ||
+	    ((f->inode->iflags & L_FS_APPEND_FL) && (mode & ~(unsigned)L_FALLOC_FL_KEEP_SIZE)))
+		return -EPERM;
 	if (inode_is(f->inode, L_S_IFIFO))
 		return -ESPIPE;
 	if (inode_is(f->inode, L_S_IFDIR))

@@ -125,6 +125,11 @@ static long file_ioctl(struct task *t, struct file *f, int fd, unsigned cmd, uin
 	case L_FITHAW:
 	case L_FS_IOC_FIEMAP:
 		return block_ioctl(t, f, cmd, arg);
+	case L_FS_IOC_GETFLAGS:
+	case L_FS_IOC_SETFLAGS:
+	case L_FS_IOC_FSGETXATTR:
+	case L_FS_IOC_FSSETXATTR:
+		return inode_flags_ioctl(t, f, cmd, arg);
 	case L_FIOQSIZE:
 		return room_taken(t, f, arg);
 	case L_FIGETBSZ:

@@ -2,6 +2,7 @@
  * Reading and writing: read, write and their vector and positioned forms, lseek.  Transfers between two files are in
  * sys_copy.c.
  */
+#include "abi/ioctl.h"
 #include "base/checked.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/syscalls/transfer.h"
@@ -116,6 +117,8 @@ int transfer_check_flags(const struct file *f, unsigned flags)
 		return -EOPNOTSUPP;
 	if ((flags & L_RWF_APPEND) && (flags & L_RWF_NOAPPEND))
 		return -EINVAL;
+	if ((flags & L_RWF_NOAPPEND) && (f->inode->iflags & L_FS_APPEND_FL))
+		return -EPERM;
 	/* What never waits, and what can say so: the other kinds of files are not asked. */
 	if ((flags & L_RWF_NOWAIT) && !inode_is(f->inode, L_S_IFREG) && !inode_is(f->inode, L_S_IFIFO))
 		return -EOPNOTSUPP;

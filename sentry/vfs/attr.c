@@ -3,8 +3,13 @@
 
 #include "abi/capability.h"
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "sentry/vfs/mount_internal.h"
 #include "sentry/vfs/notify.h"
+
+#define STATX_OF_FLAGS (L_STATX_ATTR_IMMUTABLE | L_STATX_ATTR_APPEND | L_STATX_ATTR_NODUMP)
+_Static_assert(STATX_OF_FLAGS == (L_FS_IMMUTABLE_FL | L_FS_APPEND_FL | L_FS_NODUMP_FL), "told as they are kept");
+#define FROZEN (L_FS_IMMUTABLE_FL | L_FS_APPEND_FL)
 
 #define FILE_CAPS "security.capability"
 
@@ -26,6 +31,10 @@ int vfs_getattr(const struct path *p, struct l_statx *st)
 	st->stx_mnt_id = (uint64_t)mount_id(p->mnt);
 	/* What the VFS knows of every file, though nothing here is mounted by itself or mapped past the page cache. */
 	st->stx_attributes_mask |= L_STATX_ATTR_MOUNT_ROOT | L_STATX_ATTR_AUTOMOUNT | L_STATX_ATTR_DAX;
+	if (i->sb->flags & SB_INODE_FLAGS) { /* the bits are the same */
+		st->stx_attributes_mask |= STATX_OF_FLAGS;
+		st->stx_attributes |= i->iflags & STATX_OF_FLAGS;
+	}
 	if (p->mnt && p->dentry == p->mnt->root)
 		st->stx_attributes |= L_STATX_ATTR_MOUNT_ROOT;
 	return 0;
@@ -102,19 +111,22 @@ static uint32_t mode_without_privs(const struct inode *i, const struct cred *c)
 	return mode;
 }
 
-static int want_change(const struct path *p)
+/* iflags: those (L_FS_*_FL) that forbid the change. */
+static int want_change(const struct path *p, uint32_t iflags)
 {
-	const struct inode_ops *ops = p->dentry->inode->ops;
+	const struct inode *i = p->dentry->inode;
 	int r = path_want_write(p);
 
-	return r == 0 && ops && ops->attr_fixed ? -EOPNOTSUPP : r;
+	if (r == 0 && (i->iflags & iflags))
+		r = -EPERM;
+	return r == 0 && i->ops && i->ops->attr_fixed ? -EOPNOTSUPP : r;
 }
 
 int vfs_chmod(const struct path *p, uint32_t mode, const struct cred *c)
 {
 	struct inode *i = p->dentry->inode;
 	struct iattr a = {.valid = ATTR_MODE};
-	int r = want_change(p);
+	int r = want_change(p, FROZEN);
 
 	if (r < 0)
 		return r;
@@ -166,7 +178,7 @@ int vfs_chown(const struct path *p, uint32_t uid, uint32_t gid, const struct cre
 {
 	struct inode *i = p->dentry->inode;
 	struct iattr a = {.uid = uid, .gid = gid};
-	int r = want_change(p);
+	int r = want_change(p, FROZEN);
 
 	if (r < 0)
 		return r;
@@ -220,7 +232,7 @@ int vfs_utimes(const struct path *p, const struct l_timespec *times, const struc
 	}
 	if (!atime && !mtime)
 		return 0;
-	r = want_change(p);
+	r = want_change(p, now_only ? L_FS_IMMUTABLE_FL : FROZEN);
 	if (r < 0)
 		return r;
 	/* Who may write may say "now"; another time is the owner's to say. */
@@ -268,6 +280,8 @@ int vfs_truncate(const struct path *p, uint64_t size, const struct cred *c)
 	r = vfs_permission(p, MAY_WRITE, c);
 	if (r < 0)
 		return r;
+	if (i->iflags & L_FS_APPEND_FL)
+		return -EPERM;
 	r = inode_get_write(i);
 	if (r < 0)
 		return r;
@@ -282,6 +296,8 @@ int vfs_ftruncate(struct file *f, uint64_t size)
 {
 	if (!inode_is(f->inode, L_S_IFREG) || !(f->mode & FILE_WRITE))
 		return -EINVAL;
+	if (f->inode->iflags & L_FS_APPEND_FL)
+		return -EPERM;
 	return set_size(f->path.dentry, size, f->cred);
 }
 
@@ -305,6 +321,47 @@ int vfs_remove_privs(struct file *f, const struct cred *c)
 	return changed(f->path.dentry, r, event_of(a.valid));
 }
 
+/* ---- flags ---- */
+
+static bool keeps_flags(const struct inode *i)
+{
+	return (i->sb->flags & SB_INODE_FLAGS) && (inode_is(i, L_S_IFREG) || inode_is(i, L_S_IFDIR));
+}
+
+int vfs_get_inode_flags(const struct path *p, uint32_t *out)
+{
+	const struct inode *i = p->dentry->inode;
+
+	if (!keeps_flags(i))
+		return -ENOTTY;
+	*out = i->iflags;
+	return 0;
+}
+
+int vfs_set_inode_flags(const struct path *p, uint32_t flags, const struct cred *c)
+{
+	const uint32_t known = FROZEN | L_FS_NODUMP_FL | L_FS_NOATIME_FL;
+	struct inode *i = p->dentry->inode;
+	struct iattr a = {.valid = ATTR_IFLAGS, .iflags = flags};
+	int r = path_want_write(p);
+
+	if (r == 0 && !keeps_flags(i))
+		r = -ENOTTY;
+	if (r < 0)
+		return r;
+	mutex_lock(&i->lock);
+	if (!inode_owner_or_capable(i, c))
+		r = -EPERM;
+	else if (((flags ^ i->iflags) & FROZEN) && !cred_capable(c, L_CAP_LINUX_IMMUTABLE))
+		r = -EPERM;
+	else if (flags & ~known)
+		r = -EOPNOTSUPP;
+	else
+		r = setattr_locked(i, &a);
+	mutex_unlock(&i->lock);
+	return r;
+}
+
 /* ---- extended attributes ---- */
 
 static bool has_prefix(const char *name, const char *prefix)
@@ -323,6 +380,8 @@ static int xattr_permission(const struct path *p, const char *name, unsigned mas
 
 		if (r < 0)
 			return r;
+		if (i->iflags & FROZEN)
+			return -EPERM;
 	}
 	if (!strcmp(name, "security.") || !strcmp(name, "trusted.") || !strcmp(name, "user."))
 		return -EINVAL;

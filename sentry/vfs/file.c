@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "abi/poll.h"
 #include "base/checked.h"
 #include "sentry/vfs/internal.h"
@@ -341,6 +342,8 @@ int file_set_flags(struct file *f, int fd, uint32_t flags)
 	uint32_t old = f->flags, async;
 	int r;
 
+	if (((flags ^ old) & L_O_APPEND) && (f->inode->iflags & L_FS_APPEND_FL))
+		return -EPERM;
 	/* Whoever may not have changed the times must not read without a trace. */
 	if ((flags & ~old & L_O_NOATIME) && !inode_owner_or_capable(f->inode, f->cred))
 		return -EPERM;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "base/checked.h"
 #include "host/clock.h"
 #include "sentry/vfs/notify.h"
@@ -180,6 +181,8 @@ void inode_apply(struct inode *i, const struct iattr *a)
 		i->atime = a->atime;
 	if (a->valid & ATTR_MTIME)
 		i->mtime = a->mtime;
+	if (a->valid & ATTR_IFLAGS)
+		i->iflags = a->iflags;
 	i->ctime = vfs_now();
 	if ((a->valid & (ATTR_SIZE | ATTR_MTIME)) == ATTR_SIZE)
 		i->mtime = i->ctime;
@@ -200,6 +203,8 @@ void inode_init_owner(struct inode *i, const struct inode *dir, uint32_t mode, c
 {
 	i->uid = c->fsuid;
 	i->gid = c->fsgid;
+	if (dir)
+		i->iflags = dir->iflags & (L_FS_NODUMP_FL | L_FS_NOATIME_FL);
 	if (dir && (dir->mode & L_S_ISGID)) {
 		i->gid = dir->gid;
 		if (L_S_ISDIR(mode))

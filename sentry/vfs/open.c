@@ -3,6 +3,7 @@
 
 #include "abi/capability.h"
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "abi/types.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
@@ -154,6 +155,9 @@ static int open_path(const struct lookup *l, const struct path *p, uint32_t flag
 			r = vfs_permission(p, access_wanted(flags), l->cred);
 		if (r < 0)
 			return r;
+		if ((i->iflags & L_FS_APPEND_FL) && (access_wanted(flags) & MAY_WRITE) &&
+		    ((flags & L_O_TRUNC) || !(flags & L_O_APPEND)))
+			return -EPERM;
 		if ((flags & L_O_NOATIME) && !inode_owner_or_capable(i, l->cred))
 			return -EPERM;
 	}

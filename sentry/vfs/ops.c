@@ -6,6 +6,7 @@
 
 #include "abi/capability.h"
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "abi/types.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
@@ -164,6 +165,8 @@ static int link_at(struct walk *w, const struct path *from)
 		return r;
 	if (from->mnt != w->at.mnt)
 		r = -EXDEV;
+	else if (target->iflags & (L_FS_APPEND_FL | L_FS_IMMUTABLE_FL))
+		r = -EPERM;
 	else if (may_link(target, w->l->cred) < 0)
 		r = -EPERM;
 	else if (inode_is(target, L_S_IFDIR) || !dir->ops->link)

@@ -4,6 +4,7 @@
  */
 #include "abi/capability.h"
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "sentry/vfs/internal.h"
 
 bool inode_capable(const struct inode *i, const struct cred *c, unsigned cap)
@@ -34,6 +35,8 @@ static int by_mode(const struct inode *i, unsigned mask, const struct cred *c)
 
 int inode_permission(struct inode *i, unsigned mask, const struct cred *c)
 {
+	if ((mask & MAY_WRITE) && (i->iflags & L_FS_IMMUTABLE_FL))
+		return -EPERM;
 	if (i->ops && i->ops->permission)
 		return i->ops->permission(i, mask, c);
 	return by_mode(i, mask, c);
@@ -92,6 +95,8 @@ int may_delete(const struct path *dir, const struct dentry *victim, bool is_dir,
 	r = inode_permission(dir->dentry->inode, MAY_WRITE | MAY_EXEC, c);
 	if (r < 0)
 		return r;
+	if ((d->iflags & L_FS_APPEND_FL) || (v->iflags & (L_FS_APPEND_FL | L_FS_IMMUTABLE_FL)))
+		return -EPERM;
 	if ((d->mode & L_S_ISVTX) && c->fsuid != v->uid && c->fsuid != d->uid && !inode_capable(v, c, L_CAP_FOWNER))
 		return -EPERM;
 	if (is_dir) {

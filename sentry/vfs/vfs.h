@@ -74,6 +74,7 @@ struct super_block {
 };
 #define SB_NO_CACHE 1u	/* dentries are looked up afresh each time (proc) */
 #define SB_RDONLY 2u
+#define SB_INODE_FLAGS 8u /* its files and directories keep inode flags */
 #define SB_NO_HANDLES 4u /* whatever find_ino could do: handles tell files apart, and no more (sysfs) */
 
 /*
@@ -139,6 +140,7 @@ struct iattr {
 	uint32_t mode, uid, gid;
 	uint64_t size;
 	struct l_timespec atime, mtime;
+	uint32_t iflags; /* L_FS_*_FL */
 };
 #define ATTR_MODE 1u
 #define ATTR_UID 2u
@@ -146,6 +148,7 @@ struct iattr {
 #define ATTR_SIZE 8u
 #define ATTR_ATIME 16u
 #define ATTR_MTIME 32u
+#define ATTR_IFLAGS 64u
 
 struct inode {
 	struct refcount refs;
@@ -157,6 +160,7 @@ struct inode {
 	/* Changed with lock held; read at any time.  mode's type bits are immutable. */
 	_Atomic uint32_t mode, uid, gid, nlink;
 	_Atomic uint64_t size;
+	_Atomic uint32_t iflags; /* L_FS_*_FL, chattr(1) */
 	uint64_t rdev; /* immutable */
 	/* Guarded by lock. */
 	uint64_t blocks; /* of 512 bytes */
@@ -492,6 +496,9 @@ int vfs_truncate(const struct path *p, uint64_t size, const struct cred *c) MUST
 int vfs_ftruncate(struct file *f, uint64_t size) MUST_CHECK;
 /* After a write by one who may not: takes set-user-ID and set-group-ID away. */
 int vfs_remove_privs(struct file *f, const struct cred *c) MUST_CHECK;
+/* The flags of what p names, L_FS_*_FL: -ENOTTY if it keeps none.  Setting: -EPERM, -EOPNOTSUPP (others than those). */
+int vfs_get_inode_flags(const struct path *p, uint32_t *out) MUST_CHECK;
+int vfs_set_inode_flags(const struct path *p, uint32_t flags, const struct cred *c) MUST_CHECK;
 ssize_t vfs_getxattr(const struct path *p, const char *name, void *buf, size_t size, const struct cred *c) MUST_CHECK;
 int vfs_setxattr(const struct path *p, const char *name, const void *value, size_t size, int flags,
 		 const struct cred *c) MUST_CHECK;

@@ -73,6 +73,8 @@ static ssize_t file_read_at(struct file *f, struct uio *u, int64_t pos)
 		return o->lower_file->ops->read(o->lower_file, u, pos);
 	mutex_lock(&i->lock);
 	n = memfile_read(i, &o->mem.file, u, pos);
+	if (n >= 0)
+		fs_touch_atime(i, f);
 	mutex_unlock(&i->lock);
 	return n;
 }

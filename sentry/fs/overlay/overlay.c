@@ -69,6 +69,7 @@ int overlay_create(struct super_block *lower, uint64_t size_limit, struct super_
 		return -ENOMEM;
 	}
 	sb->next_ino = FIRST_OWN_INO;
+	sb->flags = SB_INODE_FLAGS;
 	r = ovl_inode_get(sb, inode_get(lower_root), &root);
 	if (r == 0) {
 		fs->root = root;

@@ -216,7 +216,7 @@ int sysfs_create(struct super_block **out)
 	if (b.error < 0)
 		return b.error;
 	b.sb->magic = L_SYSFS_MAGIC;
-	b.sb->flags |= SB_NO_HANDLES;
+	b.sb->flags = SB_NO_HANDLES;
 	sysfs_add_cpus(&b);
 	add_kernel(&b);
 	if (b.error < 0)

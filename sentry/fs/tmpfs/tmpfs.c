@@ -395,6 +395,8 @@ static ssize_t file_read_at(struct file *f, struct uio *u, int64_t pos)
 
 	mutex_lock(&i->lock);
 	n = memfile_read(i, &mem(i)->file, u, pos);
+	if (n >= 0)
+		fs_touch_atime(i, f);
 	mutex_unlock(&i->lock);
 	return n;
 }
@@ -527,6 +529,7 @@ int tmpfs_create_as(const char *type, uint64_t size_limit, uint32_t root_mode, u
 		free(t);
 		return -ENOMEM;
 	}
+	sb->flags = SB_INODE_FLAGS;
 	r = new_inode(sb, L_S_IFDIR | (root_mode & L_S_IALLUGO), &root);
 	if (r == 0) {
 		root->uid = uid;
