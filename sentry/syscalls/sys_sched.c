@@ -444,7 +444,7 @@ static void nice_visit(struct nice_walk *w, struct task *o)
 	mutex_unlock(&o->alloc_lock);
 }
 
-static int nice_process(struct process *p, void *arg)
+static int nice_process(struct process *p, void *arg) REQUIRES(tasks_lock)
 {
 	struct nice_walk *w = arg;
 	struct task *o;
@@ -525,7 +525,7 @@ static void ioprio_visit(struct ioprio_walk *w, struct task *o)
 	w->found = true;
 }
 
-static int ioprio_process(struct process *p, void *arg)
+static int ioprio_process(struct process *p, void *arg) REQUIRES(tasks_lock)
 {
 	struct ioprio_walk *w = arg;
 	struct task *o;

@@ -85,10 +85,23 @@ static void world_begin_once(void)
 	if (pf)
 		return;
 	REQUIRE(platform_start(&fake_platform, &pf, why, sizeof(why)) == 0);
-	REQUIRE(tmpfs_create(0, 01777, 0, 0, &sb) == 0 && vfs_mount(sb, NULL, 0, "root", &root) == 0);
+	REQUIRE(tmpfs_create(0, 01777, 0, 0, &sb) == 0 && vfs_mount(NULL, sb, NULL, 0, "root", &root) == 0);
+	REQUIRE(mnt_ns_adopt(&root) == 0);
 	init = make_task(NULL, 0);
 	init->process->is_sentry = true;
 	init_process = init->process;
+}
+
+/* A namespace of mounts with an empty file system, both of which go with the last who is in it. */
+static struct fs_info *fs_begin(void)
+{
+	struct fs_info *fs = fs_info_new(&root);
+	struct super_block *sb;
+
+	REQUIRE(fs && mnt_ns_copy(fs->ns, &user_ns_first, fs) == 0);
+	REQUIRE(tmpfs_create(0, 01777, 0, 0, &sb) == 0 && vfs_mount(fs->ns, sb, &fs->root, 0, "root", NULL) == 0);
+	REQUIRE(mnt_ns_enter(fs->ns, fs) == 0);
+	return fs;
 }
 
 /* A task with memory, files and a few descriptors of each kind. */
@@ -103,7 +116,7 @@ static struct task *guest_begin(uint32_t uid)
 	t->mm = mm_new(as);
 	REQUIRE(t->mm && pctx_spawn(as, NULL, &t->ctx) == 0 && pctx_attach(t->ctx) == 0);
 	t->files = fdtable_new();
-	t->fs = fs_info_new(&root);
+	t->fs = fs_begin();
 	REQUIRE(t->files && t->fs);
 	REQUIRE(mm_map(t, t->mm, DATA, DATA_SIZE, L_PROT_READ | L_PROT_WRITE,
 		       L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_FIXED, NULL, 0, VMA_PLAIN) == DATA);
@@ -157,17 +170,6 @@ static void guest_end(struct task *t)
 	task_set_current(init);
 	while (task_wait(init, &req, &res) == 0 && res.pid)
 		;
-}
-
-/* Everything that the input made in the root. */
-static void files_clean(void)
-{
-	struct super_block *sb;
-
-	task_set_current(init);
-	REQUIRE(vfs_umount(&root, true) == 0);
-	path_put(&root);
-	REQUIRE(tmpfs_create(0, 01777, 0, 0, &sb) == 0 && vfs_mount(sb, NULL, 0, "root", &root) == 0);
 }
 
 /* ---- calls ---- */
@@ -309,6 +311,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	ipc_clean(t);
 	guest_end(t);
-	files_clean();
 	return 0;
 }

@@ -265,7 +265,7 @@ static void mount_on(struct node *at)
 	struct super_block *sb;
 
 	REQUIRE(tmpfs_create(0, 0755, 0, 0, &sb) == 0);
-	REQUIRE(vfs_mount(sb, &at->path, 0, "m", NULL) == 0);
+	REQUIRE(vfs_mount(NULL, sb, &at->path, 0, "m", NULL) == 0);
 	at->mounted = new_node(DIRECTORY, NULL, ++fs_count);
 	at->mounted->covers = at;
 	find(at->mounted);
@@ -385,7 +385,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct super_block *sb;
 	struct path root;
 
-	REQUIRE(tmpfs_create(0, 0755, 0, 0, &sb) == 0 && vfs_mount(sb, NULL, 0, "root", &root) == 0);
+	REQUIRE(tmpfs_create(0, 0755, 0, 0, &sb) == 0 && vfs_mount(NULL, sb, NULL, 0, "root", &root) == 0);
 	me = (struct lookup){fs_info_new(&root), fdtable_new(), cred_new(0, 0, no_groups, 0)};
 	build(&b);
 	for (unsigned i = 0; i < 64 && b.left; i++)
@@ -394,7 +394,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fs_info_put(me.fs);
 	fdtable_put(me.files);
 	cred_put(me.cred);
-	REQUIRE(vfs_umount(&root, true) == 0);
+	REQUIRE(vfs_umount(NULL, &root, UMOUNT_DETACH) == 0);
 	path_put(&root);
 	return 0;
 }
