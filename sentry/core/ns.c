@@ -2,6 +2,7 @@
 #include "sentry/core/ns.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "abi/errno.h"
 #include "abi/sched.h"
@@ -65,6 +66,23 @@ int ns_init(struct ns *ns, enum ns_kind kind, struct user_ns *owner, void (*rele
 	ns->owner = user_ns_get(owner);
 	refcount_init(&ns->refs, 1);
 	return 0;
+}
+
+static void plain_free(struct ns *ns)
+{
+	free(ns);
+}
+
+int ns_new(enum ns_kind kind, struct user_ns *owner, struct ns **out)
+{
+	struct ns *ns = malloc(sizeof(*ns));
+	int r = ns ? ns_init(ns, kind, owner, plain_free) : -ENOMEM;
+
+	if (r < 0)
+		free(ns);
+	else
+		*out = ns;
+	return r;
 }
 
 void ns_init_first(struct ns *ns, enum ns_kind kind)

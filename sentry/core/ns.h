@@ -28,6 +28,8 @@ struct ns {
 
 /* Makes a new one of owner's, counted once.  -ENOSPC: there are as many of the kind as there may be. */
 int ns_init(struct ns *ns, enum ns_kind kind, struct user_ns *owner, void (*release)(struct ns *ns)) MUST_CHECK;
+/* One that is nothing but this, of owner's; *out counted.  -ENOMEM, -ENOSPC. */
+int ns_new(enum ns_kind kind, struct user_ns *owner, struct ns **out) MUST_CHECK;
 /* The same for the first of its kind, with the number that Linux gives it; never freed. */
 void ns_init_first(struct ns *ns, enum ns_kind kind);
 struct ns *ns_get(struct ns *ns);

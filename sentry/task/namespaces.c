@@ -26,7 +26,7 @@ void task_first_ns(struct task *t)
 }
 
 /* Linux without support for a kind answers so, too. */
-#define NOT_HAD (L_CLONE_NEWNET | L_CLONE_NEWCGROUP | L_CLONE_NEWTIME)
+#define NOT_HAD (L_CLONE_NEWNET | L_CLONE_NEWTIME)
 
 int task_may_new_ns(const struct task *t, uint64_t flags)
 {
@@ -87,6 +87,8 @@ static int make_new(struct task *t, struct user_ns *owner, uint64_t flags, struc
 		r = uts_ns_copy(t->ns[NS_UTS], owner, &made[NS_UTS]);
 	if (r == 0 && (flags & L_CLONE_NEWIPC))
 		r = ipc_ns_new(t->cred, owner, &made[NS_IPC]);
+	if (r == 0 && (flags & L_CLONE_NEWCGROUP))
+		r = ns_new(NS_CGROUP, owner, &made[NS_CGROUP]); /* there is one group, which is the root of all */
 	if (r == 0 && (flags & L_CLONE_NEWPID))
 		r = make_pid_ns(t, owner, &made[NS_PID]);
 	return r;

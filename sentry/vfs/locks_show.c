@@ -4,11 +4,19 @@
 #include "abi/types.h"
 #include "sentry/vfs/locks.h"
 
-static void put_lock(FILE *out, const struct inode *i, bool whole, const struct lock_range *r)
+/* What v says of whoever has a lock; 0: nothing, so the lock is not shown.  An OFD lock is nobody's. */
+static int holder(const struct locks_view *v, int pid)
 {
+	return pid < 0 || !v->nr ? pid : v->nr(pid, v->arg);
+}
+
+static void put_lock(const struct locks_view *v, const struct inode *i, bool whole, const struct lock_range *r)
+{
+	FILE *out = v->out;
+
 	fputs(whole ? "FLOCK  ADVISORY  " : r->pid < 0 ? "OFDLCK ADVISORY  " : "POSIX  ADVISORY  ", out);
-	fprintf(out, "%s %d %02x:%02x:%llu ", r->type == L_F_WRLCK ? "WRITE" : "READ", r->pid, l_major(i->sb->dev),
-		l_minor(i->sb->dev), (unsigned long long)i->ino);
+	fprintf(out, "%s %d %02x:%02x:%llu ", r->type == L_F_WRLCK ? "WRITE" : "READ", holder(v, r->pid),
+		l_major(i->sb->dev), l_minor(i->sb->dev), (unsigned long long)i->ino);
 	if (whole)
 		fputs("0 EOF\n", out);
 	else if (r->end == LOCK_TO_THE_END)
@@ -17,13 +25,16 @@ static void put_lock(FILE *out, const struct inode *i, bool whole, const struct 
 		fprintf(out, "%llu %llu\n", (unsigned long long)r->start, (unsigned long long)r->end);
 }
 
-static void put_lease(FILE *out, const struct inode *i, const struct lease *k)
+static void put_lease(const struct locks_view *v, const struct inode *i, const struct lease *k)
 {
 	int type = lease_target(k);
 
-	fprintf(out, "LEASE  %s%s %d %02x:%02x:%llu 0 EOF\n", k->unlock_at || k->downgrade_at ? "BREAKING  " : "ACTIVE    ",
-		type == L_F_WRLCK ? "WRITE" : type == L_F_RDLCK ? "READ" : "UNLCK", k->pid, l_major(i->sb->dev),
-		l_minor(i->sb->dev), (unsigned long long)i->ino);
+	fprintf(v->out, "LEASE  %s%s %d %02x:%02x:%llu 0 EOF\n",
+		k->unlock_at || k->downgrade_at ? "BREAKING  " : "ACTIVE    ",
+		type == L_F_WRLCK   ? "WRITE"
+		: type == L_F_RDLCK ? "READ"
+				    : "UNLCK",
+		holder(v, k->pid), l_major(i->sb->dev), l_minor(i->sb->dev), (unsigned long long)i->ino);
 }
 
 static struct lock_range range_of_whole(const struct whole_lock *w)
@@ -40,8 +51,8 @@ static bool blocks(const void *owner, const struct lock_range *held, const struc
 }
 
 /* Those who wait for the lock just shown, each below the first lock that is in its way: later ones do not see it again. */
-static void put_waiters(FILE *out, const struct inode_locks *l, unsigned long id, bool whole, const void *owner,
-			const struct lock_range *held) REQUIRES(locks_lock)
+static void put_waiters(const struct locks_view *v, const struct inode_locks *l, unsigned long id, bool whole,
+			const void *owner, const struct lock_range *held) REQUIRES(locks_lock)
 {
 	struct lock_waiter *w;
 
@@ -49,36 +60,44 @@ static void put_waiters(FILE *out, const struct inode_locks *l, unsigned long id
 		if (w->l != l || w->whole != whole || w->shown || !blocks(owner, held, w))
 			continue;
 		w->shown = true;
-		fprintf(out, "%lu: -> ", id);
-		put_lock(out, l->inode, whole, &w->r);
+		if (!holder(v, w->r.pid))
+			continue;
+		fprintf(v->out, "%lu: -> ", id);
+		put_lock(v, l->inode, whole, &w->r);
 	}
 }
 
-static void put_inode(FILE *out, const struct inode_locks *l, unsigned long *id) REQUIRES(locks_lock)
+static void put_inode(const struct locks_view *v, const struct inode_locks *l, unsigned long *id) REQUIRES(locks_lock)
 {
 	const struct range_lock *k;
 	const struct whole_lock *w;
 	const struct lease *lease;
 
 	list_for_each_entry(lease, &l->leases, node) {
-		fprintf(out, "%lu: ", ++*id);
-		put_lease(out, l->inode, lease);
+		if (!holder(v, lease->pid))
+			continue;
+		fprintf(v->out, "%lu: ", ++*id);
+		put_lease(v, l->inode, lease);
 	}
 	list_for_each_entry(w, &l->wholes, node) {
 		struct lock_range r = range_of_whole(w);
 
-		fprintf(out, "%lu: ", ++*id);
-		put_lock(out, l->inode, true, &r);
-		put_waiters(out, l, *id, true, w->owner, &r);
+		if (!holder(v, r.pid))
+			continue;
+		fprintf(v->out, "%lu: ", ++*id);
+		put_lock(v, l->inode, true, &r);
+		put_waiters(v, l, *id, true, w->owner, &r);
 	}
 	list_for_each_entry(k, &l->ranges, node) {
-		fprintf(out, "%lu: ", ++*id);
-		put_lock(out, l->inode, false, &k->r);
-		put_waiters(out, l, *id, false, k->owner, &k->r);
+		if (!holder(v, k->r.pid))
+			continue;
+		fprintf(v->out, "%lu: ", ++*id);
+		put_lock(v, l->inode, false, &k->r);
+		put_waiters(v, l, *id, false, k->owner, &k->r);
 	}
 }
 
-void vfs_show_locks(FILE *out)
+void vfs_show_locks(const struct locks_view *v)
 {
 	const struct inode_locks *l;
 	struct lock_waiter *w;
@@ -88,11 +107,11 @@ void vfs_show_locks(FILE *out)
 	list_for_each_entry(w, &lock_waiters, node)
 		w->shown = false;
 	list_for_each_entry(l, &locks_all, all_node)
-		put_inode(out, l, &id);
+		put_inode(v, l, &id);
 	mutex_unlock(&locks_lock);
 }
 
-void vfs_show_file_locks(FILE *out, const struct file *f, const void *table)
+void vfs_show_file_locks(const struct locks_view *v, const struct file *f, const void *table)
 {
 	const struct inode_locks *l;
 	const struct range_lock *k;
@@ -108,20 +127,20 @@ void vfs_show_file_locks(FILE *out, const struct file *f, const void *table)
 
 			if (w->owner != f)
 				continue;
-			fprintf(out, "lock:\t%lu: ", ++id);
-			put_lock(out, l->inode, true, &r);
+			fprintf(v->out, "lock:\t%lu: ", ++id);
+			put_lock(v, l->inode, true, &r);
 		}
 		list_for_each_entry(k, &l->ranges, node) {
 			if (k->file != f || (k->owner != table && k->owner != f))
 				continue;
-			fprintf(out, "lock:\t%lu: ", ++id);
-			put_lock(out, l->inode, false, &k->r);
+			fprintf(v->out, "lock:\t%lu: ", ++id);
+			put_lock(v, l->inode, false, &k->r);
 		}
 		list_for_each_entry(lease, &l->leases, node) {
 			if (lease->file != f)
 				continue;
-			fprintf(out, "lock:\t%lu: ", ++id);
-			put_lease(out, l->inode, lease);
+			fprintf(v->out, "lock:\t%lu: ", ++id);
+			put_lease(v, l->inode, lease);
 		}
 	}
 	mutex_unlock(&locks_lock);

@@ -527,9 +527,16 @@ int vfs_set_lease(struct file *f, int fd, int type, const struct cred *c, int pi
 int vfs_get_lease(struct file *f);	/* F_GETLEASE: the type that it has, or is asked to take */
 extern struct tunable lease_break_time; /* fs.lease-break-time */
 extern struct tunable leases_enable;	/* fs.leases-enable */
-void vfs_show_locks(FILE *out);				     /* the lines of /proc/locks */
+/* Where lines on locks go, and what they say of a holder: nr is called with no lock held but locks.c's; 0 hides the
+ * lock.  NULL: as the sentry has it. */
+struct locks_view {
+	FILE *out;
+	int (*nr)(int pid, const void *arg);
+	const void *arg;
+};
+void vfs_show_locks(const struct locks_view *v); /* the lines of /proc/locks */
 /* The "lock:" lines of f's fdinfo, in the descriptor table `table`. */
-void vfs_show_file_locks(FILE *out, const struct file *f, const void *table);
+void vfs_show_file_locks(const struct locks_view *v, const struct file *f, const void *table);
 
 /* ---- file systems ---- */
 

@@ -244,12 +244,14 @@ TEST(by_unshare)
 		pid = h_fork();
 		if (pid == 0) {
 			CHECK_EQ(getpid(), 1);
-			gate_pass(&(struct gate){{0, -1}}); /* until standard input ends */
-			child_exit();
+			if (h_failures)
+				_exit(1);
+			for (;;)
+				pause();
 		}
 		CHECK(number("/proc/self/ns/pid_for_children") != before);
 		kill(pid, SIGKILL);
-		h_wait(pid);
+		CHECK_EQ(h_wait(pid), SIGKILL);
 		CHECK_ERR(fork(), ENOMEM); /* its first process is gone, and there is no other */
 		child_exit();
 	}
@@ -762,6 +764,36 @@ TEST(proc_lists_members)
 			CHECK_EQ(found, 2);
 			gate_open(&g);
 			JOIN(child);
+			child_exit();
+		}
+		JOIN(pid);
+		child_exit();
+	}
+}
+
+TEST(locks_of_members)
+{
+	PRIVILEGED
+	{
+		FILE *ours = tmpfile();
+		struct flock fl = {.l_type = F_WRLCK};
+		char want[64];
+		pid_t pid;
+
+		REQUIRE(ours);
+		OK(fcntl(fileno(ours), F_SETLK, &fl));
+		snprintf(want, sizeof(want), "ADVISORY  WRITE %d ", (int)getpid());
+		pid = fork_inside(0);
+		if (pid == 0) {
+			static char text[65536];
+			FILE *f = tmpfile();
+
+			REQUIRE(f);
+			OK(fcntl(fileno(f), F_SETLK, &fl));
+			mount_proc();
+			REQUIRE(read_file("/proc/locks", text, sizeof(text)) > 0);
+			CHECK(strstr(text, "ADVISORY  WRITE 1 ") != NULL);
+			CHECK(strstr(text, want) == NULL);
 			child_exit();
 		}
 		JOIN(pid);

@@ -850,6 +850,25 @@ TEST(pivoting)
 	}
 }
 
+TEST(cgroup_namespaces)
+{
+	IN_CHILD
+	{
+		char text[4096], *last;
+		struct stat before, after;
+
+		become_root();
+		REQUIRE(stat("/proc/self/ns/cgroup", &before) == 0);
+		OK(unshare(CLONE_NEWCGROUP));
+		OK(stat("/proc/self/ns/cgroup", &after));
+		CHECK(before.st_ino != after.st_ino);
+		REQUIRE(read_file("/proc/self/cgroup", text, sizeof(text)) > 0);
+		last = strrchr(text, ':');
+		CHECK(last && !strcmp(last, ":/\n")); /* where it was becomes its root */
+		child_exit();
+	}
+}
+
 TEST(file_capabilities)
 {
 	/* Revision 2: CAP_NET_RAW, permitted and effective. */

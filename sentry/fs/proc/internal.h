@@ -138,6 +138,8 @@ int proc_show_smaps(const struct proc_ctx *c, FILE *out);
 int proc_show_smaps_rollup(const struct proc_ctx *c, FILE *out);
 ssize_t proc_pagemap_transfer(const struct proc_ctx *c, const struct cred *caller, struct uio *u, int64_t pos, bool write);
 
+struct locks_view proc_locks_view(const struct proc_ctx *c,
+				  FILE *out); /* system.c; with the numbers of c's PID namespace */
 int proc_mount_table(const struct proc_ctx *c, bool mountinfo, char **text, size_t *len) MUST_CHECK; /* pid.c; allocated */
 int proc_set_oom_score_adj(struct process *p, int v) MUST_CHECK; /* pid_status.c; -EACCES without the right to lower it */
 

@@ -109,6 +109,7 @@ static int follow_fd(const struct proc_ctx *c, struct path *out)
 
 static int show_fdinfo(const struct proc_ctx *c, FILE *out)
 {
+	struct locks_view v;
 	struct fdtable *files;
 	char more[1024] = "";
 	struct file *f;
@@ -123,7 +124,8 @@ static int show_fdinfo(const struct proc_ctx *c, FILE *out)
 		f->flags | (cloexec ? L_O_CLOEXEC : 0), f->path.mnt ? mount_id(f->path.mnt) : 0,
 		(unsigned long long)f->inode->ino);
 	files = task_get_files(c->task);
-	vfs_show_file_locks(out, f, files); /* compares it alone: there are no locks of a table that is gone */
+	v = proc_locks_view(c, out);
+	vfs_show_file_locks(&v, f, files); /* compares it alone: there are no locks of a table that is gone */
 	fdtable_put(files);
 	if (f->ops && f->ops->fdinfo) {
 		f->ops->fdinfo(f, more, sizeof(more));

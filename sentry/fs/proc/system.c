@@ -157,10 +157,21 @@ static int show_swaps(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+static int locker_nr(int pid, const void *arg)
+{
+	return global_nr(pid, arg);
+}
+
+struct locks_view proc_locks_view(const struct proc_ctx *c, FILE *out)
+{
+	return (struct locks_view){out, locker_nr, c->node->pid_ns};
+}
+
 static int show_locks(const struct proc_ctx *c, FILE *out)
 {
-	(void)c;
-	vfs_show_locks(out);
+	struct locks_view v = proc_locks_view(c, out);
+
+	vfs_show_locks(&v);
 	return 0;
 }
 
