@@ -96,7 +96,7 @@
 #define L_F_GET_SEALS 1034
 #define L_F_GET_RW_HINT 1035
 #define L_F_SET_RW_HINT 1036
-#define L_F_GET_FILE_RW_HINT 1037
+#define L_F_GET_FILE_RW_HINT 1037 /* Linux took these two back */
 #define L_F_SET_FILE_RW_HINT 1038
 #define L_FD_CLOEXEC 1
 
@@ -140,6 +140,8 @@ L_ASSERT_OFFSET(struct l_flock, l_pid, 24);
 #define L_F_SEAL_WRITE 0x08
 #define L_F_SEAL_FUTURE_WRITE 0x10
 #define L_F_SEAL_EXEC 0x20
+
+#define L_RWH_WRITE_LIFE_EXTREME 5 /* the last of F_SET_RW_HINT's */
 
 #define L_DN_ACCESS 0x00000001
 #define L_DN_MODIFY 0x00000002

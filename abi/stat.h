@@ -211,4 +211,22 @@ L_ASSERT_OFFSET(struct l_statfs, f_flags, 80);
 #define L_HUGETLBFS_MAGIC 0x958458f6
 #define L_FUSE_SUPER_MAGIC 0x65735546
 
+/* ustat(2) */
+struct l_ustat {
+	int32_t f_tfree, pad;
+	uint64_t f_tinode;
+	char f_fname[6], f_fpack[6];
+	uint32_t pad2;
+};
+L_ASSERT_SIZE(struct l_ustat, 32);
+
+/* cachestat(2) */
+struct l_cachestat_range {
+	uint64_t off, len;
+};
+struct l_cachestat { /* pages */
+	uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
+};
+L_ASSERT_SIZE(struct l_cachestat, 40);
+
 #endif

@@ -134,6 +134,25 @@ long sys_flock(struct task *t, const struct sys_args *args)
 	return r == -EAGAIN ? -EWOULDBLOCK : r;
 }
 
+/* ---- hints ---- */
+
+/* How long what is written will last: kept with the file and told, and of no consequence, as on Linux but for some disks. */
+static long write_hint(struct task *t, struct file *f, unsigned cmd, uint64_t arg)
+{
+	uint64_t hint = f->inode->write_hint;
+
+	if (cmd == L_F_GET_RW_HINT)
+		return copy_out(t->ctx, arg, &hint, sizeof(hint));
+	if (!inode_owner_or_capable(f->inode, t->cred))
+		return -EPERM;
+	if (copy_in(t->ctx, &hint, arg, sizeof(hint)) < 0)
+		return -EFAULT;
+	if (hint > L_RWH_WRITE_LIFE_EXTREME)
+		return -EINVAL;
+	f->inode->write_hint = (uint8_t)hint;
+	return 0;
+}
+
 /* ---- fcntl ---- */
 
 /* The commands that an O_PATH descriptor knows too. */
@@ -192,6 +211,9 @@ static long file_call(struct task *t, struct file *f, int fd, unsigned cmd, uint
 		return vfs_set_lease(f, fd, (int)arg, t->cred, t->process->pid);
 	case L_F_GETLEASE:
 		return vfs_get_lease(f);
+	case L_F_GET_RW_HINT:
+	case L_F_SET_RW_HINT:
+		return write_hint(t, f, cmd, arg);
 	case L_F_SETPIPE_SZ:
 	case L_F_GETPIPE_SZ:
 		return inode_is(f->inode, L_S_IFIFO) && f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EBADF;

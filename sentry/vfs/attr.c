@@ -40,13 +40,8 @@ int vfs_getattr(const struct path *p, struct l_statx *st)
 	return 0;
 }
 
-int vfs_statfs(const struct path *p, struct l_statfs *st)
+int super_statfs(struct super_block *sb, struct l_statfs *st)
 {
-	static const struct { unsigned mnt; int64_t st; } flags[] = {
-		{MNT_RDONLY, L_ST_RDONLY}, {MNT_NOSUID, L_ST_NOSUID}, {MNT_NODEV, L_ST_NODEV}, {MNT_NOEXEC, L_ST_NOEXEC},
-		{MNT_NOATIME, L_ST_NOATIME}, {MNT_NODIRATIME, L_ST_NODIRATIME}, {MNT_NOSYMFOLLOW, L_ST_NOSYMFOLLOW},
-	};
-	struct super_block *sb = p->dentry->sb;
 	int r = 0;
 
 	memset(st, 0, sizeof(*st));
@@ -57,6 +52,18 @@ int vfs_statfs(const struct path *p, struct l_statfs *st)
 		r = sb->ops->statfs(sb, st);
 	if (!st->f_frsize)
 		st->f_frsize = st->f_bsize;
+	return r;
+}
+
+int vfs_statfs(const struct path *p, struct l_statfs *st)
+{
+	static const struct { unsigned mnt; int64_t st; } flags[] = {
+		{MNT_RDONLY, L_ST_RDONLY}, {MNT_NOSUID, L_ST_NOSUID}, {MNT_NODEV, L_ST_NODEV}, {MNT_NOEXEC, L_ST_NOEXEC},
+		{MNT_NOATIME, L_ST_NOATIME}, {MNT_NODIRATIME, L_ST_NODIRATIME}, {MNT_NOSYMFOLLOW, L_ST_NOSYMFOLLOW},
+	};
+	struct super_block *sb = p->dentry->sb;
+	int r = super_statfs(sb, st);
+
 	st->f_flags = L_ST_VALID | (mount_flags(p->mnt) & (MNT_NOATIME | MNT_STRICTATIME) ? 0 : L_ST_RELATIME);
 	for (size_t n = 0; n < ARRAY_SIZE(flags); n++)
 		if (mount_flags(p->mnt) & flags[n].mnt)

@@ -11,6 +11,24 @@
 
 /* ---- super blocks ---- */
 
+static struct mutex supers_lock = MUTEX_INIT; /* a leaf; guards: */
+static struct list_head supers = LIST_HEAD_INIT(supers);
+
+struct super_block *super_find(uint64_t dev)
+{
+	struct super_block *sb, *found = NULL;
+
+	mutex_lock(&supers_lock);
+	list_for_each_entry(sb, &supers, node) {
+		if (sb->dev == dev && refcount_inc_not_zero(&sb->refs)) {
+			found = sb;
+			break;
+		}
+	}
+	mutex_unlock(&supers_lock);
+	return found;
+}
+
 struct super_block *super_new(const char *type, uint32_t magic, const struct super_ops *ops, void *priv)
 {
 	static _Atomic uint32_t next_minor = 24; /* the first few belong to the kernel's own on a usual machine */
@@ -27,6 +45,9 @@ struct super_block *super_new(const char *type, uint32_t magic, const struct sup
 	sb->dev = l_makedev(0, next_minor++);
 	sb->next_ino = 1;
 	sb->priv = priv;
+	mutex_lock(&supers_lock);
+	list_add_tail(&sb->node, &supers);
+	mutex_unlock(&supers_lock);
 	return sb;
 }
 
@@ -45,6 +66,9 @@ void super_unhold(struct super_block *sb)
 {
 	if (!refcount_dec(&sb->holds))
 		return;
+	mutex_lock(&supers_lock);
+	list_del_init(&sb->node);
+	mutex_unlock(&supers_lock);
 	if (sb->ops && sb->ops->release)
 		sb->ops->release(sb);
 	user_ns_put(sb->user_ns);

@@ -145,7 +145,6 @@ ssize_t file_caps_write(const struct inode *i, uint32_t raw[FILE_CAPS_WORDS], si
 bool inode_capable(const struct inode *i, const struct cred *c, unsigned cap);
 /* Can sb's files be theirs: -EOVERFLOW otherwise. */
 bool super_knows(const struct super_block *sb, uint32_t uid, uint32_t gid);
-bool inode_owner_or_capable(const struct inode *i, const struct cred *c);
 int may_create(const struct path *dir, const struct cred *c) MUST_CHECK;
 /* victim's removal from dir; is_dir: by rmdir, or rename of a directory over it. */
 int may_delete(const struct path *dir, const struct dentry *victim, bool is_dir, const struct cred *c) MUST_CHECK;

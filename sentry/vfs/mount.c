@@ -265,12 +265,15 @@ bool mount_reachable(const struct mount *m, const struct dentry *d, const struct
 void mount_tree_set_ns(struct mount *top, struct mnt_ns *ns)
 {
 	for (struct mount *m = top; m; m = mount_next(m, top, false)) {
-		if (m->ns)
+		if (m->ns) {
 			m->ns->count--;
+			mnt_ns_touch(m->ns);
+		}
 		m->ns = ns;
 		if (ns)
 			ns->count++;
 	}
+	mnt_ns_touch(ns);
 }
 
 bool mount_is_in(const struct mount *m, const struct mnt_ns *ns)

@@ -25,6 +25,7 @@ struct path;
 struct super_block;
 struct fs_info;
 struct inode;
+struct waitqueue;
 
 #define MNT_RDONLY 1u
 #define MNT_NOSUID 2u
@@ -137,6 +138,9 @@ int mnt_ns_top(struct mnt_ns *ns, struct path *out) MUST_CHECK;
 int mnt_ns_enter(struct mnt_ns *ns, struct fs_info *fs) MUST_CHECK;
 /* The one that m is in, counted; NULL if it is in none. */
 struct mnt_ns *mnt_ns_of_mount(struct mount *m);
+/* What changes with every mount, unmount and remount in ns, and the queue that tells of it. */
+uint64_t mnt_ns_events(const struct mnt_ns *ns);
+struct waitqueue *mnt_ns_queue(struct mnt_ns *ns);
 struct mnt_ns *mnt_ns_get(struct mnt_ns *ns);
 void mnt_ns_put(struct mnt_ns *ns);	     /* the last one takes its mounts away.  NULL is allowed */
 struct ns *mnt_ns_common(struct mnt_ns *ns); /* borrowed */

@@ -70,6 +70,8 @@ int vfs_mount_setattr(struct mnt_ns *ns, const struct path *at, const struct mou
 		if (c->propagation >= 0)
 			mount_change_propagation(m, (enum propagation)c->propagation);
 	}
+	if (r == 0 && (c->set || c->clear))
+		mnt_ns_touch(top->ns);
 	rw_unlock(&mount_lock);
 	return r;
 }

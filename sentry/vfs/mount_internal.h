@@ -42,7 +42,11 @@ struct mnt_ns {
 	bool anonymous;	    /* holds a tree that is in no process's namespace (open_tree, fsmount); immutable */
 	struct mount *root; /* counted; guarded by mount_lock, as is the next */
 	unsigned count;	    /* mounts in it */
+	_Atomic uint64_t events; /* changes so far; counted under mount_lock */
+	struct waitqueue wq;	 /* of those who poll for them */
 };
+/* ns, which may be NULL, has changed.  mount_lock held for writing. */
+void mnt_ns_touch(struct mnt_ns *ns);
 
 /* ---- mount.c: objects and the tree, mount_lock held for writing where it changes ---- */
 

@@ -41,6 +41,24 @@ void mnt_ns_put(struct mnt_ns *ns)
 		ns_put(&ns->ns);
 }
 
+void mnt_ns_touch(struct mnt_ns *ns)
+{
+	if (!ns)
+		return;
+	ns->events++;
+	waitqueue_wake(&ns->wq, 0);
+}
+
+uint64_t mnt_ns_events(const struct mnt_ns *ns)
+{
+	return ns->events;
+}
+
+struct waitqueue *mnt_ns_queue(struct mnt_ns *ns)
+{
+	return &ns->wq;
+}
+
 static void mnt_ns_free(struct ns *common)
 {
 	struct list_head gone = LIST_HEAD_INIT(gone);
@@ -51,6 +69,7 @@ static void mnt_ns_free(struct ns *common)
 		mount_umount_tree(ns->root, false, &gone);
 	rw_unlock(&mount_lock);
 	mount_release(&gone);
+	waitqueue_destroy(&ns->wq);
 	free(ns);
 }
 
@@ -62,6 +81,7 @@ struct ns *inode_namespace(const struct inode *i)
 int mnt_ns_adopt(const struct path *root)
 {
 	ns_init_first(&first.ns, NS_MNT);
+	waitqueue_init(&first.wq);
 	write_lock(&mount_lock);
 	first.root = mount_get(root->mnt);
 	mount_tree_set_ns(first.root, &first);
@@ -77,10 +97,12 @@ static int mnt_ns_new(struct user_ns *owner, struct mnt_ns **out)
 	if (!ns)
 		return -ENOMEM;
 	r = ns_init(&ns->ns, NS_MNT, owner, mnt_ns_free);
-	if (r < 0)
+	if (r < 0) {
 		free(ns);
-	else
-		*out = ns;
+		return r;
+	}
+	waitqueue_init(&ns->wq);
+	*out = ns;
 	return r;
 }
 

@@ -300,6 +300,7 @@ void mount_umount_tree(struct mount *top, bool tell, struct list_head *gone)
 			mount_unhang(m);
 		if (m->ns)
 			m->ns->count--;
+		mnt_ns_touch(m->ns);
 		m->ns = NULL;
 		mount_leave_groups(m);
 		m->doomed = false;

@@ -70,6 +70,7 @@ struct super_block {
 	_Atomic uint32_t flags; /* SB_* below; SB_RDONLY changes with a remount */
 	struct dentry *root;  /* counted */
 	_Atomic uint64_t next_ino;
+	struct list_head node; /* of all; guarded by inode.c's lock */
 	void *priv;
 };
 #define SB_NO_CACHE 1u	/* dentries are looked up afresh each time (proc) */
@@ -170,6 +171,7 @@ struct inode {
 	_Atomic bool leased;		 /* it has, or once had, a lease */
 	struct inode_locks *_Atomic locks; /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
 	struct watch *_Atomic watches;	 /* inotify; written under inotify.c's lock; NULL: nobody watches */
+	_Atomic uint8_t write_hint;	 /* L_RWH_*: F_SET_RW_HINT; kept and told */
 	_Atomic bool no_file_caps;	 /* it is known to have no security.capability: a write need not look */
 	void *fifo;			 /* the pipe behind a FIFO; guarded by lock */
 	void *priv;			 /* the file system's */
@@ -206,6 +208,8 @@ struct file_ops {
 	void (*map_count)(struct file *f, int change);
 	int (*fsync)(struct file *f, bool data_only);	  /* NULL: -EINVAL; file systems in memory return 0 */
 	int (*fallocate)(struct file *f, int mode, uint64_t off, uint64_t len); /* NULL: -EOPNOTSUPP; streams -ESPIPE */
+	/* cachestat(2): how many pages from the first-th to the last-th are in memory.  NULL: none that this one knows of. */
+	uint64_t (*cached)(struct file *f, uint64_t first, uint64_t last);
 	int (*flush)(struct file *f);			  /* each close(2); NULL: 0 */
 	int (*setfl)(struct file *f, uint32_t flags);	  /* F_SETFL, before the flags change; NULL: 0 */
 	/* O_ASYNC comes (by descriptor fd) or goes, there also at the end of f: for fasync_set (fasync.h).  NULL: tells nobody */
@@ -289,6 +293,7 @@ void inode_touch(struct inode *i, unsigned which); /* ATTR_ATIME, ATTR_MTIME (wi
 
 struct super_block *super_new(const char *type, uint32_t magic, const struct super_ops *ops, void *priv);
 struct super_block *super_get(struct super_block *sb);
+struct super_block *super_find(uint64_t dev); /* in use somewhere; counted, or NULL */
 void super_put(struct super_block *sb);
 
 struct dentry *dentry_get(struct dentry *d);
@@ -452,9 +457,12 @@ bool vfs_knows(const struct path *p, const struct cred *c);
 /* Whether set-user-ID bits and file capabilities of p mean something to c, who is in ns. */
 bool vfs_may_suid(const struct path *p, const struct mnt_ns *ns, const struct cred *c);
 int vfs_permission(const struct path *p, unsigned mask, const struct cred *c) MUST_CHECK;
+/* Is c the owner, or has it CAP_FOWNER over i. */
+bool inode_owner_or_capable(const struct inode *i, const struct cred *c);
 int vfs_getattr(const struct path *p, struct l_statx *st) MUST_CHECK;
 int vfs_readlink(const struct path *p, char **out) MUST_CHECK; /* allocated; -EINVAL if it is no link */
 int vfs_statfs(const struct path *p, struct l_statfs *st) MUST_CHECK;
+int super_statfs(struct super_block *sb, struct l_statfs *st) MUST_CHECK; /* but for the flags, which are a mount's */
 /* Reads at pos into the sentry's memory, whatever the file's mode says about seeking: exec and proc use it. */
 ssize_t vfs_read_kernel(struct file *f, void *buf, size_t len, int64_t pos) MUST_CHECK;
 /* The absolute name of p as seen from root, in buf: 0, -ENAMETOOLONG; "(unreachable)..." if it lies outside; " (deleted)" is

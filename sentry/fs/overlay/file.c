@@ -79,6 +79,19 @@ static ssize_t file_read_at(struct file *f, struct uio *u, int64_t pos)
 	return n;
 }
 
+/* What the host keeps of the lower file is not known. */
+static uint64_t file_cached(struct file *f, uint64_t first, uint64_t last)
+{
+	struct inode *i = f->inode;
+	uint64_t n = 0;
+
+	mutex_lock(&i->lock);
+	if (ovl_of(i)->copied_up)
+		n = memfile_cached(i, &ovl_of(i)->mem.file, first, last);
+	mutex_unlock(&i->lock);
+	return n;
+}
+
 static ssize_t file_write_at(struct file *f, struct uio *u, int64_t pos)
 {
 	struct inode *i = f->inode;
@@ -157,6 +170,7 @@ static int file_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
 }
 
 const struct file_ops ovl_regular_file_ops = {
+	.cached = file_cached,
 	.read = file_read_at,
 	.write = file_write_at,
 	.lseek = file_seek,

@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "abi/poll.h"
 #include "base/checked.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/proc/proc.h"
+#include "sentry/vfs/mount.h"
 
 #define STORE_MAX PAGE_SIZE /* bytes that a write may have, as Linux's sysctls and procfs take them */
 
@@ -23,11 +25,15 @@ static _Atomic int64_t kept_size;
 
 struct snapshot {
 	uint32_t exec_count; /* the process's at open; immutable */
+	struct mnt_ns *mounts; /* counted: whose changes poll tells of, or NULL; immutable */
+	_Atomic uint64_t events; /* those that poll has told of */
 	struct mutex lock; /* over the making of the text and a read's copy; outermost, but for pos_lock */
 	/* Guarded by lock. */
 	char *text; /* NULL: not yet generated */
 	size_t size;
 };
+
+static const struct file_ops polled_file_ops;
 
 /* By the bits alone, without privileges; such files are root's, or his of the namespace that they speak of. */
 static bool mode_allows(const struct proc_node *n, const struct file *f)
@@ -39,8 +45,25 @@ static bool mode_allows(const struct proc_node *n, const struct file *f)
 	return ((f->cred->euid == owner ? mode >> 6 : mode) & want) == want;
 }
 
+/* The namespace of t's mounts, counted, or NULL. */
+static struct mnt_ns *mounts_of(struct task *t)
+{
+	struct fs_info *fs = task_get_fs(t);
+	struct mnt_ns *ns = NULL;
+
+	if (!fs)
+		return NULL;
+	mutex_lock(&fs->lock);
+	if (fs->ns)
+		ns = mnt_ns_get(fs->ns);
+	mutex_unlock(&fs->lock);
+	fs_info_put(fs);
+	return ns;
+}
+
 int proc_file_open(struct inode *i, struct file *f)
 {
+	struct mnt_ns *mounts = NULL;
 	const struct proc_node *n = i->priv;
 	struct snapshot *s;
 	struct proc_ctx c;
@@ -52,13 +75,22 @@ int proc_file_open(struct inode *i, struct file *f)
 		r = proc_ctx_begin(&c, n);
 		if (r == 0 && n->entry->guarded)
 			r = proc_may_access(c.task, f->cred);
+		if (r == 0 && n->entry->polls_mounts)
+			mounts = mounts_of(c.task);
 		proc_ctx_end(&c);
 		if (r < 0)
 			return r;
 	}
 	s = calloc(1, sizeof(*s));
-	if (!s)
+	if (!s) {
+		mnt_ns_put(mounts);
 		return -ENOMEM;
+	}
+	if (mounts) {
+		s->mounts = mounts;
+		s->events = mnt_ns_events(mounts);
+		f->ops = &polled_file_ops;
+	}
 	mutex_init(&s->lock);
 	s->exec_count = n->process ? n->process->exec_count : 0;
 	f->priv = s;
@@ -79,6 +111,7 @@ static void proc_file_release(struct file *f)
 	struct snapshot *s = f->priv;
 
 	drop_text(s);
+	mnt_ns_put(s->mounts);
 	mutex_destroy(&s->lock);
 	free(s);
 }
@@ -200,6 +233,27 @@ static ssize_t proc_file_write(struct file *f, struct uio *u, int64_t pos)
 const struct file_ops proc_file_ops = {
 	.read = proc_file_read,
 	.write = proc_file_write,
+	.release = proc_file_release,
+};
+
+/* Always readable; and once after each change of the mounts, proc_pid_mountinfo(5) says, an error and urgent. */
+static uint32_t proc_file_poll(struct file *f, struct wait_entry *e)
+{
+	struct snapshot *s = f->priv;
+	uint64_t now;
+
+	if (e)
+		waitqueue_add(mnt_ns_queue(s->mounts), e);
+	now = mnt_ns_events(s->mounts);
+	if (atomic_exchange(&s->events, now) == now)
+		return L_POLLIN | L_POLLRDNORM;
+	return L_POLLIN | L_POLLRDNORM | L_POLLERR | L_POLLPRI;
+}
+
+static const struct file_ops polled_file_ops = {
+	.read = proc_file_read,
+	.write = proc_file_write,
+	.poll = proc_file_poll,
 	.release = proc_file_release,
 };
 

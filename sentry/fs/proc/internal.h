@@ -50,6 +50,7 @@ struct proc_entry {
 	const char *name;
 	uint32_t mode; /* with the type */
 	bool guarded;  /* only for those who may trace the task: ptrace(2), PTRACE_MODE_READ */
+	bool polls_mounts; /* poll(2) tells of changes of the task's mounts */
 	bool of_mm;    /* of the memory that there was at open: nothing is left of it after an execve */
 
 	/* A file: writes its text.  -errno. */

@@ -11,6 +11,7 @@
 #include "host/system.h"
 #include "sentry/core/uts.h"
 #include "sentry/fs/proc/internal.h"
+#include "sentry/fs/proc/proc.h"
 
 typedef unsigned long long ull;
 
@@ -140,13 +141,20 @@ static int show_stat(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
-static int show_filesystems(const struct proc_ctx *c, FILE *out)
+const char *proc_filesystem(size_t index)
 {
 	static const char *const types[] = {"sysfs", "tmpfs", "proc", "devtmpfs", "sockfs", "pipefs", "devpts", "mqueue", "overlay"};
 
+	return index < ARRAY_SIZE(types) ? types[index] : NULL;
+}
+
+static int show_filesystems(const struct proc_ctx *c, FILE *out)
+{
+	const char *type;
+
 	(void)c;
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		fprintf(out, "nodev\t%s\n", types[i]);
+	for (size_t i = 0; (type = proc_filesystem(i)); i++)
+		fprintf(out, "nodev\t%s\n", type);
 	return 0;
 }
 

@@ -287,21 +287,47 @@ static int64_t seek_tree(const struct inode *i, const struct memfile *m, uint64_
 	return (int64_t)min_of(max_of(index * PAGE_SIZE, off), i->size);
 }
 
+/* Where the next data, or hole, at or after off begins; -ENXIO. */
+static int64_t seek(const struct inode *i, const struct memfile *m, uint64_t off, bool data)
+{
+	return m->fd >= 0 ? host_lseek(m->fd, (int64_t)off, data ? L_SEEK_DATA : L_SEEK_HOLE) : seek_tree(i, m, off, data);
+}
+
 int64_t memfile_lseek(struct inode *i, struct memfile *m, struct file *f, int64_t off, int whence)
 {
 	memfile_refresh(i, m);
 	if (whence == L_SEEK_DATA || whence == L_SEEK_HOLE) {
 		if (off < 0 || (uint64_t)off >= i->size)
 			return -ENXIO;
-		if (m->fd >= 0)
-			off = host_lseek(m->fd, off, whence);
-		else
-			off = seek_tree(i, m, (uint64_t)off, whence == L_SEEK_DATA);
+		off = seek(i, m, (uint64_t)off, whence == L_SEEK_DATA);
 		if (off < 0)
 			return off;
 		whence = L_SEEK_SET;
 	}
 	return file_lseek_generic(f, off, whence, i->size);
+}
+
+uint64_t memfile_cached(struct inode *i, struct memfile *m, uint64_t first, uint64_t last)
+{
+	uint64_t end, count = 0, at, hole;
+	int64_t found;
+
+	memfile_refresh(i, m);
+	if (first > i->size / PAGE_SIZE)
+		return 0;
+	end = min_of(last, i->size / PAGE_SIZE) * PAGE_SIZE + PAGE_SIZE;
+	for (at = first * PAGE_SIZE; at < min_of(end, i->size); at = hole) {
+		found = seek(i, m, at, true);
+		if (found < 0 || (uint64_t)found >= end)
+			break;
+		at = (uint64_t)found;
+		found = seek(i, m, at, false);
+		if (found < 0)
+			break;
+		hole = min_of((uint64_t)found, end);
+		count += (hole + PAGE_SIZE - 1) / PAGE_SIZE - at / PAGE_SIZE;
+	}
+	return count;
 }
 
 /* Zeroes [off, end): whole pages become holes. */

@@ -39,6 +39,8 @@ void memfile_destroy(struct memfile *m);
 ssize_t memfile_read(struct inode *i, struct memfile *m, struct uio *u, int64_t pos) MUST_CHECK;
 ssize_t memfile_write(struct inode *i, struct memfile *m, struct file *f, struct uio *u, int64_t pos) MUST_CHECK;
 int64_t memfile_lseek(struct inode *i, struct memfile *m, struct file *f, int64_t off, int whence) MUST_CHECK;
+/* How many pages of those from the first-th to the last-th there are. */
+uint64_t memfile_cached(struct inode *i, struct memfile *m, uint64_t first, uint64_t last);
 int memfile_fallocate(struct inode *i, struct memfile *m, int mode, uint64_t off, uint64_t len) MUST_CHECK;
 int memfile_truncate(struct inode *i, struct memfile *m, uint64_t size) MUST_CHECK;
 int memfile_map(struct inode *i, struct memfile *m, int *host_fd) MUST_CHECK;

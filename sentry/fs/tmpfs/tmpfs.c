@@ -423,6 +423,17 @@ static int64_t file_seek(struct file *f, int64_t off, int whence)
 	return pos;
 }
 
+static uint64_t file_cached(struct file *f, uint64_t first, uint64_t last)
+{
+	struct inode *i = f->inode;
+	uint64_t n;
+
+	mutex_lock(&i->lock);
+	n = memfile_cached(i, &mem(i)->file, first, last);
+	mutex_unlock(&i->lock);
+	return n;
+}
+
 static int file_map(struct file *f, uint64_t off, uint64_t len, int prot, int flags, int *host_fd, uint64_t *host_off)
 {
 	struct inode *i = f->inode;
@@ -467,6 +478,7 @@ static const struct file_ops regular_file_ops = {
 	.read = file_read_at,
 	.write = file_write_at,
 	.lseek = file_seek,
+	.cached = file_cached,
 	.mmap = file_map,
 	.fsync = fs_fsync_nothing,
 	.fallocate = file_allocate,
