@@ -10,6 +10,7 @@
 #include "abi/poll.h"
 #include "abi/signal.h"
 #include "base/checked.h"
+#include "host/pages.h"
 #include "platform/uaccess.h"
 #include "sentry/fs/common.h"
 #include "sentry/task/task.h"
@@ -54,7 +55,7 @@ struct pipe *pipe_new(void)
 void pipe_free(struct pipe *p)
 {
 	for (unsigned s = 0; s < p->slots; s++)
-		free(p->bufs[s].page);
+		host_page_free(p->bufs[s].page);
 	free(p->bufs);
 	mutex_destroy(&p->lock);
 	waitqueue_destroy(&p->wq);
@@ -186,7 +187,7 @@ static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet, bool partia
 		size_t want = min_of(uio_left(u), PAGE_SIZE);
 
 		if (!b->page)
-			b->page = malloc(PAGE_SIZE);
+			b->page = host_page_alloc();
 		if (!b->page)
 			return total ? total : -ENOMEM;
 		b->off = b->len = 0;
@@ -308,7 +309,7 @@ static int set_slots(struct pipe *p, unsigned slots)
 		if (n < p->used)
 			bufs[n] = *b;
 		else
-			free(b->page);
+			host_page_free(b->page);
 	}
 	free(p->bufs);
 	p->bufs = bufs;
@@ -397,7 +398,7 @@ int pipe_untake(struct pipe *p, const uint8_t *buf, size_t len)
 			break;
 		b = &p->bufs[(p->first - 1) & (p->slots - 1)];
 		if (!b->page)
-			b->page = malloc(PAGE_SIZE);
+			b->page = host_page_alloc();
 		if (!b->page) {
 			r = -ENOMEM;
 			break;

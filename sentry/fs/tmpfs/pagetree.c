@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "host/pages.h"
 
 #define BITS 6
 #define FANOUT (1u << BITS)
@@ -76,7 +77,7 @@ uint8_t *page_tree_add(struct page_tree *t, uint64_t index)
 		}
 		n = *child;
 	}
-	page = calloc(1, PAGE_SIZE);
+	page = host_page_alloc_zeroed();
 	if (!page)
 		return NULL;
 	n->child[slot_at(index, 1)] = page;
@@ -98,14 +99,15 @@ static uint64_t remove_below(struct page_node *n, unsigned level, uint64_t base,
 			continue;
 		if (level == 1) {
 			removed++;
+			host_page_free(n->child[s]);
 		} else {
 			struct page_node *child = n->child[s];
 
 			removed += remove_below(child, level - 1, child_first, first, last);
 			if (child->used > 0)
 				continue;
+			free(child);
 		}
-		free(n->child[s]);
 		n->child[s] = NULL;
 		n->used--;
 	}
