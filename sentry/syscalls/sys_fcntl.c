@@ -2,6 +2,7 @@
 #include "sentry/syscalls/file_owner.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/task/pidns.h"
+#include "sentry/vfs/dnotify.h"
 
 static long dup_from(struct task *t, struct file *f, uint64_t min, bool cloexec)
 {
@@ -211,6 +212,8 @@ static long file_call(struct task *t, struct file *f, int fd, unsigned cmd, uint
 		return vfs_set_lease(f, fd, (int)arg, t->cred, t->process->pid);
 	case L_F_GETLEASE:
 		return vfs_get_lease(f);
+	case L_F_NOTIFY:
+		return dnotify_set(f, fd, t->files, (uint32_t)arg, t->cred, t->process->pid);
 	case L_F_GET_RW_HINT:
 	case L_F_SET_RW_HINT:
 		return write_hint(t, f, cmd, arg);

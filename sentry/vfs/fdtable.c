@@ -10,6 +10,7 @@
 #include "abi/errno.h"
 #include "abi/resource.h"
 #include "base/checked.h"
+#include "sentry/vfs/dnotify.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 
@@ -140,6 +141,7 @@ static int closed(struct fdtable *t, struct file *f)
 
 	if (f->inode->locks && !(f->mode & FILE_PATH))
 		vfs_locks_release(f->inode, t);
+	dnotify_forget(f, t);
 	if (f->ops->flush && !(f->mode & FILE_PATH))
 		r = f->ops->flush(f);
 	file_put(f);

@@ -10,6 +10,7 @@
 #include "abi/ioctl.h"
 #include "abi/poll.h"
 #include "base/checked.h"
+#include "sentry/vfs/dnotify.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
 
@@ -62,6 +63,7 @@ void file_put(struct file *f)
 		lease_release(f);
 	if (f->inode->locks)
 		vfs_locks_release(f->inode, f);
+	dnotify_forget(f, NULL);
 	if (f->async && f->ops->fasync)
 		(void)!f->ops->fasync(f, -1, false);
 	if (f->ops->release)

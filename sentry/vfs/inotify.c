@@ -21,6 +21,7 @@
 #include "abi/poll.h"
 #include "abi/signal.h"
 #include "base/checked.h"
+#include "sentry/vfs/dnotify.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
@@ -284,6 +285,8 @@ static void tell(struct inode *i, uint32_t mask, uint32_t cookie, const char *na
 {
 	struct watch *w, *next;
 
+	if (i->dnotify)
+		dnotify_tell(i, mask);
 	for (w = i->watches; w; w = next) {
 		next = w->next_of_inode;
 		if (!(w->mask & mask & ~L_IN_ISDIR) || (unlinked && (w->mask & L_IN_EXCL_UNLINK)))
@@ -301,7 +304,13 @@ static uint32_t dir_bit(const struct inode *i)
 
 static bool nobody_watches(void)
 {
-	return LIKELY(!atomic_load_explicit(&watch_count, memory_order_relaxed));
+	return LIKELY(!atomic_load_explicit(&watch_count, memory_order_relaxed) &&
+		      !atomic_load_explicit(&dnotify_count, memory_order_relaxed));
+}
+
+static bool is_watched(const struct inode *i)
+{
+	return i->watches || i->dnotify;
 }
 
 /* Apart from notify_dentry, which every read and write comes through, so that they pay for no name. */
@@ -314,7 +323,7 @@ static NOINLINE void tell_of_dentry(struct dentry *d, uint32_t mask)
 
 	mask |= dir_bit(d->inode);
 	parent = dentry_parent(d);
-	named = parent != d && parent->inode->watches;
+	named = parent != d && is_watched(parent->inode);
 	if (named)
 		dentry_copy_name(d, name, sizeof(name));
 	mutex_lock(&inotify_lock);
@@ -342,7 +351,7 @@ void notify_inode(struct inode *i, uint32_t mask)
 {
 	struct list_head gone = LIST_HEAD_INIT(gone);
 
-	if (nobody_watches() || !i->watches)
+	if (nobody_watches() || !is_watched(i))
 		return;
 	mutex_lock(&inotify_lock);
 	tell(i, mask & L_IN_MOVE_SELF ? mask : mask | dir_bit(i), 0, NULL, false, &gone); /* as inotify always did */
@@ -354,7 +363,7 @@ void notify_name(struct inode *dir, const char *name, bool is_dir, uint32_t mask
 {
 	struct list_head gone = LIST_HEAD_INIT(gone);
 
-	if (nobody_watches() || !dir->watches)
+	if (nobody_watches() || !is_watched(dir))
 		return;
 	mutex_lock(&inotify_lock);
 	tell(dir, mask | (is_dir ? L_IN_ISDIR : 0), 0, name, false, &gone);
@@ -374,6 +383,8 @@ void notify_moved(struct inode *old_dir, const char *old_name, struct inode *new
 	cookie = ++last_cookie ? last_cookie : ++last_cookie; /* 0 is for events without one */
 	tell(old_dir, L_IN_MOVED_FROM | bit, cookie, old_name, false, &gone);
 	tell(new_dir, L_IN_MOVED_TO | bit, cookie, new_name, false, &gone);
+	if (old_dir == new_dir && old_dir->dnotify)
+		dnotify_tell_renamed(old_dir);
 	mutex_unlock(&inotify_lock);
 	free_watches(&gone);
 }

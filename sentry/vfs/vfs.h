@@ -171,6 +171,7 @@ struct inode {
 	_Atomic bool leased;		 /* it has, or once had, a lease */
 	struct inode_locks *_Atomic locks; /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
 	struct watch *_Atomic watches;	 /* inotify; written under inotify.c's lock; NULL: nobody watches */
+	struct dnotify *_Atomic dnotify; /* F_NOTIFY; written under dnotify.c's lock; NULL: nobody asked */
 	_Atomic uint8_t write_hint;	 /* L_RWH_*: F_SET_RW_HINT; kept and told */
 	_Atomic bool no_file_caps;	 /* it is known to have no security.capability: a write need not look */
 	void *fifo;			 /* the pipe behind a FIFO; guarded by lock */

@@ -23,6 +23,7 @@
 #include "sentry/ipc/aio.h"
 #include "sentry/ipc/ipc_ns.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/dnotify.h"
 #include "sentry/vfs/inotify.h"
 
 #define UUID_LEN 36
@@ -379,6 +380,7 @@ TABLE(fs_dir,
       TUNABLE("aio-max-nr", aio_max_nr),
       PROC_FILE("aio-nr", 0444, show_aio_nr),
       STRING("dentry-state", "0\t0\t45\t0\t0\t0"),
+      TUNABLE("dir-notify-enable", dnotify_enable),
       PROC_DIR("epoll", 0555, epoll_dir),
       NUMBER("file-max", INT64_MAX),
       PROC_FILE("file-nr", 0444, show_file_nr),
