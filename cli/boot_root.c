@@ -433,7 +433,7 @@ int boot_root(const struct do_options *o, const struct host_caller *caller, stru
 
 	host_memory(&memory);
 	b.memory = memory.total;
-	b.size_limit = memory.total / 2;
+	b.size_limit = tmpfs_default_size();
 	if (!o->workdir && !starts_at_root(o, caller) && caller->cwd && caller->cwd[0] == '/')
 		cwd_fd = host_open_dir_path(o->root.dir_fd, caller->cwd + 1);
 	r = make_root(&b, o->root.dir_fd);

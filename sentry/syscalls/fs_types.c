@@ -7,6 +7,7 @@
 #include "abi/capability.h"
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "host/system.h"
 #include "sentry/fs/mqueue/mqueue.h"
 #include "sentry/ipc/ipc_ns.h"
 #include "sentry/task/pidns.h"
@@ -18,7 +19,7 @@
 
 /* ---- values ---- */
 
-/* "64m" and the like; percentages of memory are not known here. */
+/* "64m" and the like. */
 static int parse_size(const char *s, uint64_t *out)
 {
 	static const char units[] = "kmgtpe";
@@ -72,6 +73,32 @@ static int parse_mode(const char *s, uint32_t mask, uint32_t *out)
 
 /* ---- options by file system ---- */
 
+/* The same, or "50%" of memory. */
+static int parse_share(const char *s, uint64_t *out)
+{
+	size_t len = strlen(s);
+	struct host_memory m;
+	uint32_t percent;
+	char *end;
+
+	if (!len || s[len - 1] != '%')
+		return parse_size(s, out);
+	percent = (uint32_t)strtoul(s, &end, 10);
+	if (end != s + len - 1)
+		return -EINVAL;
+	host_memory(&m);
+	*out = m.total * percent / 100;
+	return 0;
+}
+
+/* A number of pages. */
+static int parse_blocks(const char *s, uint64_t *out)
+{
+	int r = parse_size(s, out);
+
+	return r == 0 && !checked_mul(*out, PAGE_SIZE, out) ? -EINVAL : r;
+}
+
 static int set_tmpfs(struct fs_options *o, const char *key, const char *value)
 {
 	uint64_t ignored;
@@ -79,14 +106,16 @@ static int set_tmpfs(struct fs_options *o, const char *key, const char *value)
 	if (!value)
 		return -EINVAL;
 	if (!strcmp(key, "size"))
-		return parse_size(value, &o->tmpfs.size);
+		return parse_share(value, &o->tmpfs.size);
+	if (!strcmp(key, "nr_blocks"))
+		return parse_blocks(value, &o->tmpfs.size);
 	if (!strcmp(key, "mode"))
 		return parse_mode(value, L_S_IALLUGO, &o->tmpfs.mode);
 	if (!strcmp(key, "uid"))
 		return parse_id(value, ID_USER, &o->tmpfs.uid);
 	if (!strcmp(key, "gid"))
 		return parse_id(value, ID_GROUP, &o->tmpfs.gid);
-	if (!strcmp(key, "nr_inodes") || !strcmp(key, "nr_blocks"))
+	if (!strcmp(key, "nr_inodes"))
 		return parse_size(value, &ignored);
 	return -EINVAL;
 }
@@ -181,9 +210,13 @@ int fs_options_init(struct fs_options *o, const char *name, const struct cred *c
 			continue;
 		*o = (struct fs_options){
 			.type = &types[i],
-			.tmpfs = {.mode = 01777, .uid = c->fsuid, .gid = c->fsgid},
+			.tmpfs = {.size = tmpfs_default_size(), .mode = 01777, .uid = c->fsuid, .gid = c->fsgid},
 			.devpts = {.mode = DEVPTS_DEFAULT_MODE, .max = UINT32_MAX},
 		};
+		if (types[i].set == set_ramfs) {
+			o->tmpfs.size = 0;
+			o->tmpfs.mode = 0755;
+		}
 		return 0;
 	}
 	return -ENODEV;

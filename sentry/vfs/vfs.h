@@ -549,6 +549,9 @@ void vfs_show_file_locks(const struct locks_view *v, const struct file *f, const
 
 /* ---- file systems ---- */
 
+/* What one has that is mounted without a size: half of memory, in bytes. */
+uint64_t tmpfs_default_size(void);
+/* size_limit in bytes; 0: none. */
 int tmpfs_create(uint64_t size_limit, uint32_t root_mode, uint32_t uid, uint32_t gid, struct super_block **out) MUST_CHECK;
 /* A directory of the host.  root_fd (an O_PATH directory, consumed) is what the host shows; nothing above it is ever
  * reached and no symlink is followed by the host. */

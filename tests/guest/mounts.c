@@ -1,6 +1,9 @@
 /* umount2(2), the flags of mounts, MS_MOVE, and shared subtrees. */
 #include "mounts.h"
 
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+
 #include <sys/statfs.h>
 
 /* ---- umount2 ---- */
@@ -188,6 +191,48 @@ TEST(moving)
 {
 	NEED_ROOT();
 	in_private(moves);
+}
+
+/* ---- sizes ---- */
+
+static unsigned long long blocks_with(const char *type, const char *options)
+{
+	struct statvfs st;
+
+	OK(mount("m", at("m"), type, 0, options));
+	OK(statvfs(at("m"), &st));
+	OK(umount(at("m")));
+	return st.f_blocks;
+}
+
+static void sizes(void)
+{
+	unsigned long long memory;
+	struct sysinfo si;
+	struct stat st;
+
+	OK(sysinfo(&si));
+	memory = (unsigned long long)si.totalram * si.mem_unit / 4096;
+	mkdirs("m", NULL);
+	CHECK_EQ(blocks_with("tmpfs", NULL), memory / 2);
+	CHECK_EQ(blocks_with("tmpfs", "size=10%"), (memory * 4096 * 10 / 100 + 4095) / 4096);
+	CHECK_EQ(blocks_with("tmpfs", "size=1m"), 256);
+	CHECK_EQ(blocks_with("tmpfs", "nr_blocks=10"), 10);
+	CHECK_EQ(blocks_with("tmpfs", "size=0"), 0);
+	CHECK_EQ(blocks_with("ramfs", NULL), 0);
+	CHECK_ERR(mount("m", at("m"), "tmpfs", 0, "size=1x"), EINVAL);
+	CHECK_ERR(mount("m", at("m"), "tmpfs", 0, "size="), EINVAL);
+	CHECK_EQ(blocks_with("tmpfs", "size=%"), 0);
+	OK(mount("m", at("m"), "ramfs", 0, NULL));
+	OK(stat(at("m"), &st));
+	CHECK_EQ(st.st_mode & 07777, 0755);
+	OK(umount(at("m")));
+}
+
+TEST(sizes_of_tmpfs)
+{
+	NEED_ROOT();
+	in_private(sizes);
 }
 
 /* ---- shared subtrees ---- */

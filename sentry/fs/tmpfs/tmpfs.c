@@ -7,6 +7,7 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "host/system.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/tmpfs/meminode.h"
 
@@ -500,11 +501,19 @@ static int statfs(struct super_block *sb, struct l_statfs *st)
 	return 0;
 }
 
+uint64_t tmpfs_default_size(void)
+{
+	struct host_memory m;
+
+	host_memory(&m);
+	return m.total / PAGE_SIZE / 2 * PAGE_SIZE;
+}
+
 static void show_options(struct super_block *sb, char *buf, size_t size)
 {
 	const struct tmpfs *t = sb->priv;
 
-	if (t->quota.limit)
+	if (t->quota.limit && t->quota.limit * PAGE_SIZE != tmpfs_default_size())
 		snprintf(buf, size, ",size=%luk", (unsigned long)(t->quota.limit * (PAGE_SIZE / 1024)));
 }
 
@@ -535,7 +544,7 @@ int tmpfs_create_as(const char *type, uint64_t size_limit, uint32_t root_mode, u
 
 	if (!t)
 		return -ENOMEM;
-	t->quota.limit = size_limit / PAGE_SIZE;
+	t->quota.limit = size_limit / PAGE_SIZE + (size_limit % PAGE_SIZE != 0);
 	sb = super_new(type, L_TMPFS_MAGIC, &super_ops, t);
 	if (!sb) {
 		free(t);
