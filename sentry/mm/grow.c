@@ -27,6 +27,8 @@ static int check_growth(struct task *t, struct mm *mm, size_t i, uint64_t start)
 
 	if (start < GUEST_MIN || v->end - start > process_rlimit(t->process, L_RLIMIT_STACK))
 		return -ENOMEM;
+	if (below && start < below->end)
+		return -ENOMEM; /* a whole step may reach further than the hole does */
 	if (below && below->prot && !vma_grows(below) && start - below->end < MM_STACK_GAP)
 		return -ENOMEM;
 	if (mm->total_size + more > process_rlimit(t->process, L_RLIMIT_AS))
@@ -46,7 +48,7 @@ static int grow_locked(struct task *t, struct mm *mm, uint64_t addr) REQUIRES(mm
 	if (i == mm->vma_count || mm->vmas[i]->start <= addr || !vma_grows(mm->vmas[i]))
 		return -EFAULT;
 	v = mm->vmas[i];
-	if (v->kind == VMA_STACK && v->start - start < MAIN_STACK_STEP &&
+	if (v->kind == VMA_STACK && v->start - start < MAIN_STACK_STEP && v->start > MAIN_STACK_STEP &&
 	    check_growth(t, mm, i, v->start - MAIN_STACK_STEP) == 0)
 		start = v->start - MAIN_STACK_STEP;
 	r = check_growth(t, mm, i, start);

@@ -137,6 +137,43 @@ TEST(gap)
 	OK(munmap(p, PAGE));
 }
 
+/* Where the main stack begins by now. */
+static char *stack_start(void)
+{
+	unsigned long start = 0, end;
+	char line[256];
+	FILE *f = fopen("/proc/self/maps", "r");
+
+	REQUIRE(f);
+	while (fgets(line, sizeof(line), f))
+		if (!strstr(line, "[stack]") || sscanf(line, "%lx-%lx", &start, &end) != 2)
+			start = 0;
+		else
+			break;
+	fclose(f);
+	REQUIRE(start != 0);
+	return (char *)start;
+}
+
+/* What lies a few pages below the main stack stays what it is, however the stack grows. */
+TEST(near_neighbour)
+{
+	char *start = stack_start(), *guard = start - 16 * PAGE;
+
+	one_core_less();
+	REQUIRE(mmap(guard, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == guard);
+	memset(guard, 'g', PAGE);
+	CHECK_EQ(writing(start - PAGE), SIGSEGV); /* too near */
+	CHECK_EQ(guard[0], 'g');
+	OK(mprotect(guard, PAGE, PROT_NONE)); /* to this the stack may come close */
+	start[-(long)PAGE] = 's';
+	CHECK_EQ(writing(guard), SIGSEGV);
+	CHECK_EQ(writing(guard + PAGE), 0);
+	OK(mprotect(guard, PAGE, PROT_READ));
+	CHECK_EQ(guard[PAGE - 1], 'g');
+	OK(munmap(guard, PAGE));
+}
+
 TEST(limits)
 {
 	struct rlimit r;
