@@ -367,7 +367,7 @@ static int send_to_permitted_member(struct process *p, void *arg) REQUIRES(tasks
 	if (p->pgid != s->pgid)
 		return 0;
 	s->seen++;
-	if (!signal_permitted(s->from, p, s->info->si_signo))
+	if (!signal_permitted(s->from, process_leader(p), s->info->si_signo))
 		return 0;
 	s->sent++;
 	return s->info->si_signo ? signal_send_process_locked(p, s->info) : 0;
@@ -427,24 +427,20 @@ bool signal_process_ignores_children(struct process *parent)
 	return a.handler == L_SIG_IGN || (a.flags & L_SA_NOCLDWAIT);
 }
 
-bool signal_permitted(const struct task *t, struct process *p, int sig)
+bool signal_permitted(const struct task *t, struct task *to, int sig)
 {
 	const struct cred *c = t->cred, *target;
-	struct task *leader;
 	bool same;
 
-	if (p == t->process || cred_capable(c, L_CAP_KILL))
+	if (!to || to->process == t->process || cred_capable(c, L_CAP_KILL))
 		return true;
-	if (sig == L_SIGCONT && p->session == t->process->session)
+	if (sig == L_SIGCONT && to->process->session == t->process->session)
 		return true;
-	leader = process_any_task(p);
-	if (!leader)
-		return true;
-	mutex_lock(&leader->alloc_lock);
-	target = leader->cred;
+	mutex_lock(&to->alloc_lock);
+	target = to->cred;
 	same = c->euid == target->suid || c->euid == target->uid || c->uid == target->suid || c->uid == target->uid ||
 	       cred_ns_capable(c, target->user_ns, L_CAP_KILL);
-	mutex_unlock(&leader->alloc_lock);
+	mutex_unlock(&to->alloc_lock);
 	return same;
 }
 

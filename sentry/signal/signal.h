@@ -82,8 +82,9 @@ void signal_fill_child(struct l_siginfo *info, const struct process *p, int sig,
 /* Of a siginfo that a guest gave: -E2BIG if its code is unknown and there is something where no known one has anything.
  */
 int signal_check_layout(const struct l_siginfo *info) MUST_CHECK;
-/* May a signal go from t to p: kill(2), EPERM. */
-bool signal_permitted(const struct task *t, struct process *p, int sig) REQUIRES(tasks_lock);
+/* May a signal go from t to `to`'s process: kill(2), EPERM.  What counts is the thread that was named, dead or alive; of a whole
+ * process its leader.  NULL is the sentry's own. */
+bool signal_permitted(const struct task *t, struct task *to, int sig) REQUIRES(tasks_lock);
 
 /* ---- sigio.c ---- */
 /* What file_owner_signal (sentry/vfs/fasync.h) is set to. */

@@ -88,7 +88,7 @@ static int send_to_target(struct task *t, const struct pidfd_target *target, uns
 
 	mutex_lock(&tasks_lock);
 	r = target_alive(target);
-	if (r == 0 && !signal_permitted(t, p, info->si_signo))
+	if (r == 0 && !signal_permitted(t, target->thread ? target->thread : process_leader(p), info->si_signo))
 		r = -EPERM;
 	if (r == 0 && scope == L_PIDFD_SIGNAL_THREAD)
 		to = task_get(target->thread ? target->thread : process_any_task(p));

@@ -16,27 +16,32 @@ static bool known_signal(int sig)
 	return sig >= 0 && sig <= L_NSIG;
 }
 
-static int kill_one(struct task *t, int pid, int sig)
+/* To the whole process of a thread: of which thread it is makes a difference to who may. */
+static int send_process(struct task *t, int tid, int sig, const struct l_siginfo *info)
 {
-	struct process *p = process_of_thread_named(t, pid);
-	struct l_siginfo info;
+	struct task *to = task_named(t, tid);
 	int r = 0;
 
-	if (!p)
+	if (!to)
 		return -ESRCH;
-	if (!known_signal(sig)) {
-		process_put(p);
-		return -EINVAL;
-	}
-	signal_fill_user(&info, sig, L_SI_USER, t);
 	mutex_lock(&tasks_lock);
-	if (!signal_permitted(t, p, sig))
+	if (!known_signal(sig))
+		r = -EINVAL;
+	else if (!signal_permitted(t, to, sig))
 		r = -EPERM;
 	else if (sig)
-		r = signal_send_process_locked(p, &info);
+		r = signal_send_process_locked(to->process, info);
 	mutex_unlock(&tasks_lock);
-	process_put(p);
+	task_put(to);
 	return r;
+}
+
+static int kill_one(struct task *t, int pid, int sig)
+{
+	struct l_siginfo info;
+
+	signal_fill_user(&info, sig, L_SI_USER, t);
+	return send_process(t, pid, sig, &info);
 }
 
 struct broadcast {
@@ -56,7 +61,7 @@ static int broadcast_one(struct process *p, void *arg) NO_LOCK_ANALYSIS /* proce
 	b->seen++;
 	if (!known_signal(b->sig))
 		return -EINVAL;
-	if (!signal_permitted(b->from, p, b->sig))
+	if (!signal_permitted(b->from, process_leader(p), b->sig))
 		return 0;
 	b->sent++;
 	signal_fill_user(&info, b->sig, L_SI_USER, b->from);
@@ -101,7 +106,7 @@ static int send_thread(struct task *t, int tgid, int tid, const struct l_siginfo
 		return -EINVAL;
 	}
 	mutex_lock(&tasks_lock);
-	if (!signal_permitted(t, target->process, info->si_signo))
+	if (!signal_permitted(t, target, info->si_signo))
 		r = -EPERM;
 	mutex_unlock(&tasks_lock);
 	if (r == 0 && info->si_signo)
@@ -155,26 +160,13 @@ long sys_rt_sigqueueinfo(struct task *t, const struct sys_args *args)
 {
 	int pid = (int)args->a[0], sig = (int)args->a[1], r;
 	struct l_siginfo info;
-	struct process *p;
 
 	r = copy_in_siginfo(t, &info, args->a[2], sig);
 	if (r < 0)
 		return r;
 	if (!may_claim(&info, pid == task_own_nr(t)))
 		return -EPERM;
-	p = process_of_thread_named(t, pid);
-	if (!p)
-		return -ESRCH;
-	mutex_lock(&tasks_lock);
-	if (!known_signal(sig))
-		r = -EINVAL;
-	else if (!signal_permitted(t, p, sig))
-		r = -EPERM;
-	else if (sig)
-		r = signal_send_process_locked(p, &info);
-	mutex_unlock(&tasks_lock);
-	process_put(p);
-	return r;
+	return send_process(t, pid, sig, &info);
 }
 
 long sys_rt_tgsigqueueinfo(struct task *t, const struct sys_args *args)

@@ -17,6 +17,7 @@
 #include "sentry/task/namespaces.h"
 #include "sentry/task/pidns.h"
 #include "sentry/task/rseq.h"
+#include "sentry/task/tree.h"
 #include "sentry/task/usage.h"
 #include "sentry/time/timers.h"
 
@@ -193,7 +194,7 @@ static void send_pdeathsig(struct process *c, const struct task *gone) REQUIRES(
 {
 	struct l_siginfo info;
 
-	if (!c->pdeathsig || c->zombie || !signal_permitted(gone, c, c->pdeathsig))
+	if (!c->pdeathsig || c->zombie || !signal_permitted(gone, process_leader(c), c->pdeathsig))
 		return;
 	signal_fill_user(&info, c->pdeathsig, L_SI_USER, gone);
 	(void)!signal_send_process_locked(c, &info); /* SI_USER is never refused */

@@ -13,7 +13,14 @@ struct task *process_any_task(struct process *p)
 {
 	if (!list_empty(&p->threads))
 		return list_first_entry(&p->threads, struct task, thread_node);
-	return tid_lookup_locked(p->pid);
+	return process_leader(p);
+}
+
+struct task *process_leader(struct process *p)
+{
+	struct task *t = tid_lookup_locked(p->pid);
+
+	return t && t->process == p ? t : NULL;
 }
 
 static struct process *process_lookup_locked(int pid) REQUIRES(tasks_lock)

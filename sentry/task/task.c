@@ -26,6 +26,7 @@ static struct task *by_tid[PID_MAX];
 static struct tidmap tids; /* where by_tid is not NULL; guarded by tasks_lock */
 static int last_tid;	   /* guarded by tasks_lock */
 static int live_count;	   /* guarded by tasks_lock */
+static uint64_t made_count; /* likewise */
 
 _Static_assert(PID_MAX == TIDMAP_SIZE, "every tid has its bit");
 
@@ -56,6 +57,7 @@ int tid_assign(struct task *t)
 			by_tid[last_tid] = task_get(t);
 			tidmap_add(&tids, last_tid);
 			live_count++;
+			made_count++;
 			return 0;
 		}
 	}
@@ -129,6 +131,16 @@ int task_count(void)
 
 	mutex_lock(&tasks_lock);
 	n = live_count;
+	mutex_unlock(&tasks_lock);
+	return n;
+}
+
+uint64_t task_made_count(void)
+{
+	uint64_t n;
+
+	mutex_lock(&tasks_lock);
+	n = made_count;
 	mutex_unlock(&tasks_lock);
 	return n;
 }

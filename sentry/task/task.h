@@ -380,6 +380,7 @@ void process_orphan_command(struct process *p);
 
 /* Counts of what there is, for limits and /proc/loadavg. */
 int task_count(void);
+uint64_t task_made_count(void); /* since the start */
 /* The number given out last; the next is above it. */
 int tid_last(void);
 void tid_set_last(int tid);

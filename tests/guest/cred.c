@@ -3,6 +3,9 @@
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 
@@ -170,6 +173,71 @@ TEST(kill_permission)
 	JOIN(pid);
 	CHECK_EQ(h_wait(target), SIGTERM);
 	gate_free(&g);
+}
+
+/* ---- a thread with other ids than its process's leader ---- */
+
+static struct thread_ids {
+	struct gate ready;
+	pid_t tid;
+} *thread_ids;
+
+static void *be_1000(void *arg)
+{
+	(void)arg;
+	REQUIRE(syscall(SYS_setresuid, 1000, 1000, 1000) == 0); /* this thread alone: past libc */
+	thread_ids->tid = gettid();
+	gate_open(&thread_ids->ready);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void leader_and_thread(bool leader_goes)
+{
+	pid_t target, pid;
+
+	gate_init(&thread_ids->ready);
+	target = h_fork();
+	if (target == 0) {
+		pthread_t t;
+
+		REQUIRE(pthread_create(&t, NULL, be_1000, NULL) == 0);
+		if (leader_goes)
+			syscall(SYS_exit, 0);
+		for (;;)
+			pause();
+	}
+	gate_pass(&thread_ids->ready);
+	REQUIRE(!leader_goes || h_wait_state(target, "Z"));
+	pid = h_fork();
+	if (pid == 0) {
+		int fd = (int)syscall(SYS_pidfd_open, target, 0);
+
+		as_user(1000);
+		CHECK_ERR(kill(target, 0), EPERM); /* the leader's count, even if it has gone */
+		CHECK_ERR(sigqueue(target, SIGTERM, (union sigval){0}), EPERM);
+		CHECK_ERR(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), EPERM);
+		if (!leader_goes)
+			CHECK_ERR(syscall(SYS_tgkill, target, target, 0), EPERM);
+		OK(syscall(SYS_tgkill, target, thread_ids->tid, 0));
+		OK(kill(thread_ids->tid, 0)); /* a thread's number stands for its process */
+		OK(kill(thread_ids->tid, SIGTERM));
+		child_exit();
+	}
+	JOIN(pid);
+	CHECK_EQ(h_wait(target), SIGTERM);
+	gate_free(&thread_ids->ready);
+}
+
+TEST(kill_permission_of_threads)
+{
+	if (geteuid())
+		SKIP("needs root");
+	thread_ids = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(thread_ids != MAP_FAILED);
+	leader_and_thread(false);
+	leader_and_thread(true);
 }
 
 TEST(capabilities)

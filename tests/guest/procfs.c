@@ -330,6 +330,36 @@ TEST(listing)
 	CHECK(mkdir("/proc/dir", 0700) < 0);
 }
 
+static int count_of(const char *text, const char *what)
+{
+	int n = 0;
+
+	while ((text = strstr(text, what))) {
+		n++;
+		text += strlen(what);
+	}
+	return n;
+}
+
+/* What has been made since the start is counted, not what there is. */
+TEST(processes_made)
+{
+	long before, after;
+
+	REQUIRE(read_file("/proc/stat", buf, sizeof(buf)) > 0);
+	before = atol(field(buf, "processes "));
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = h_fork();
+
+		if (pid == 0)
+			_exit(0);
+		JOIN(pid);
+	}
+	REQUIRE(read_file("/proc/stat", buf, sizeof(buf)) > 0);
+	after = atol(field(buf, "processes "));
+	CHECK(after >= before + 3);
+}
+
 TEST(machine)
 {
 	CHECK(read_file("/proc/meminfo", buf, sizeof(buf)) > 0);
@@ -341,6 +371,7 @@ TEST(machine)
 	CHECK(read_file("/proc/loadavg", buf, sizeof(buf)) > 0);
 	CHECK(read_file("/proc/stat", buf, sizeof(buf)) > 0);
 	CHECK(strncmp(buf, "cpu ", 4) == 0 && strstr(buf, "\nbtime "));
+	CHECK_EQ(count_of(buf, "\ncpu"), sysconf(_SC_NPROCESSORS_ONLN));
 	CHECK(read_file("/proc/version", buf, sizeof(buf)) > 0);
 	CHECK(strncmp(buf, "Linux version ", 14) == 0);
 	CHECK(read_file("/proc/filesystems", buf, sizeof(buf)) > 0);

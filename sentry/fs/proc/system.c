@@ -12,6 +12,7 @@
 #include "sentry/core/uts.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/proc/proc.h"
+#include "sentry/task/pidns.h"
 
 typedef unsigned long long ull;
 
@@ -78,33 +79,27 @@ static int show_uptime(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
-struct task_counts {
-	int running, highest;
-};
-
 static int count_process(struct process *p, void *arg)
 {
-	struct task_counts *n = arg;
 	struct task *t;
+	int *running = arg;
 
-	list_for_each_entry(t, &p->threads, thread_node) {
-		n->running += proc_task_state(t) == 'R';
-		n->highest = max_of(n->highest, t->tid);
-	}
+	list_for_each_entry(t, &p->threads, thread_node)
+		*running += proc_task_state(t) == 'R';
 	return 0;
 }
 
-static struct task_counts count_tasks(void)
+static int count_running(void)
 {
-	struct task_counts n = {0, 0};
+	int running = 0;
 
-	process_for_each(count_process, &n);
-	return n;
+	process_for_each(count_process, &running);
+	return running;
 }
 
 static int show_loadavg(const struct proc_ctx *c, FILE *out)
 {
-	struct task_counts n = count_tasks();
+	struct task *self = task_current();
 	uint64_t seconds, loads[3];
 
 	(void)c;
@@ -114,7 +109,7 @@ static int show_loadavg(const struct proc_ctx *c, FILE *out)
 
 		fprintf(out, "%llu.%02llu ", (ull)hundredths / 100, (ull)hundredths % 100);
 	}
-	fprintf(out, "%d/%d %d\n", n.running, task_count(), n.highest);
+	fprintf(out, "%d/%d %d\n", count_running(), task_count(), self ? pid_ns_last(self) : tid_last());
 	return 0;
 }
 
@@ -125,7 +120,6 @@ static ull ticks(int64_t ns)
 
 static int show_stat(const struct proc_ctx *c, FILE *out)
 {
-	struct task_counts n = count_tasks();
 	struct cpu_time t = cpu_time();
 	unsigned cpus = host_cpu_count();
 	int64_t boot_ns = host_clock_ns(L_CLOCK_REALTIME) - host_clock_ns(L_CLOCK_BOOTTIME);
@@ -133,11 +127,14 @@ static int show_stat(const struct proc_ctx *c, FILE *out)
 	(void)c;
 	fprintf(out, "cpu  %llu 0 %llu %llu 0 0 0 0 0 0\n", ticks(t.user_ns), ticks(t.system_ns), ticks(t.idle_ns));
 	/* Which CPU it was is not known: each gets its share. */
-	for (unsigned i = 0; i < cpus; i++)
+	for (unsigned i = 0; i < HOST_CPUS_MAX; i++) {
+		if (!host_cpu_usable(i))
+			continue;
 		fprintf(out, "cpu%u %llu 0 %llu %llu 0 0 0 0 0 0\n", i, ticks(t.user_ns / cpus), ticks(t.system_ns / cpus),
 			ticks(t.idle_ns / cpus));
-	fprintf(out, "intr 0\nctxt 0\nbtime %lld\nprocesses %d\nprocs_running %d\nprocs_blocked 0\nsoftirq 0\n",
-		(long long)(boot_ns / L_NSEC_PER_SEC), n.highest, n.running);
+	}
+	fprintf(out, "intr 0\nctxt 0\nbtime %lld\nprocesses %llu\nprocs_running %d\nprocs_blocked 0\nsoftirq 0\n",
+		(long long)(boot_ns / L_NSEC_PER_SEC), (ull)task_made_count(), count_running());
 	return 0;
 }
 
