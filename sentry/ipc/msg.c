@@ -2,7 +2,6 @@
  * System V message queues; msgop(2).  A message is handed to a receiver that waits for it, and a sender that waits for
  * room has its message queued for it by whoever makes the room, each in the order of arrival.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "abi/capability.h"
@@ -45,11 +44,27 @@ static struct msg_queue *queue_of(struct ipc_perm *p)
 	return container_of(p, struct msg_queue, perm);
 }
 
+/* ---- messages ---- */
+
+struct ipc_msg *msg_alloc(size_t size)
+{
+	struct ipc_msg *m = ipc_alloc(sizeof(*m) + size, 0);
+
+	if (m)
+		m->size = size;
+	return m;
+}
+
+void msg_free(struct ipc_msg *m)
+{
+	ipc_free(m, sizeof(*m) + m->size, 0);
+}
+
 /* ---- msgget ---- */
 
 static int queue_create(const struct ipc_request *req, struct ipc_perm **out)
 {
-	struct msg_queue *q = calloc(1, sizeof(*q));
+	struct msg_queue *q = ipc_alloc(sizeof(*q), 0);
 
 	if (!q)
 		return -ENOMEM;
@@ -64,7 +79,7 @@ static int queue_create(const struct ipc_request *req, struct ipc_perm **out)
 
 static void queue_free(struct ipc_perm *p)
 {
-	free(queue_of(p));
+	ipc_free(queue_of(p), sizeof(struct msg_queue), 0);
 }
 
 static int queue_check(const struct ipc_perm *p, const struct ipc_request *req)
@@ -203,7 +218,7 @@ static struct ipc_msg *find_message(struct msg_queue *q, const struct receiver *
 
 static struct ipc_msg *copy_message(const struct ipc_msg *m)
 {
-	struct ipc_msg *copy = malloc(sizeof(*m) + m->size);
+	struct ipc_msg *copy = msg_alloc(m->size);
 
 	if (copy)
 		memcpy(copy, m, sizeof(*m) + m->size);
@@ -347,9 +362,9 @@ static void queue_destroy(struct ipc_ids *ids, struct msg_queue *q) REQUIRES(ids
 	end_all(&q->senders);
 	end_all(&q->receivers);
 	list_for_each_entry_safe (m, tmp, &q->messages, node)
-		free(m);
+		msg_free(m);
 	ipc_remove(ids, &q->perm);
-	free(q);
+	queue_free(&q->perm);
 }
 
 int msg_remove(struct task *t, int id)

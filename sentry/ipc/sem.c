@@ -60,6 +60,11 @@ static struct sem_set *set_of(struct ipc_perm *p)
 
 /* ---- semget ---- */
 
+static size_t set_size(int count)
+{
+	return sizeof(struct sem_set) + (size_t)count * sizeof(struct sem);
+}
+
 static int set_create(const struct ipc_request *req, struct ipc_perm **out)
 {
 	struct sem_set *s;
@@ -68,7 +73,7 @@ static int set_create(const struct ipc_request *req, struct ipc_perm **out)
 		return -EINVAL;
 	if (req->size > (uint64_t)(SEMMNS - req->ns->sem_total))
 		return -ENOSPC;
-	s = calloc(1, sizeof(*s) + req->size * sizeof(struct sem));
+	s = ipc_alloc(set_size((int)req->size), 0);
 	if (!s)
 		return -ENOMEM;
 	s->count = (int)req->size;
@@ -82,8 +87,10 @@ static int set_create(const struct ipc_request *req, struct ipc_perm **out)
 
 static void set_free(struct ipc_perm *p)
 {
-	p->ns->sem_total -= set_of(p)->count;
-	free(set_of(p));
+	struct sem_set *s = set_of(p);
+
+	p->ns->sem_total -= s->count;
+	ipc_free(s, set_size(s->count), 0);
 }
 
 static int set_check(const struct ipc_perm *p, const struct ipc_request *req)
@@ -207,6 +214,11 @@ static bool undos_make(struct task *t)
 	return true;
 }
 
+static size_t undo_size(const struct sem_set *s)
+{
+	return sizeof(struct sem_undo) + (size_t)s->count * sizeof(int16_t);
+}
+
 /* t's note for s: made if there is none. */
 static int undo_find(struct task *t, struct sem_set *s, struct sem_undo **out)
 {
@@ -218,7 +230,7 @@ static int undo_find(struct task *t, struct sem_set *s, struct sem_undo **out)
 			return 0;
 		}
 	}
-	u = calloc(1, sizeof(*u) + (size_t)s->count * sizeof(int16_t));
+	u = ipc_alloc(undo_size(s), 0);
 	if (!u)
 		return -ENOMEM;
 	u->set = s;
@@ -232,7 +244,7 @@ static void undo_free(struct sem_undo *u)
 {
 	list_del_init(&u->in_set);
 	list_del_init(&u->in_list);
-	free(u);
+	ipc_free(u, undo_size(u->set), 0);
 }
 
 static int operate_locked(struct task *t, struct ipc_ids *ids, int id, struct sem_wait *w, bool undo,

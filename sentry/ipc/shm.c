@@ -3,7 +3,6 @@
  * that the VMAs know by their file what they belong to.  A VMA that comes or goes is counted through the file's
  * map_count.
  */
-#include <stdlib.h>
 
 #include "abi/capability.h"
 #include "abi/errno.h"
@@ -40,13 +39,15 @@ static uint64_t pages_of(const struct shm_segment *s)
 	return s->size / PAGE_SIZE + (s->size % PAGE_SIZE != 0);
 }
 
+#define SEGMENT_FILE_COST 2048 /* bytes of the sentry's: its file, inode and dentry */
+
 static void segment_put(struct shm_segment *s)
 {
 	if (!refcount_dec(&s->refs))
 		return;
 	if (s->file)
 		file_put(s->file);
-	free(s);
+	ipc_free(s, sizeof(*s), SEGMENT_FILE_COST);
 }
 
 /* ---- shmget ---- */
@@ -64,7 +65,7 @@ static int segment_create(const struct ipc_request *req, struct ipc_perm **out)
 		return -ENOSPC;
 	if (pages > INT64_MAX / PAGE_SIZE)
 		return -ENOMEM;
-	s = calloc(1, sizeof(*s));
+	s = ipc_alloc(sizeof(*s), SEGMENT_FILE_COST);
 	if (!s)
 		return -ENOMEM;
 	refcount_init(&s->refs, 1);

@@ -13,6 +13,46 @@ int64_t ipc_now(void)
 	return vfs_now().tv_sec;
 }
 
+/* ---- memory ---- */
+
+#define MEMORY_MAX (128ull << 20) /* bytes */
+#define BLOCK_COST 32		   /* of the allocator's, for a block */
+
+static _Atomic uint64_t memory_used;
+
+static void uncharge(uint64_t bytes)
+{
+	memory_used -= bytes;
+}
+
+static bool charge(uint64_t bytes)
+{
+	if ((memory_used += bytes) <= MEMORY_MAX)
+		return true;
+	uncharge(bytes);
+	return false;
+}
+
+void *ipc_alloc(size_t size, size_t more)
+{
+	void *p;
+
+	if (!charge((uint64_t)size + more + BLOCK_COST))
+		return NULL;
+	p = calloc(1, size);
+	if (!p)
+		uncharge((uint64_t)size + more + BLOCK_COST);
+	return p;
+}
+
+void ipc_free(void *p, size_t size, size_t more)
+{
+	if (!p)
+		return;
+	free(p);
+	uncharge((uint64_t)size + more + BLOCK_COST);
+}
+
 /* ---- the table ---- */
 
 struct ipc_perm *ipc_at(struct ipc_ids *ids, int index)

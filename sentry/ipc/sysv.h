@@ -81,6 +81,11 @@ void ipc_perm_fill(struct l_ipc64_perm *out, const struct ipc_perm *p, const str
 int ipc_perm_set(struct ipc_perm *p, const struct l_ipc64_perm *from, const struct cred *c) MUST_CHECK;
 int64_t ipc_now(void); /* seconds, as the times of objects */
 
+/* The sentry's memory for objects, messages and undos of all namespaces is bounded: Linux's limits, which count objects, would let
+ * a program make it hold gigabytes.  Zeroed; NULL is -ENOMEM.  more: what the object costs besides.  No lock needed. */
+void *ipc_alloc(size_t size, size_t more) MUST_CHECK;
+void ipc_free(void *p, size_t size, size_t more); /* NULL is allowed; sizes as they were */
+
 /* One who sleeps for an object of sem or msg.  Whoever ends the wait does so with the table's lock held. */
 struct ipc_waiter {
 	struct list_head node; /* in the object's list */
@@ -141,12 +146,14 @@ void sem_undos_leave(struct task *t);
 
 /* ---- message queues (msg.c) ---- */
 
-struct ipc_msg { /* a message on its way; free() it */
+struct ipc_msg { /* a message on its way; msg_free() it */
 	struct list_head node;
 	int64_t type;
 	size_t size;
 	uint8_t data[];
 };
+struct ipc_msg *msg_alloc(size_t size) MUST_CHECK; /* NULL: no memory */
+void msg_free(struct ipc_msg *m);
 int msg_get(struct task *t, int32_t key, uint32_t flags) MUST_CHECK;
 /* m is consumed on success. */
 int msg_send(struct task *t, int id, struct ipc_msg *m, uint32_t flags) MUST_CHECK;

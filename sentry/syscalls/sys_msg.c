@@ -1,5 +1,4 @@
 /* msgget, msgsnd, msgrcv, msgctl.  The work is in sentry/ipc/msg.c. */
-#include <stdlib.h>
 
 #include "abi/errno.h"
 #include "base/checked.h"
@@ -24,16 +23,15 @@ long sys_msgsnd(struct task *t, const struct sys_args *args)
 		return r;
 	if (size > tunable_get(&task_ipc_ns(t)->msgmax) || id < 0 || type < 1)
 		return -EINVAL;
-	m = malloc(sizeof(*m) + size);
+	m = msg_alloc(size);
 	if (!m)
 		return -ENOMEM;
 	m->type = type;
-	m->size = size;
 	r = copy_in(t->ctx, m->data, buf + sizeof(type), size);
 	if (r == 0)
 		r = msg_send(t, id, m, (uint32_t)args->a[3]);
 	if (r < 0)
-		free(m);
+		msg_free(m);
 	return r;
 }
 
@@ -53,7 +51,7 @@ long sys_msgrcv(struct task *t, const struct sys_args *args)
 	r = copy_out(t->ctx, buf, &m->type, sizeof(m->type));
 	if (r == 0)
 		r = copy_out(t->ctx, buf + sizeof(m->type), m->data, size);
-	free(m);
+	msg_free(m);
 	return r < 0 ? r : (long)size;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -124,12 +125,28 @@ static void maps(long count)
 	}
 }
 
+/* Semaphores are made and kept, until no more are to be had. */
+static void hoard(long count)
+{
+	static unsigned short values[32000];
+
+	memset(values, 1, sizeof(values));
+	for (long i = 0; i < count; i++) {
+		int id = semget(IPC_PRIVATE, 32000, 0600);
+
+		REQUIRE(id >= 0 || errno == ENOMEM || errno == ENOSPC);
+		if (id >= 0)
+			REQUIRE(semctl(id, 0, SETALL, values) == 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(long count);
-	} kinds[] = {{"files", files}, {"walk", walk}, {"forks", forks}, {"opens", opens}, {"maps", maps}};
+	} kinds[] = {{"files", files}, {"walk", walk}, {"forks", forks}, {"opens", opens}, {"maps", maps},
+		     {"hoard", hoard}};
 
 	if (argc == 5 && chdir(argv[2]) == 0)
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
@@ -144,6 +161,6 @@ int main(int argc, char **argv)
 			}
 			return 0;
 		}
-	fprintf(stderr, "usage: churn files|walk|forks|opens|maps DIRECTORY COUNT ROUNDS\n");
+	fprintf(stderr, "usage: churn files|walk|forks|opens|maps|hoard DIRECTORY COUNT ROUNDS\n");
 	return 2;
 }
