@@ -14,6 +14,7 @@
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
+#include "sentry/time/timers.h"
 
 long sys_sched_yield(struct task *t, const struct sys_args *args)
 {
@@ -190,6 +191,8 @@ static long change_policy(struct task *t, struct task *o, struct sched_change *w
 	if (want->set_nice && !policy_real_time(want->policy))
 		o->nice = want->nice;
 	mutex_unlock(&o->alloc_lock);
+	if (policy_real_time(want->policy))
+		process_watch_rt_limit(o->process);
 	return 0;
 }
 

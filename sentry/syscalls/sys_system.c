@@ -148,6 +148,8 @@ static int set_limit(struct task *t, struct process *p, unsigned resource, const
 	mutex_unlock(&p->limits_lock);
 	if (r == 0 && resource == L_RLIMIT_CPU)
 		process_watch_cpu_limit(p);
+	if (r == 0 && resource == L_RLIMIT_RTTIME)
+		process_watch_rt_limit(p);
 	return r;
 }
 

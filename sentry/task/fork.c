@@ -510,6 +510,7 @@ static void *thread_main(void *arg)
 	task_set_current(t);
 	if (t->tid == t->process->pid)
 		process_watch_cpu_limit(t->process);
+	process_watch_rt_limit(t->process); /* the policy is inherited */
 	if (load_start(t) == 0)
 		task_run(t);
 	else

@@ -247,6 +247,8 @@ struct task {
 	struct trace_state trace;
 	struct list_head tracees;    /* of trace.node: those it traces; guarded by tasks_lock */
 	_Atomic unsigned syscall_work; /* WORK_*: changed by its tracer while it is stopped, and by itself */
+	uint64_t rt_sleeps;	     /* rt_limit.c's own, as is the next: at its last look, and the CPU time */
+	int64_t rt_base_ns;	     /*   from when on it has not slept */
 	struct sched_params sched;   /* what the scheduling calls set; guarded by alloc_lock */
 	_Atomic bool futex_dead;     /* it owns no futex any more: written under futex_pi.c's pi_lock */
 	int nice;

@@ -12,6 +12,7 @@
 #include "sentry/time/clock.h"
 #include "sentry/time/cpu_clock.h"
 #include "sentry/time/posix_timers.h"
+#include "sentry/time/rt_limit.h"
 #include "sentry/time/timer.h"
 
 #define ITIMERS 3
@@ -30,7 +31,7 @@ struct process_timers {
 	struct process *process; /* borrowed: stopped before the process goes */
 	struct mutex lock;
 	struct itimer itimers[ITIMERS];
-	struct ktimer cpu_limit;
+	struct ktimer cpu_limit, rt_limit;
 	struct cpu_wait limit_wait;	    /* its callback's own */
 	struct posix_timer_list posix_list; /* guarded by process->sig_lock */
 };
@@ -140,6 +141,15 @@ static void on_cpu_limit(struct ktimer *kt, void *arg)
 	(void)!ktimer_set(kt, monotonic_now() + delay); /* the helper thread runs */
 }
 
+static void on_rt_limit(struct ktimer *kt, void *arg)
+{
+	struct process_timers *pt = arg;
+	int64_t next = rt_limit_look(pt->process);
+
+	if (next)
+		(void)!ktimer_set(kt, next); /* the helper thread runs */
+}
+
 /* ---- making, getting, setting ---- */
 
 static struct process_timers *timers_new(struct process *p)
@@ -152,6 +162,7 @@ static struct process_timers *timers_new(struct process *p)
 	mutex_init(&pt->lock);
 	list_init(&pt->posix_list.timers);
 	ktimer_init(&pt->cpu_limit, on_cpu_limit, pt);
+	ktimer_init(&pt->rt_limit, on_rt_limit, pt);
 	for (int i = 0; i < ITIMERS; i++) {
 		pt->itimers[i].owner = pt;
 		pt->itimers[i].which = i;
@@ -248,19 +259,29 @@ int process_itimer_set(struct process *p, int which, const struct itimer_value *
 	return r;
 }
 
-void process_watch_cpu_limit(struct process *p)
+static void watch_limit(struct process *p, unsigned resource)
 {
 	struct process_timers *pt;
 
-	if (process_rlimit(p, L_RLIMIT_CPU) == L_RLIM_INFINITY)
+	if (process_rlimit(p, resource) == L_RLIM_INFINITY)
 		return; /* a watch that runs finds that out by itself */
 	mutex_lock(&tasks_lock);
 	if (p->live_count) { /* else process_timers_stop may have been here already */
 		pt = timers_of(p);
-		if (!pt || ktimer_set(&pt->cpu_limit, 0) < 0)
+		if (!pt || ktimer_set(resource == L_RLIMIT_CPU ? &pt->cpu_limit : &pt->rt_limit, 0) < 0)
 			log_warn("process %d: no memory to watch its CPU time", p->pid);
 	}
 	mutex_unlock(&tasks_lock);
+}
+
+void process_watch_cpu_limit(struct process *p)
+{
+	watch_limit(p, L_RLIMIT_CPU);
+}
+
+void process_watch_rt_limit(struct process *p)
+{
+	watch_limit(p, L_RLIMIT_RTTIME);
 }
 
 void process_timers_stop(struct process *p)
@@ -274,6 +295,7 @@ void process_timers_stop(struct process *p)
 		return;
 	posix_timers_delete_all(p);
 	ktimer_cancel(&pt->cpu_limit);
+	ktimer_cancel(&pt->rt_limit);
 	for (int i = 0; i < ITIMERS; i++)
 		ktimer_cancel(&pt->itimers[i].kt);
 }

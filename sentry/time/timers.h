@@ -26,6 +26,8 @@ int process_itimer_set(struct process *p, int which, const struct itimer_value *
 
 /* RLIMIT_CPU was set or inherited: watches p's CPU time from now on, if it is limited. */
 void process_watch_cpu_limit(struct process *p);
+/* The same of RLIMIT_RTTIME, also when a thread of p's got a real-time policy. */
+void process_watch_rt_limit(struct process *p);
 
 struct posix_timer_list {
 	struct list_head timers; /* newest first */
