@@ -5,6 +5,7 @@
 #include "abi/dirent.h"
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "host/caller.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/hostfs/internal.h"
 
@@ -47,6 +48,8 @@ static int use_fd(struct host_node *n, int kind)
 	if (n->fds[kind].users == 0 && n->fds[kind].fd < 0) {
 		int fd = node_at_place(n, open_here, &kind);
 
+		if (fd == -EACCES && n->made_fd >= 0)
+			fd = host_dup(n->made_fd);
 		if (fd < 0)
 			return fd;
 		n->fds[kind].fd = fd;
@@ -83,6 +86,7 @@ int hostfs_open(struct inode *i, struct file *f)
 		if (r < 0 && wants(f, 0))
 			unuse_fd(n, 0);
 	}
+	node_drop_made(n);
 	mutex_unlock(&i->lock);
 	return r;
 }

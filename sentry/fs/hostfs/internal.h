@@ -44,6 +44,7 @@ struct host_node {
 		int fd;
 		unsigned users;
 	} fds[2]; /* [0] for reading, [1] for writing (and reading, if allowed) */
+	int made_fd; /* of the call that made the file, until its first open: that need not heed the mode; or -1 */
 };
 
 struct hostfs {
@@ -101,6 +102,11 @@ void node_lose_place(struct host_node *n, const struct host_node *parent, const 
 /* Asks the host for the attributes of an open or named node.  i->lock held.  What cannot be reached keeps its old ones.
  */
 void node_refresh(struct inode *i);
+
+/* fd, which is consumed, made the file that n is: n's first open may use it.  Only so many are kept: a file that mknod(2) made, or
+ * whose open came to nothing, keeps its own as long as it is cached. */
+void node_keep_made(struct host_node *n, int fd);
+void node_drop_made(struct host_node *n); /* n->inode->lock held, or nobody else has n */
 
 /* ---- names.c, file.c ---- */
 

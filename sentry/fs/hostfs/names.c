@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "base/checked.h"
 #include "host/caller.h"
 #include "sentry/fs/hostfs/internal.h"
 
@@ -52,9 +53,10 @@ static bool writable(const struct inode *dir)
 
 /*
  * After d's name was made in dir: it belongs to whom Linux would have it belong to, as far as the sentry may give files
- * away, and gets exactly the mode that was asked for, whatever the sentry's umask.
+ * away, and gets exactly the mode that was asked for, whatever the sentry's umask.  *made: the descriptor that made it, or
+ * -1, which it becomes if it is kept.
  */
-static int finish_new(struct inode *dir, struct dentry *d, int fd, uint32_t mode, const struct cred *c)
+static int finish_new(struct inode *dir, struct dentry *d, int fd, int *made, uint32_t mode, const struct cred *c)
 {
 	struct inode want = {.mode = 0}, *i;
 	struct host_stat st;
@@ -77,6 +79,10 @@ static int finish_new(struct inode *dir, struct dentry *d, int fd, uint32_t mode
 	r = host_stat_at(fd, dentry_name(d), &st);
 	if (r == 0)
 		r = node_get(dir->sb, &st, node_of(dir), dentry_name(d), &i);
+	if (r == 0 && *made >= 0) {
+		node_keep_made(node_of(i), *made);
+		*made = -1;
+	}
 	if (r == 0)
 		dentry_instantiate(d, i);
 	node_refresh(dir);
@@ -86,7 +92,7 @@ static int finish_new(struct inode *dir, struct dentry *d, int fd, uint32_t mode
 static int make(struct inode *dir, struct dentry *d, uint32_t mode, const char *target, const struct cred *c)
 {
 	const char *name = dentry_name(d);
-	int fd, r;
+	int fd, made = -1, r;
 
 	if (!writable(dir))
 		return -EROFS;
@@ -95,11 +101,8 @@ static int make(struct inode *dir, struct dentry *d, uint32_t mode, const char *
 		return fd;
 	switch (mode & L_S_IFMT) {
 	case L_S_IFREG:
-		r = host_create_file(fd, name, mode);
-		if (r >= 0) {
-			host_close(r);
-			r = 0;
-		}
+		made = host_create_file(fd, name, mode);
+		r = min_of(made, 0);
 		break;
 	case L_S_IFDIR:
 		r = host_mkdir_at(fd, name, mode);
@@ -112,8 +115,10 @@ static int make(struct inode *dir, struct dentry *d, uint32_t mode, const char *
 		break;
 	}
 	if (r == 0)
-		r = finish_new(dir, d, fd, mode, c);
+		r = finish_new(dir, d, fd, &made, mode, c);
 	dir_fd_put(node_of(dir));
+	if (made >= 0)
+		host_close(made);
 	return r;
 }
 

@@ -67,7 +67,7 @@ static int node_new(struct super_block *sb, const struct host_stat *st, struct h
 	node_set_attr(n->inode, st);
 	n->dev = st->dev;
 	n->ino = st->ino;
-	n->dir_fd = n->fds[0].fd = n->fds[1].fd = -1;
+	n->dir_fd = n->fds[0].fd = n->fds[1].fd = n->made_fd = -1;
 	list_init(&n->lru);
 	n->inode->priv = n;
 	*out = n;
@@ -143,6 +143,7 @@ void node_release(struct inode *i)
 
 	if (n->dir_fd >= 0)
 		host_close(n->dir_fd);
+	node_drop_made(n);
 	for (int k = 0; k < 2; k++) {
 		if (n->fds[k].fd >= 0)
 			host_close(n->fds[k].fd);
@@ -151,6 +152,36 @@ void node_release(struct inode *i)
 		inode_put(n->parent->inode);
 	free(n->name);
 	free(n);
+}
+
+#define MADE_MAX 256 /* made_fds of all nodes */
+
+static _Atomic int made_count;
+
+void node_drop_made(struct host_node *n)
+{
+	if (n->made_fd < 0)
+		return;
+	host_close(n->made_fd);
+	n->made_fd = -1;
+	made_count--;
+}
+
+void node_keep_made(struct host_node *n, int fd)
+{
+	struct host_stat st;
+
+	mutex_lock(&n->inode->lock);
+	node_drop_made(n);
+	/* It may be another's file that stands there by now. */
+	if (host_stat_fd(fd, &st) == 0 && node_is(n, &st) && made_count < MADE_MAX) {
+		n->made_fd = fd;
+		made_count++;
+		fd = -1;
+	}
+	mutex_unlock(&n->inode->lock);
+	if (fd >= 0)
+		host_close(fd);
 }
 
 /* ---- places ---- */
