@@ -116,6 +116,57 @@ TEST(vector)
 	CHECK(auxv_find(AT_BASE));
 }
 
+static int auxv_of(pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	REQUIRE(fd >= 0);
+	return fd;
+}
+
+/* A descriptor shows the program that there was when it was opened, even after the process has gone. */
+TEST(of_the_program_at_open)
+{
+	char before[1024], after[1024], old[1024];
+	int in[2], executed[2], fd, fd2;
+	struct gate g;
+	ssize_t size;
+	pid_t pid;
+
+	gate_init(&g);
+	REQUIRE(pipe(in) == 0 && pipe2(executed, O_CLOEXEC) == 0);
+	pid = h_fork();
+	if (pid == 0) {
+		REQUIRE(dup2(in[0], 0) == 0);
+		close(in[1]);
+		gate_pass(&g);
+		execl("/bin/cat", "cat", NULL);
+		_exit(127);
+	}
+	close(in[0]), close(executed[1]);
+	fd = auxv_of(pid);
+	fd2 = auxv_of(pid);
+	size = read(fd2, before, sizeof(before));
+	REQUIRE(size > 0 && (size_t)size < sizeof(before));
+	gate_open(&g);
+	CHECK_EQ(read(executed[0], old, 1), 0); /* closed by execve */
+	CHECK_EQ(pread(fd, old, sizeof(old), 0), size);
+	CHECK(memcmp(old, before, (size_t)size) == 0);
+	close(fd2);
+	fd2 = auxv_of(pid);
+	CHECK(read(fd2, after, sizeof(after)) > 0);
+	CHECK(memcmp(after, before, (size_t)size) != 0);
+	close(in[1]);
+	JOIN(pid);
+	CHECK_EQ(pread(fd, old, sizeof(old), 0), size);
+	CHECK(memcmp(old, before, (size_t)size) == 0);
+	close(fd), close(fd2), close(executed[0]);
+	gate_free(&g);
+}
+
 TEST(program_headers)
 {
 	extern char etext;

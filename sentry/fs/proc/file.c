@@ -61,42 +61,6 @@ static struct mnt_ns *mounts_of(struct task *t)
 	return ns;
 }
 
-int proc_file_open(struct inode *i, struct file *f)
-{
-	struct mnt_ns *mounts = NULL;
-	const struct proc_node *n = i->priv;
-	struct snapshot *s;
-	struct proc_ctx c;
-	int r = 0;
-
-	if (n->sysctl && !mode_allows(n, f))
-		return -EACCES;
-	if (n->process) {
-		r = proc_ctx_begin(&c, n);
-		if (r == 0 && n->entry->guarded)
-			r = proc_may_access(c.task, f->cred);
-		if (r == 0 && n->entry->polls_mounts)
-			mounts = mounts_of(c.task);
-		proc_ctx_end(&c);
-		if (r < 0)
-			return r;
-	}
-	s = calloc(1, sizeof(*s));
-	if (!s) {
-		mnt_ns_put(mounts);
-		return -ENOMEM;
-	}
-	if (mounts) {
-		s->mounts = mounts;
-		s->events = mnt_ns_events(mounts);
-		f->ops = &polled_file_ops;
-	}
-	mutex_init(&s->lock);
-	s->exec_count = n->process ? n->process->exec_count : 0;
-	f->priv = s;
-	return 0;
-}
-
 /* s->lock held, or nobody else has s. */
 static void drop_text(struct snapshot *s)
 {
@@ -106,10 +70,8 @@ static void drop_text(struct snapshot *s)
 	s->size = 0;
 }
 
-static void proc_file_release(struct file *f)
+static void snapshot_free(struct snapshot *s)
 {
-	struct snapshot *s = f->priv;
-
 	drop_text(s);
 	mnt_ns_put(s->mounts);
 	mutex_destroy(&s->lock);
@@ -128,6 +90,7 @@ static int check_again(const struct snapshot *s, const struct proc_ctx *c, const
 	return c->node->entry->guarded && is_another_program(s, c->node) ? proc_may_access(c->task, opener) : 0;
 }
 
+/* s->lock held, or nobody else has s. */
 static int generate(struct snapshot *s, const struct proc_node *n, const struct cred *opener)
 {
 	struct proc_ctx c;
@@ -161,6 +124,51 @@ static int generate(struct snapshot *s, const struct proc_node *n, const struct 
 	return 0;
 }
 
+int proc_file_open(struct inode *i, struct file *f)
+{
+	struct mnt_ns *mounts = NULL;
+	const struct proc_node *n = i->priv;
+	struct snapshot *s;
+	struct proc_ctx c;
+	int r = 0;
+
+	if (n->sysctl && !mode_allows(n, f))
+		return -EACCES;
+	if (n->process) {
+		r = proc_ctx_begin(&c, n);
+		if (r == 0 && n->entry->guarded)
+			r = proc_may_access(c.task, f->cred);
+		if (r == 0 && n->entry->polls_mounts)
+			mounts = mounts_of(c.task);
+		proc_ctx_end(&c);
+		if (r < 0)
+			return r;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s) {
+		mnt_ns_put(mounts);
+		return -ENOMEM;
+	}
+	if (mounts) {
+		s->mounts = mounts;
+		s->events = mnt_ns_events(mounts);
+		f->ops = &polled_file_ops;
+	}
+	mutex_init(&s->lock);
+	s->exec_count = n->process ? n->process->exec_count : 0;
+	r = n->entry->at_open ? generate(s, n, f->cred) : 0;
+	if (r < 0)
+		snapshot_free(s);
+	else
+		f->priv = s;
+	return r;
+}
+
+static void proc_file_release(struct file *f)
+{
+	snapshot_free(f->priv);
+}
+
 static ssize_t transfer(struct file *f, struct uio *u, int64_t pos, bool write)
 {
 	const struct proc_node *n = f->inode->priv;
@@ -186,11 +194,11 @@ static ssize_t proc_file_read(struct file *f, struct uio *u, int64_t pos)
 	if (!n->entry->show)
 		return -EPERM;
 	mutex_lock(&s->lock);
-	if (pos == 0 || !s->text)
+	if ((pos == 0 && !n->entry->at_open) || !s->text)
 		r = generate(s, n, f->cred);
 	if (r == 0 && (uint64_t)pos < s->size)
 		r = uio_put(u, s->text + pos, min_of(uio_left(u), s->size - (uint64_t)pos));
-	if (kept_size > KEPT_MAX)
+	if (kept_size > KEPT_MAX && !n->entry->at_open)
 		drop_text(s);
 	mutex_unlock(&s->lock);
 	return r;

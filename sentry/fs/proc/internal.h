@@ -52,6 +52,7 @@ struct proc_entry {
 	bool guarded;  /* only for those who may trace the task: ptrace(2), PTRACE_MODE_READ */
 	bool polls_mounts; /* poll(2) tells of changes of the task's mounts */
 	bool of_mm;    /* of the memory that there was at open: nothing is left of it after an execve */
+	bool at_open;  /* its text is that of the time when it was opened, whatever becomes of the process; it is small */
 
 	/* A file: writes its text.  -errno. */
 	int (*show)(const struct proc_ctx *c, FILE *out);

@@ -235,7 +235,7 @@ static const struct proc_entry pid_entries[] = {
 #define THREAD_ONLY 1
 
 	PROC_DIR("attr", 0555, proc_attr_dir),
-	PROC_FILE("auxv", 0400, proc_show_auxv, .guarded = true, .of_mm = true),
+	PROC_FILE("auxv", 0400, proc_show_auxv, .guarded = true, .at_open = true),
 	PROC_FILE("cgroup", 0444, proc_show_string, .string = "0::/"),
 	PROC_FILE("clear_refs", 0200, NULL, .store = proc_store_clear_refs),
 	PROC_FILE("cmdline", 0444, proc_show_cmdline),
