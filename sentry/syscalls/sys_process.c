@@ -67,6 +67,7 @@ static int copy_in_sized(struct task *t, void *dst, size_t known, uint64_t gva, 
 
 long sys_clone3(struct task *t, const struct sys_args *args)
 {
+	struct pid_choice choice = {.cred = t->cred};
 	struct clone_request req;
 	struct l_clone_args ca;
 	uint64_t size = args->a[1];
@@ -87,10 +88,12 @@ long sys_clone3(struct task *t, const struct sys_args *args)
 		return -EINVAL;
 	if ((ca.stack == 0) != (ca.stack_size == 0) || ca.stack_size > L_TASK_SIZE || ca.stack > L_TASK_SIZE - ca.stack_size)
 		return -EINVAL;
-	if ((ca.set_tid == 0) != (ca.set_tid_size == 0) || ca.set_tid_size > 32)
+	if ((ca.set_tid == 0) != (ca.set_tid_size == 0) || ca.set_tid_size > PID_NS_DEPTH_MAX)
 		return -EINVAL;
-	if (ca.set_tid_size)
-		return -EPERM; /* needs CAP_CHECKPOINT_RESTORE's machinery, which is not here */
+	choice.count = (unsigned)ca.set_tid_size;
+	r = copy_in(t->ctx, choice.nrs, ca.set_tid, choice.count * sizeof(choice.nrs[0]));
+	if (r < 0)
+		return r;
 	if (ca.flags & L_CLONE_INTO_CGROUP)
 		return -EBADF;
 	req = (struct clone_request){
@@ -101,6 +104,7 @@ long sys_clone3(struct task *t, const struct sys_args *args)
 		.child_tid = ca.child_tid,
 		.tls = ca.tls,
 		.pidfd = ca.pidfd,
+		.choice = choice.count ? &choice : NULL,
 	};
 	return task_clone(t, &req);
 }

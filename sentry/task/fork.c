@@ -246,14 +246,16 @@ static bool has_news(struct task *t)
 }
 
 /* Its tid, with which it is in the table, and what that is elsewhere.  tasks_lock held. */
-static int assign_numbers(struct task *child) REQUIRES(tasks_lock)
+static int assign_numbers(struct task *child, const struct pid_choice *choice) REQUIRES(tasks_lock)
 {
 	struct pid *numbers;
-	int r = tid_assign(child);
+	int r = pid_chosen_global(choice, child->ns[NS_PID]);
 
+	if (r >= 0)
+		r = r ? tid_take(child, r) : tid_assign(child);
 	if (r < 0)
 		return r;
-	r = pid_alloc(child, child->ns[NS_PID], &numbers);
+	r = pid_alloc(child, child->ns[NS_PID], choice, &numbers);
 	if (r < 0) {
 		tid_release(child);
 		task_put(child); /* the table's; the caller has its own */
@@ -264,8 +266,9 @@ static int assign_numbers(struct task *child) REQUIRES(tasks_lock)
 }
 
 /* Enters the child into the tree, unless there is news for the parent: -ERESTARTNOINTR. */
-static int link_child(struct task *t, struct task *child, uint64_t flags, int event)
+static int link_child(struct task *t, struct task *child, const struct clone_request *req, int event)
 {
+	uint64_t flags = req->flags;
 	struct process *p = child->process, *parent;
 	int r;
 
@@ -274,7 +277,7 @@ static int link_child(struct task *t, struct task *child, uint64_t flags, int ev
 		r = -ERESTARTNOINTR;
 		goto out;
 	}
-	r = assign_numbers(child);
+	r = assign_numbers(child, req->choice);
 	if (r < 0)
 		goto out;
 	list_add_tail(&child->thread_node, &p->threads);
@@ -424,7 +427,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 		if (r < 0)
 			goto out_vfork;
 	}
-	r = link_child(t, child, req->flags, event);
+	r = link_child(t, child, req, event);
 	if (r < 0)
 		goto out_pidfd;
 	tid = child->tid;

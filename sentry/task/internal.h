@@ -17,6 +17,8 @@ struct session *session_new(int sid);
 
 /* Takes the next free tid and enters t under it (the table holds a reference).  -EAGAIN if there is none.  tasks_lock held. */
 int tid_assign(struct task *t) REQUIRES(tasks_lock);
+/* The same with the number tid: -EEXIST. */
+int tid_take(struct task *t, int tid) MUST_CHECK REQUIRES(tasks_lock);
 /* Takes t out of the table; the caller drops the table's reference after unlocking. */
 void tid_release(struct task *t) REQUIRES(tasks_lock);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "abi/capability.h"
 #include "abi/errno.h"
 #include "sentry/core/userns.h"
 #include "sentry/task/internal.h"
@@ -385,6 +386,38 @@ static int next_number(struct pid_ns *ns) REQUIRES(tasks_lock)
 	return -EAGAIN;
 }
 
+/* What choice asks for in ns, which is the one meant or the depth-th above; 0: nothing.  -EINVAL, -EPERM. */
+static int chosen(const struct pid_choice *choice, unsigned depth, const struct pid_ns *ns) REQUIRES(tasks_lock)
+{
+	int nr;
+
+	if (!choice || depth >= choice->count)
+		return 0;
+	nr = choice->nrs[depth];
+	if (nr < 1 || nr >= PID_MAX || (nr != 1 && ns->level && !ns->reaper))
+		return -EINVAL;
+	return cred_ns_capable(choice->cred, ns->ns.owner, L_CAP_CHECKPOINT_RESTORE) ||
+			       cred_ns_capable(choice->cred, ns->ns.owner, L_CAP_SYS_ADMIN)
+		       ? nr
+		       : -EPERM;
+}
+
+int pid_chosen_global(const struct pid_choice *choice, struct ns *ns)
+{
+	unsigned level = pid_ns_of(ns)->level;
+
+	return choice && choice->count > level + 1 ? -EINVAL : chosen(choice, level, &first);
+}
+
+static int number_for(struct pid_ns *ns, int wanted) REQUIRES(tasks_lock)
+{
+	if (wanted < 0 || ns->ending || (ns->begun && !ns->reaper))
+		return wanted < 0 ? wanted : -ENOMEM;
+	if (!wanted)
+		return next_number(ns);
+	return find(ns, wanted) ? -EEXIST : wanted;
+}
+
 static void unhash(struct pid_number *n) REQUIRES(tasks_lock)
 {
 	struct pid_number **at = &n->ns->buckets[(unsigned)n->nr % BUCKETS];
@@ -395,10 +428,10 @@ static void unhash(struct pid_number *n) REQUIRES(tasks_lock)
 		*at = n->next;
 }
 
-static int give_number(struct pid *pid, unsigned level, struct pid_ns *ns) REQUIRES(tasks_lock)
+static int give_number(struct pid *pid, unsigned level, struct pid_ns *ns, int wanted) REQUIRES(tasks_lock)
 {
 	struct pid_number *n = &pid->at[level - 1];
-	int nr = ns->ending || (ns->begun && !ns->reaper) ? -ENOMEM : next_number(ns);
+	int nr = number_for(ns, wanted);
 
 	if (nr < 0)
 		return nr;
@@ -408,7 +441,7 @@ static int give_number(struct pid *pid, unsigned level, struct pid_ns *ns) REQUI
 	return 0;
 }
 
-int pid_alloc(struct task *t, struct ns *common, struct pid **out)
+int pid_alloc(struct task *t, struct ns *common, const struct pid_choice *choice, struct pid **out)
 {
 	struct pid_ns *ns = pid_ns_of(common);
 	struct pid *pid;
@@ -424,7 +457,7 @@ int pid_alloc(struct task *t, struct ns *common, struct pid **out)
 	pid->global = t->tid;
 	pid->levels = ns->level;
 	for (; r == 0 && ns->level; ns = ns->parent)
-		r = give_number(pid, ns->level, ns);
+		r = give_number(pid, ns->level, ns, chosen(choice, pid->levels - ns->level, ns));
 	if (r == 0) {
 		*out = pid;
 		return 0;

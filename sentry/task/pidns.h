@@ -81,11 +81,21 @@ void pid_ns_set_last(const struct task *t, int nr);
 
 /* ---- life ---- */
 
+/* Numbers that are asked for (clone3(2), set_tid): nrs[0] in the namespace itself, the next in its parent; by cred. */
+struct pid_choice {
+	unsigned count;
+	int32_t nrs[PID_NS_DEPTH_MAX];
+	const struct cred *cred;
+};
+/* Of the first namespace: what choice (NULL: nothing) asks for when ns is meant, 0: nothing.  -EINVAL, -EPERM. */
+int pid_chosen_global(const struct pid_choice *choice, struct ns *ns) MUST_CHECK REQUIRES(tasks_lock);
+
 struct pid *pid_get(struct pid *pid); /* NULL is allowed, here and in the next */
 void pid_put(struct pid *pid);
-/* Numbers for t, which has its tid, in ns and above; first: it may be the first process of ns.  *out counted.  -ENOMEM:
- * its first process is gone, too; -EAGAIN. */
-int pid_alloc(struct task *t, struct ns *ns, struct pid **out) MUST_CHECK REQUIRES(tasks_lock);
+/* Numbers for t, which has its tid, in ns and above; choice NULL: any.  *out counted.  -ENOMEM: its first process is
+ * gone, too; -EAGAIN; -EINVAL, -EPERM and -EEXIST for a choice. */
+int pid_alloc(struct task *t, struct ns *ns, const struct pid_choice *choice, struct pid **out) MUST_CHECK
+	REQUIRES(tasks_lock);
 /* t is out of the table. */
 void pid_released(struct task *t) REQUIRES(tasks_lock);
 /* p, new, leads its namespace if its number is the first there. */

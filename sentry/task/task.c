@@ -47,17 +47,30 @@ void task_set_current(struct task *t)
 	}
 }
 
+static void enter_table(struct task *t, int tid) REQUIRES(tasks_lock)
+{
+	t->tid = tid;
+	by_tid[tid] = task_get(t);
+	tidmap_add(&tids, tid);
+	live_count++;
+	made_count++;
+}
+
+int tid_take(struct task *t, int tid)
+{
+	if (by_tid[tid])
+		return -EEXIST;
+	enter_table(t, tid);
+	return 0;
+}
+
 int tid_assign(struct task *t)
 {
 	for (int tried = 1; tried < PID_MAX; tried++) {
 		if (++last_tid >= PID_MAX)
 			last_tid = 300; /* as Linux: low numbers stay with the first processes */
 		if (!by_tid[last_tid]) {
-			t->tid = last_tid;
-			by_tid[last_tid] = task_get(t);
-			tidmap_add(&tids, last_tid);
-			live_count++;
-			made_count++;
+			enter_table(t, last_tid);
 			return 0;
 		}
 	}

@@ -33,6 +33,7 @@
 
 struct mm;
 struct pid;
+struct pid_choice;
 struct seccomp_filter;
 struct tty;
 
@@ -335,6 +336,7 @@ struct clone_request {
 	uint64_t parent_tid, child_tid; /* gva, used as the flags say */
 	uint64_t tls;
 	uint64_t pidfd; /* gva of an int, with L_CLONE_PIDFD */
+	const struct pid_choice *choice; /* which numbers it is to have; NULL: any */
 };
 /* Makes a child of t; returns its tid as t sees it, or -errno. */
 long task_clone(struct task *t, const struct clone_request *req) MUST_CHECK;

@@ -328,6 +328,67 @@ TEST(flags)
 	}
 }
 
+/* clone3 with the numbers that the child is to have: innermost first. */
+static pid_t fork_numbered(uint64_t flags, const pid_t *numbers, size_t count)
+{
+	struct {
+		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+			set_tid_size;
+	} args = {.flags = flags, .exit_signal = SIGCHLD, .set_tid = (uintptr_t)numbers, .set_tid_size = count};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid == 0)
+		h_failures = 0;
+	return pid;
+}
+
+TEST(chosen_numbers)
+{
+	PRIVILEGED
+	{
+		pid_t pid = fork_inside(0);
+
+		if (pid == 0) {
+			pid_t child = fork_numbered(0, (pid_t[]){77}, 1);
+
+			if (child == 0) {
+				CHECK_EQ(getpid(), 77);
+				CHECK_ERR(fork_numbered(0, (pid_t[]){77}, 1), EEXIST);
+				CHECK_ERR(fork_numbered(0, (pid_t[]){1}, 1), EEXIST);
+				CHECK_ERR(fork_numbered(0, (pid_t[]){0}, 1), EINVAL);
+				CHECK_ERR(fork_numbered(0, (pid_t[]){-5}, 1), EINVAL);
+				CHECK_ERR(fork_numbered(0, (pid_t[]){4194304}, 1), EINVAL);
+				CHECK_ERR(fork_numbered(0, (pid_t[]){80, 81, 82}, 3),
+					  EINVAL); /* so many there are not */
+				CHECK_ERR(fork_numbered(0, NULL, 1), EINVAL);
+				CHECK_ERR(fork_numbered(0, (pid_t[]){80}, 33), EINVAL);
+				CHECK_ERR(fork_numbered(0, (pid_t *)1, 1), EFAULT);
+				CHECK_ERR(fork_numbered(CLONE_NEWPID, (pid_t[]){7}, 1), EINVAL); /* the first is 1 */
+				child_exit();
+			}
+			CHECK_EQ(child, 77);
+			JOIN(child);
+			child = fork_numbered(CLONE_NEWPID, (pid_t[]){1, 42}, 2);
+			if (child == 0) {
+				CHECK_EQ(getpid(), 1);
+				child_exit();
+			}
+			CHECK_EQ(child, 42);
+			JOIN(child);
+			child = h_fork();
+			if (child == 0)
+				child_exit();
+			CHECK_EQ(child, 2); /* those chosen did not move the next on */
+			JOIN(child);
+			child_exit();
+		}
+		JOIN(pid);
+		if (!was_root)
+			CHECK_ERR(fork_numbered(0, (pid_t[]){12345}, 1), EPERM);
+		child_exit();
+	}
+}
+
 /* ---- the first process ---- */
 
 TEST(end_of_first_ends_all)
@@ -446,11 +507,16 @@ TEST(first_from_outside)
 		pid = fork_inside(0);
 		if (pid == 0) {
 			struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+			sigset_t set, none;
 
+			sigemptyset(&none);
+			sigemptyset(&set);
+			sigaddset(&set, SIGUSR1);
+			sigprocmask(SIG_BLOCK, &set, NULL); /* it comes while we wait for it, and not just before */
 			sigaction(SIGUSR1, &sa, NULL);
 			gate_open(&g);
 			while (!caught)
-				pause();
+				sigsuspend(&none);
 			_exit(caught_from == 0 ? 3 : 4); /* whoever it was is not to be seen */
 		}
 		gate_pass(&g);
