@@ -166,7 +166,7 @@ int process_setpgid(struct task *t, int pid, int pgid)
 	struct process *self = t->process, *p;
 	int r;
 
-	if (pgid < 0)
+	if (pgid < 0 || (pgid == 0 && pid < 0)) /* 0: the same as pid */
 		return -EINVAL;
 	mutex_lock(&tasks_lock);
 	pid = pid == 0 ? self->pid : pid_named_locked(t, pid);

@@ -34,6 +34,8 @@ TEST(groups)
 	CHECK_EQ(getpgid(pid), getpgrp());
 	CHECK_ERR(setpgid(pid, 0x3ffff0), EPERM); /* no such group in this session */
 	CHECK_ERR(setpgid(pid, -1), EINVAL);
+	CHECK_ERR(setpgid(-1, 0), EINVAL); /* a group of the same number */
+	CHECK_ERR(setpgid(-1, 1), ESRCH);
 	CHECK_ERR(setpgid(0x3ffff0, 0), ESRCH);
 	CHECK_ERR(getpgid(0x3ffff0), ESRCH);
 	CHECK_ERR(getsid(0x3ffff0), ESRCH);
