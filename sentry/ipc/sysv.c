@@ -22,12 +22,12 @@ static _Atomic uint64_t memory_used;
 
 static void uncharge(uint64_t bytes)
 {
-	memory_used -= bytes;
+	atomic_fetch_sub(&memory_used, bytes);
 }
 
 static bool charge(uint64_t bytes)
 {
-	if ((memory_used += bytes) <= MEMORY_MAX)
+	if (atomic_fetch_add(&memory_used, bytes) + bytes <= MEMORY_MAX)
 		return true;
 	uncharge(bytes);
 	return false;
