@@ -42,7 +42,7 @@ void task_set_current(struct task *t)
 	current = t;
 	sleeper_set_self(t ? &t->sleeper : NULL);
 	if (t) {
-		t->host_before_ns = max_of(host_thread_cpu_ns(host_gettid()), (int64_t)0);
+		t->host_before_ns = max_of(host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID), (int64_t)0);
 		t->host_tid = host_gettid();
 	}
 }

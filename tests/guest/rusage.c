@@ -97,6 +97,33 @@ TEST(grandchild)
 	CHECK(of_child.ru_maxrss >= MOST);
 }
 
+/* Makes calls for a while, if `busy`.  What it is said to have used. */
+static int64_t child_usage(bool busy)
+{
+	struct rusage of_child;
+	pid_t pid = h_fork();
+	int status;
+
+	if (pid == 0) {
+		for (int i = 0; busy && i < 20000; i++)
+			close(-1);
+		_exit(0);
+	}
+	CHECK_EQ(wait4(pid, &status, 0, &of_child), pid);
+	CHECK_EQ(status, 0);
+	return cpu_ns(&of_child);
+}
+
+TEST(one_after_the_other)
+{
+	int64_t busy = 0;
+
+	for (int i = 0; i < 3; i++)
+		busy += child_usage(true);
+	for (int i = 0; i < 3; i++)
+		CHECK(child_usage(false) < busy / 6);
+}
+
 #define BURNT_NS 60000000ll
 
 static void *burns(void *arg)
