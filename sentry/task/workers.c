@@ -15,7 +15,7 @@
 /* Each keeps a few pages of stack.  Programs that start threads or processes one after the other need one or two. */
 #define IDLE_MAX 8
 
-struct worker { /* on its own stack */
+struct worker {
 	struct worker *next;	/* guarded by idle_lock */
 	void *(*start)(void *); /* with arg: written by whoever took it off the list, before `called` */
 	void *arg;
@@ -48,12 +48,12 @@ static bool wait_for_call(struct worker *w)
 
 static void *worker_main(void *arg)
 {
-	struct worker w = *(struct worker *)arg;
+	struct worker *w = arg;
 
-	free(arg);
 	do
-		w.start(w.arg);
-	while (wait_for_call(&w));
+		w->start(w->arg);
+	while (wait_for_call(w));
+	free(w);
 	return NULL;
 }
 
