@@ -438,14 +438,17 @@ static uint32_t hand_over(struct context *c)
 bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_call *call, long *result)
 {
 	struct context *c = ctx ? context_of(ctx) : NULL;
-	uint32_t then;
 
 	if (!c || ctx->as != as || !c->attached || c->gone || !filter_lets_shim(call))
 		return false;
-	then = c->in_call ? WORD_CALL : c->second ? WORD_SAVED : WORD_SENTRY;
 	memcpy(c->ch + CH_DO_NR, call, CH_DO_RESULT - CH_DO_NR);
 	atomic_store_explicit(channel_u32(c, CH_DO_DONE), 0, memory_order_relaxed);
-	if (tell(c, WORD_DO, true) != then) {
+	switch (tell(c, WORD_DO, true)) {
+	case WORD_SENTRY:
+	case WORD_CALL: /* an idle thread may wait in the call that ended its last context */
+	case WORD_SAVED:
+		break;
+	default:
 		c->gone = true;
 		*result = -ESRCH;
 		return true;
