@@ -3,9 +3,9 @@
  * two texts are.  What a stub can make the host do is exactly what this file lets through:
  *
  *     not x86-64 (int 0x80, sysenter)   trap: without this test first, int 0x80 would be judged by 64-bit numbers
- *     from the leader's page            the memory calls below, mmap of a private file mapping by the one descriptor that a
- *                                       leader may have, its close, MADV_DONTFORK for a channel; else notify the sentry, which lets a leader do what
- *                                       it asked for, and nobody else
+ *     from the leader's page            the memory calls below, mmap of a private file mapping by the one descriptor
+ *                                       that a leader may have, its close, MADV_DONTFORK for a channel; else notify the
+ *                                       sentry, which lets a leader do what it asked for, and nobody else
  *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, rseq on guest memory with a bounded length and no flag but that to
  *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE;
@@ -30,7 +30,6 @@
 #define ARCH_SET_FS_NR 0x1002
 #define RSEQ_FLAG_UNREGISTER_NR 1
 #define RSEQ_SIZE_MAX 256 /* as platform.c's */
-#define RSEQ_INSNS 12
 #define CHANNELS_END (SYSTRAP_CHANNELS + (uint64_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE)
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
@@ -190,7 +189,7 @@ static bool is_guest_range(uint64_t addr, uint64_t len)
 	return addr >= GUEST_MIN && addr < GUEST_CEILING && len <= UINT32_MAX && (uint32_t)addr + len <= UINT32_MAX;
 }
 
-bool filter_lets_shim(const struct leader_call *call)
+static bool lets_memory_call(const struct leader_call *call, bool own_file)
 {
 	const uint64_t *a = call->args, flags = a[3] & ~(uint64_t)MAP_NORESERVE;
 
@@ -207,23 +206,27 @@ bool filter_lets_shim(const struct leader_call *call)
 	case SYS_mmap:
 		return is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL &&
 		       (flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) ||
-			flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE));
+			flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE) ||
+			(own_file && flags == (MAP_PRIVATE | MAP_FIXED) && a[4] == SYSTRAP_FD));
 	default:
 		return false;
 	}
 }
 
+bool filter_lets_shim(const struct leader_call *call)
+{
+	return lets_memory_call(call, false);
+}
+
 bool filter_lets_leader(const struct leader_call *call)
 {
-	const uint64_t *a = call->args, flags = a[3] & ~(uint64_t)MAP_NORESERVE;
+	const uint64_t *a = call->args;
 
 	if (call->nr == SYS_close)
 		return a[0] == SYSTRAP_FD || a[0] == SYSTRAP_OWN_FD;
 	if (call->nr == SYS_madvise && a[2] == MADV_DONTFORK)
 		return a[0] >= SYSTRAP_CHANNELS && a[0] < CHANNELS_END && a[1] <= SYSTRAP_CHANNEL_SIZE;
-	if (call->nr == SYS_mmap && is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL && flags == (MAP_PRIVATE | MAP_FIXED))
-		return a[4] == SYSTRAP_FD;
-	return filter_lets_shim(call);
+	return lets_memory_call(call, true);
 }
 
 /* The rest of the program for a call from the leader. */
@@ -256,21 +259,19 @@ static void judge_leader_call(struct program *p)
 /* The rest of the program for a call from the shim: nr is in the accumulator. */
 static void judge_shim_call(struct program *p, bool fsgsbase)
 {
-	unsigned at;
+	unsigned from;
 
 	on_equal(p, SYS_rt_sigreturn, SECCOMP_RET_ALLOW);
 	on_equal(p, SYS_exit, SECCOMP_RET_ALLOW);
 	if (!fsgsbase) {
-		/* arch_prctl: five instructions, skipped for any other number. */
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 0, 6);
+		from = skip_unless(p, SYS_arch_prctl);
 		load(p, OFF_ARG(0));
 		on_equal(p, ARCH_SET_FS_NR, SECCOMP_RET_ALLOW);
 		on_equal(p, ARCH_SET_GS_NR, SECCOMP_RET_ALLOW);
-		ret(p, SECCOMP_RET_TRAP);
+		ret(p, p->otherwise);
+		skip_ends_here(p, from);
 	}
-	/* rseq: RSEQ_INSNS instructions, skipped for any other number. */
-	emit(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_rseq, 0, RSEQ_INSNS);
-	at = p->n;
+	from = skip_unless(p, SYS_rseq);
 	load(p, HIGH(OFF_ARG(0)));
 	require_less(p, GUEST_CEILING >> 32);
 	load(p, OFF_ARG(1)); /* the kernel takes a u32, and an int for the flags */
@@ -278,8 +279,8 @@ static void judge_shim_call(struct program *p, bool fsgsbase)
 	load(p, OFF_ARG(2));
 	on_equal(p, 0, SECCOMP_RET_ALLOW);
 	on_equal(p, RSEQ_FLAG_UNREGISTER_NR, SECCOMP_RET_ALLOW);
-	ret(p, SECCOMP_RET_TRAP);
-	ASSERT(p->n - at == RSEQ_INSNS);
+	ret(p, p->otherwise);
+	skip_ends_here(p, from);
 	judge_memory_calls(p, false);
 	require(p, BPF_JEQ, SYS_futex);
 	require_channel(p);
