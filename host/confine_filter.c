@@ -61,19 +61,22 @@ static int load_ready_made(const char *platform)
 	struct sock_filter code[HOST_FILTER_MAX];
 	struct sock_fprog prog = {.filter = code};
 
-	for (size_t i = 0; i < ARRAY_SIZE(host_filters); i++) {
-		if (strcmp(host_filters[i].platform, platform) == 0) {
-			prog.len = host_filters[i].len;
-			memcpy(code, host_filters[i].code, prog.len * sizeof(code[0]));
-		}
-	}
-	for (unsigned i = 0; i < prog.len; i++)
+	size_t i = 0;
+	long r;
+
+	while (i < ARRAY_SIZE(host_filters) && strcmp(host_filters[i].platform, platform) != 0)
+		i++;
+	if (i == ARRAY_SIZE(host_filters))
+		return -ENOENT;
+	prog.len = host_filters[i].len;
+	memcpy(code, host_filters[i].code, prog.len * sizeof(code[0]));
+	for (i = 0; i < prog.len; i++)
 		if (BPF_CLASS(code[i].code) == BPF_JMP && code[i].k == CONFINE_SELF_MARK)
 			code[i].k = (uint32_t)getpid();
-	if (!prog.len)
-		return -ENOENT;
-	/* A thread that cannot have it is named by a positive result. */
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) == 0 ? 0 : -(errno ? errno : ESRCH);
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog);
+	if (r < 0)
+		return -errno;
+	return r > 0 ? -ESRCH : 0; /* a thread that cannot have it is named */
 }
 
 int confine_filter(struct confine_report *rep, const char *platform)
