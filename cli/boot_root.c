@@ -331,8 +331,6 @@ static int enter_cwd(struct builder *b, const struct do_options *o, const struct
 
 /* ---- standard files ---- */
 
-#define ANY_ACCESS UINT32_MAX
-
 /* True if both are one device, opened alike: a terminal is one file inside, whichever descriptors it came by. */
 static bool same_device(int a, int b)
 {
@@ -368,18 +366,11 @@ static int open_std(struct boot_args *args)
 	return 0;
 }
 
-/* The first standard file that is the terminal `device`, or any terminal (0), open for `access`; -1: none is. */
-static int std_terminal(const struct boot_args *args, uint64_t device, uint32_t access_wanted)
+static bool opened_both_ways(int fd)
 {
-	for (int fd = 0; fd < 3; fd++) {
-		uint64_t is = args->std[fd] ? host_terminal_device(fd) : 0;
-		uint32_t flags;
+	uint32_t flags;
 
-		if (is && (!device || is == device) && host_fd_flags(fd, &flags) == 0 &&
-		    (access_wanted == ANY_ACCESS || (flags & L_O_ACCMODE) == access_wanted))
-			return fd;
-	}
-	return -1;
+	return host_fd_flags(fd, &flags) == 0 && (flags & L_O_ACCMODE) == L_O_RDWR;
 }
 
 /*
@@ -388,12 +379,22 @@ static int std_terminal(const struct boot_args *args, uint64_t device, uint32_t 
  */
 static int open_terminal(struct boot_args *args)
 {
-	const int own = host_terminal_own(), first = std_terminal(args, 0, ANY_ACCESS);
-	const uint64_t device = host_terminal_device(first >= 0 ? first : own);
-	const int both_ways = std_terminal(args, device, L_O_RDWR);
-	struct file *line = both_ways >= 0 ? args->std[both_ways] : NULL;
+	const int own = host_terminal_own();
+	const uint64_t own_device = host_terminal_device(own);
+	uint64_t on[3], device = 0; /* 0: no terminal */
+	struct file *line = NULL;
 
-	if (!line && own >= 0 && host_terminal_device(own) == device) {
+	for (int fd = 0; fd < 3; fd++) {
+		on[fd] = args->std[fd] ? host_terminal_device(fd) : 0;
+		if (!device)
+			device = on[fd];
+	}
+	if (!device)
+		device = own_device;
+	for (int fd = 0; device && !line && fd < 3; fd++)
+		if (on[fd] == device && opened_both_ways(fd))
+			line = args->std[fd];
+	if (!line && own >= 0 && own_device == device) {
 		int r = hostfile_create(own, args->cred, &args->terminal);
 
 		if (r < 0)
@@ -403,7 +404,7 @@ static int open_terminal(struct boot_args *args)
 		host_close(own);
 	}
 	for (int fd = 0; line && fd < 3; fd++)
-		if (args->std[fd] && host_terminal_device(fd) == device)
+		if (args->std[fd] && on[fd] == device)
 			hostfile_share_tty(args->std[fd], line);
 	return 0;
 }
