@@ -49,17 +49,22 @@ static int count(struct user_ns *owner, enum ns_kind kind)
 	return 0;
 }
 
-int ns_init(struct ns *ns, enum ns_kind kind, struct user_ns *owner, void (*release)(struct ns *ns))
+static int count_all(struct user_ns *owner, enum ns_kind kind)
 {
-	int r;
+	int r = ++counts[kind] > NS_MAX ? -ENOSPC : count(owner, kind);
 
-	if (++counts[kind] > NS_MAX) {
+	if (r < 0)
 		counts[kind]--;
-		return -ENOSPC;
-	}
-	r = count(owner, kind);
+	return r;
+}
+
+int ns_init(void *object, enum ns_kind kind, struct user_ns *owner, void (*release)(struct ns *ns))
+{
+	struct ns *ns = object;
+	int r = ns ? count_all(owner, kind) : -ENOMEM;
+
 	if (r < 0) {
-		counts[kind]--;
+		free(ns);
 		return r;
 	}
 	*ns = (struct ns){.kind = kind, .ino = ++last_ino, .seq = ++last_seq, .release = release};
@@ -76,11 +81,9 @@ static void plain_free(struct ns *ns)
 int ns_new(enum ns_kind kind, struct user_ns *owner, struct ns **out)
 {
 	struct ns *ns = malloc(sizeof(*ns));
-	int r = ns ? ns_init(ns, kind, owner, plain_free) : -ENOMEM;
+	int r = ns_init(ns, kind, owner, plain_free);
 
-	if (r < 0)
-		free(ns);
-	else
+	if (r == 0)
 		*out = ns;
 	return r;
 }

@@ -26,8 +26,11 @@ struct ns {
 /* Namespaces of a kind at most, however /proc/sys/user/max_*_namespaces are set: a further one is -ENOSPC. */
 #define NS_MAX 4096
 
-/* Makes a new one of owner's, counted once.  -ENOSPC: there are as many of the kind as there may be. */
-int ns_init(struct ns *ns, enum ns_kind kind, struct user_ns *owner, void (*release)(struct ns *ns)) MUST_CHECK;
+/*
+ * Makes a new one of owner's, counted once, of what malloc gave (NULL: -ENOMEM), which begins with a struct ns.  Where it fails,
+ * that is freed.  -ENOSPC: there are as many of the kind as there may be.
+ */
+int ns_init(void *object, enum ns_kind kind, struct user_ns *owner, void (*release)(struct ns *ns)) MUST_CHECK;
 /* One that is nothing but this, of owner's; *out counted.  -ENOMEM, -ENOSPC. */
 int ns_new(enum ns_kind kind, struct user_ns *owner, struct ns **out) MUST_CHECK;
 /* The same for the first of its kind, with the number that Linux gives it; never freed. */

@@ -52,14 +52,11 @@ int user_ns_new(const struct cred *c, struct user_ns **out)
 	if (id_to_ns(parent, ID_USER, c->euid) == ID_NONE || id_to_ns(parent, ID_GROUP, c->egid) == ID_NONE)
 		return -EPERM;
 	u = malloc(sizeof(*u));
-	if (!u)
-		return -ENOMEM;
-	*u = (struct user_ns){.level = parent->level + 1, .uid = c->euid, .gid = c->egid, .max = LIMITS};
-	r = ns_init(&u->ns, NS_USER, parent, user_ns_free);
-	if (r < 0) {
-		free(u);
+	if (u)
+		*u = (struct user_ns){.level = parent->level + 1, .uid = c->euid, .gid = c->egid, .max = LIMITS};
+	r = ns_init(u, NS_USER, parent, user_ns_free);
+	if (r < 0)
 		return r;
-	}
 	mutex_init(&u->lock);
 	u->parent_could_setfcap = (c->cap_effective >> L_CAP_SETFCAP & 1) != 0;
 	mutex_lock(&parent->lock);
@@ -78,30 +75,32 @@ bool user_ns_within(const struct user_ns *u, const struct user_ns *of)
 
 /* ---- converting ---- */
 
-uint32_t id_from_ns(const struct user_ns *u, enum id_kind kind, uint32_t id)
+/* Down: from the namespace's ids to those of the first. */
+static uint32_t convert(const struct user_ns *u, enum id_kind kind, uint32_t id, bool down)
 {
 	const struct id_map *m;
 
 	if (LIKELY(u == &user_ns_first) || id == ID_NONE)
 		return id;
 	m = atomic_load_explicit(&u->maps[kind], memory_order_acquire);
-	for (unsigned i = 0; m && i < m->count; i++)
-		if (id - m->extents[i].first < m->extents[i].count)
-			return m->extents[i].lower + (id - m->extents[i].first);
+	for (unsigned i = 0; m && i < m->count; i++) {
+		const struct id_extent *e = &m->extents[i];
+		uint32_t from = down ? e->first : e->lower, to = down ? e->lower : e->first;
+
+		if (id - from < e->count)
+			return to + (id - from);
+	}
 	return ID_NONE;
+}
+
+uint32_t id_from_ns(const struct user_ns *u, enum id_kind kind, uint32_t id)
+{
+	return convert(u, kind, id, true);
 }
 
 uint32_t id_to_ns(const struct user_ns *u, enum id_kind kind, uint32_t id)
 {
-	const struct id_map *m;
-
-	if (LIKELY(u == &user_ns_first) || id == ID_NONE)
-		return id;
-	m = atomic_load_explicit(&u->maps[kind], memory_order_acquire);
-	for (unsigned i = 0; m && i < m->count; i++)
-		if (id - m->extents[i].lower < m->extents[i].count)
-			return m->extents[i].first + (id - m->extents[i].lower);
-	return ID_NONE;
+	return convert(u, kind, id, false);
 }
 
 uint32_t id_shown(const struct user_ns *u, enum id_kind kind, uint32_t id)

@@ -40,15 +40,10 @@ static void uts_ns_free(struct ns *ns)
 int uts_ns_copy(struct ns *from, struct user_ns *owner, struct ns **out)
 {
 	struct uts_ns *u = calloc(1, sizeof(*u));
-	int r;
+	int r = ns_init(u, NS_UTS, owner, uts_ns_free);
 
-	if (!u)
-		return -ENOMEM;
-	r = ns_init(&u->ns, NS_UTS, owner, uts_ns_free);
-	if (r < 0) {
-		free(u);
+	if (r < 0)
 		return r;
-	}
 	mutex_init(&u->lock);
 	uts_get(from, &u->names);
 	*out = &u->ns;

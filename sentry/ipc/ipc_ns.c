@@ -65,14 +65,11 @@ int ipc_ns_new(const struct cred *c, struct user_ns *owner, struct ns **out)
 	struct ipc_ns *i = malloc(sizeof(*i));
 	int r;
 
-	if (!i)
-		return -ENOMEM;
-	*i = (struct ipc_ns){FRESH(i), .uid = c->fsuid, .gid = c->fsgid};
-	r = ns_init(&i->ns, NS_IPC, owner, ipc_ns_free);
-	if (r < 0) {
-		free(i);
+	if (i)
+		*i = (struct ipc_ns){FRESH(i), .uid = c->fsuid, .gid = c->fsgid};
+	r = ns_init(i, NS_IPC, owner, ipc_ns_free);
+	if (r < 0)
 		return r;
-	}
 	mutex_init(&i->sem.lock);
 	mutex_init(&i->msg.lock);
 	mutex_init(&i->shm.lock);

@@ -67,13 +67,9 @@ int pid_ns_new(struct ns *parent, struct user_ns *owner, struct ns **out)
 	if (up->level >= PID_NS_DEPTH_MAX)
 		return -ENOSPC;
 	n = calloc(1, sizeof(*n));
-	if (!n)
-		return -ENOMEM;
-	r = ns_init(&n->ns, NS_PID, owner, pid_ns_free);
-	if (r < 0) {
-		free(n);
+	r = ns_init(n, NS_PID, owner, pid_ns_free);
+	if (r < 0)
 		return r;
-	}
 	n->parent = pid_ns_of(ns_get(parent));
 	n->level = up->level + 1;
 	*out = &n->ns;

@@ -92,18 +92,13 @@ int mnt_ns_adopt(const struct path *root)
 static int mnt_ns_new(struct user_ns *owner, struct mnt_ns **out)
 {
 	struct mnt_ns *ns = calloc(1, sizeof(*ns));
-	int r;
+	int r = ns_init(ns, NS_MNT, owner, mnt_ns_free);
 
-	if (!ns)
-		return -ENOMEM;
-	r = ns_init(&ns->ns, NS_MNT, owner, mnt_ns_free);
-	if (r < 0) {
-		free(ns);
+	if (r < 0)
 		return r;
-	}
 	waitqueue_init(&ns->wq);
 	*out = ns;
-	return r;
+	return 0;
 }
 
 int mnt_ns_anonymous(struct mount *m, struct user_ns *owner, struct mnt_ns **out)
