@@ -22,7 +22,6 @@
 #include "sentry/task/rseq.h"
 #include "sentry/time/timers.h"
 
-
 /* Which flags need or exclude which: clone(2), ERRORS. */
 static int check_flags(const struct task *t, const struct clone_request *req)
 {

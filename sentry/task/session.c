@@ -30,15 +30,21 @@ static struct process *process_lookup_locked(int pid) REQUIRES(tasks_lock)
 	return t && t->process->pid == pid ? t->process : NULL;
 }
 
-bool pgrp_exists_in_session(int pgid, const struct session *s)
+/* A process of the group, or NULL; borrowed. */
+static const struct process *pgrp_member(int pgid, const struct session *s) REQUIRES(tasks_lock)
 {
 	for (int pid = tid_next_locked(1); pid > 0; pid = tid_next_locked(pid + 1)) {
-		struct process *p = process_lookup_locked(pid);
+		const struct process *p = process_lookup_locked(pid);
 
 		if (p && p->pgid == pgid && p->session == s)
-			return true;
+			return p;
 	}
-	return false;
+	return NULL;
+}
+
+bool pgrp_exists_in_session(int pgid, const struct session *s)
+{
+	return pgrp_member(pgid, s);
 }
 
 bool pgrp_is_orphaned(int pgid, const struct process *ignored)
@@ -145,17 +151,11 @@ void process_ids_changed(struct process *p)
 	mutex_unlock(&p->sig_lock);
 }
 
-/* p joins the group, or leads it if that is its own number. */
-static void set_group(struct process *p, int pgid) REQUIRES(tasks_lock)
+/* p joins the group whose numbers these are. */
+static void set_group(struct process *p, int pgid, struct pid *numbers) REQUIRES(tasks_lock)
 {
-	struct pid *numbers = pgid == p->pid ? p->numbers : NULL, *old = p->pgrp_numbers;
+	struct pid *old = p->pgrp_numbers;
 
-	for (int pid = tid_next_locked(1); pgid != p->pid && pid > 0; pid = tid_next_locked(pid + 1)) {
-		const struct process *o = process_lookup_locked(pid);
-
-		if (o && o->pgid == pgid)
-			numbers = o->pgrp_numbers;
-	}
 	p->pgid = pgid;
 	p->pgrp_numbers = pid_get(numbers);
 	pid_put(old);
@@ -164,6 +164,7 @@ static void set_group(struct process *p, int pgid) REQUIRES(tasks_lock)
 int process_setpgid(struct task *t, int pid, int pgid)
 {
 	struct process *self = t->process, *p;
+	const struct process *member;
 	int r;
 
 	if (pgid < 0 || (pgid == 0 && pid < 0)) /* 0: the same as pid */
@@ -187,9 +188,10 @@ int process_setpgid(struct task *t, int pid, int pgid)
 	}
 	if (p->session->sid == p->pid)
 		goto out;
-	if (pgid != pid && !pgrp_exists_in_session(pgid, self->session))
+	member = pgid == pid ? p : pgrp_member(pgid, self->session);
+	if (!member)
 		goto out;
-	set_group(p, pgid);
+	set_group(p, pgid, pgid == pid ? p->numbers : member->pgrp_numbers);
 	process_ids_changed(p);
 	r = 0;
 out:
@@ -217,7 +219,7 @@ int process_setsid(struct task *t)
 	}
 	old = p->session;
 	p->session = s;
-	set_group(p, p->pid);
+	set_group(p, p->pid, p->numbers);
 	process_ids_changed(p);
 	r = process_nr(p, task_pid_ns(t));
 out:
