@@ -412,7 +412,7 @@ static uint32_t hand_over(struct context *c)
 	uint32_t say = WORD_RUN;
 
 	if (c->in_call && !c->regs_dirty && !c->bases_dirty && !c->rseq_due) {
-		memcpy(c->ch + CH_RAX, &c->regs.rax, sizeof(c->regs.rax));
+		memcpy(c->ch + CH_RESULT, &c->regs.rax, sizeof(c->regs.rax));
 		return tell(c, WORD_RETURN, false);
 	}
 	if (!context_save(c))
@@ -630,6 +630,7 @@ static void decode(struct context *c, uint32_t word, struct pf_event *ev)
 void systrap_run(struct pctx *ctx, struct pf_event *ev)
 {
 	struct context *c = context_of(ctx);
+	_Atomic uint32_t *kicked = channel_u32(c, CH_KICKED);
 	struct stub *s = stub_of(ctx->as);
 	uint32_t word;
 
@@ -638,8 +639,10 @@ void systrap_run(struct pctx *ctx, struct pf_event *ev)
 		c->gone = true;
 		return;
 	}
-	/* Kicks so far are in c->kick; what the shim finds from now on came after. */
-	atomic_store_explicit(channel_u32(c, CH_KICKED), 0, memory_order_relaxed);
+	/* Kicks so far are in c->kick; what the shim finds from now on came after.  (A needless store would take the cache line
+	 * away from the thread, which looks at it.) */
+	if (atomic_load_explicit(kicked, memory_order_relaxed))
+		atomic_store_explicit(kicked, 0, memory_order_relaxed);
 	/* First the word, then the test; interrupt has it the other way round. */
 	atomic_store(&c->in_guest, 1);
 	if (atomic_exchange(&c->kick, 0)) {

@@ -76,9 +76,7 @@
 #define CH_SPIN 36	   /* how often the guest thread looks at the word before it sleeps */
 #define CH_KICKED 40	   /* the host's kick came while the thread was in a patched call */
 #define CH_SHORT_CUTS 44   /* calls below may be answered without the sentry */
-#define CH_FRAME 48	   /* where the second frame begins */
-#define CH_FPSTATE 56	   /* and its XSAVE area */
-#define CH_XFEATURES 64
+#define CH_RESULT 48	   /* a call's, in the cache line of the word that announces it */
 #define CH_ANSWERS 72	   /* words of 32 bits: */
 #define CH_ANSWER_PID 0
 #define CH_ANSWER_TID 1
@@ -88,6 +86,9 @@
 #define CH_ANSWER_EUID 5
 #define CH_ANSWER_EGID 6
 #define CH_ANSWER_PGRP 7
+#define CH_FRAME 104	   /* where the second frame begins */
+#define CH_FPSTATE 112	   /* and its XSAVE area */
+#define CH_XFEATURES 120
 /* A patched call's registers, 8 bytes each, and then its stack. */
 #define CH_RAX 128
 #define CH_RIP 136
@@ -130,7 +131,7 @@
 #define WORD_RUN_CALL 4	   /* the same with arch_prctl, where the kernel has no FSGSBASE */
 #define WORD_EXIT 5	   /* end the thread */
 #define WORD_CALL 6	   /* the thread is in a patched call, its registers are in the channel: answer */
-#define WORD_RETURN 7	   /* the answer is in CH_RAX */
+#define WORD_RETURN 7	   /* the answer is in CH_RESULT */
 #define WORD_SAVE 8	   /* store the vector state into the second frame */
 #define WORD_SAVED 9	   /* it is done: the second frame is the sentry's, to be resumed as the first */
 #define WORD_KICKED 10	   /* as WORD_CALL, but the call is done: the thread was kicked on its way out */

@@ -296,7 +296,7 @@ systrap_shim_call:
 	mov	CH_R10(%r11), %r10
 	mov	CH_R8(%r11), %r8
 	mov	CH_R9(%r11), %r9
-	mov	CH_RAX(%r11), %rax
+	mov	CH_RESULT(%r11), %rax
 
 /* Back to the guest: %r11 is the channel, %rsp the call's stack, the rest is the guest's. */
 .Lleave:
