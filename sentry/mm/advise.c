@@ -81,7 +81,7 @@ static int check_advice(const struct vma *v, int advice)
 	case L_MADV_REMOVE:
 		if (v->locked || private_anon)
 			return -EINVAL;
-		return (v->flags & L_MAP_SHARED) && (v->prot & L_PROT_WRITE) ? 0 : -EACCES;
+		return (v->flags & L_MAP_SHARED) && mm_may_write(v->file, v->flags) ? 0 : -EACCES;
 	default:
 		return 0;
 	}
@@ -146,7 +146,7 @@ static bool advice_known(int advice)
 
 int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int advice)
 {
-	uint64_t end;
+	uint64_t end, till;
 	int r;
 
 	if (!advice_known(advice))
@@ -155,7 +155,11 @@ int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int ad
 	if (r < 0 || len == 0)
 		return r;
 	mutex_lock(&mm->lock);
-	r = mm_for_each_part(t, mm, addr, end, advise_part, (uintptr_t)advice);
+	/* What is to be brought in is so up to a hole; other advice passes over it. */
+	till = advice == L_MADV_POPULATE_READ || advice == L_MADV_POPULATE_WRITE ? mm_mapped_end(mm, addr, end) : end;
+	r = mm_for_each_part(t, mm, addr, till, advise_part, (uintptr_t)advice);
+	if (r == 0 && till < end)
+		r = -ENOMEM;
 	vma_merge_range(mm, addr, end);
 	mutex_unlock(&mm->lock);
 	return r;

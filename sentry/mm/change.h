@@ -40,6 +40,9 @@ int mm_for_each_part(struct task *t, struct mm *mm, uint64_t addr, uint64_t end,
 		     int (*fn)(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, uintptr_t arg), uintptr_t arg)
 	MUST_CHECK REQUIRES(mm->lock);
 
+/* Where what is mapped from addr on without a hole ends, or end. */
+uint64_t mm_mapped_end(const struct mm *mm, uint64_t addr, uint64_t end) REQUIRES(mm->lock);
+
 /* Rounds *len up to pages and gives the end of [addr, addr + *len): -EINVAL if that is no range, -ENOMEM if it leaves what a
  * guest can have mapped. */
 int mm_check_range(uint64_t addr, uint64_t *len, uint64_t *end) MUST_CHECK;

@@ -90,14 +90,6 @@ static uint64_t locked_within(const struct mm *mm, uint64_t addr, uint64_t end)
 	return sum;
 }
 
-/* Where what is mapped from addr on without a gap ends, or end. */
-static uint64_t end_of_mapped(const struct mm *mm, uint64_t addr, uint64_t end)
-{
-	for (size_t i = vma_index(mm, addr); i < mm->vma_count && mm->vmas[i]->start <= addr && addr < end; i++)
-		addr = mm->vmas[i]->end;
-	return min_of(addr, end);
-}
-
 int mm_lock(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flags, bool lock)
 {
 	bool on_fault = flags & L_MLOCK_ONFAULT;
@@ -121,7 +113,7 @@ int mm_lock(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flag
 		if (r == -EAGAIN)
 			r = -ENOMEM;
 	}
-	mapped_end = end_of_mapped(mm, addr, end); /* a hole ends it, unlike advice */
+	mapped_end = mm_mapped_end(mm, addr, end); /* a hole ends it, unlike advice */
 	if (r == 0)
 		r = mm_for_each_part(t, mm, addr, mapped_end, lock_part, !lock ? UNLOCK : on_fault ? LOCK_ON_FAULT : LOCK);
 	if (r == 0 && mapped_end < end)

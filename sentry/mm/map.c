@@ -68,23 +68,57 @@ int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, int prot, int f
 	return 0;
 }
 
-/* Whether file's mode allows a mapping of this kind; see mmap(2), EACCES and EPERM. */
-static int check_file(struct file *file, int prot, int flags)
+static int check_shared(const struct file *file, int prot)
 {
-	if (file->mode & FILE_PATH)
-		return -EBADF;
+	if ((prot & L_PROT_WRITE) && !(file->mode & FILE_WRITE))
+		return -EACCES;
+	if ((file->mode & FILE_WRITE) && (file->inode->iflags & L_FS_APPEND_FL))
+		return -EACCES; /* mprotect could make it writable */
+	return 0;
+}
+
+/* Whether file's mode allows a mapping of this kind; see mmap(2), EACCES and EPERM. */
+static int check_file(const struct file *file, uint64_t off, uint64_t len, int prot, int flags)
+{
+	uint64_t end;
+	int r = 0;
+
+	if (!checked_add(off, len, &end) || end > INT64_MAX)
+		return -EOVERFLOW;
+	switch (flags & L_MAP_TYPE) {
+	case L_MAP_SHARED_VALIDATE:
+		if (flags & ~L_LEGACY_MAP_MASK)
+			return -EOPNOTSUPP;
+		FALLTHROUGH;
+	case L_MAP_SHARED:
+		r = check_shared(file, prot);
+		break;
+	case L_MAP_PRIVATE:
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (r < 0)
+		return r;
 	if (!(file->mode & FILE_READ))
 		return -EACCES;
-	if ((flags & L_MAP_SHARED) && (prot & L_PROT_WRITE) &&
-	    (!(file->mode & FILE_WRITE) || (file->flags & L_O_APPEND)))
-		return -EACCES;
-	if ((flags & L_MAP_SHARED) && (file->mode & FILE_WRITE) && (file->inode->iflags & L_FS_APPEND_FL))
-		return -EACCES; /* mprotect could make it writable */
 	if ((prot & L_PROT_EXEC) && vfs_is_noexec(&file->path))
 		return -EPERM;
 	if (!file->ops->mmap)
 		return -ENODEV;
-	return 0;
+	return flags & L_MAP_GROWSDOWN ? -EINVAL : 0;
+}
+
+static int check_anonymous(int flags)
+{
+	switch (flags & L_MAP_TYPE) {
+	case L_MAP_PRIVATE:
+		return 0;
+	case L_MAP_SHARED:
+		return flags & L_MAP_GROWSDOWN ? -EINVAL : 0;
+	default:
+		return -EINVAL;
+	}
 }
 
 /* Chooses where: checks a fixed address, honours a hint, or searches.  mm->lock held. */
@@ -136,33 +170,41 @@ int mm_host_flags(const struct file *file, int flags)
 	return host;
 }
 
-/* mm_map with len a multiple of pages, not 0, and file checked. */
+/* mm_map with len a multiple of pages, not 0.  What is wrong with several things is told in Linux's order. */
 static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file,
 			  uint64_t off, int kind) REQUIRES(mm->lock)
 {
 	struct vma v = {.prot = prot & (L_PROT_READ | L_PROT_WRITE | L_PROT_EXEC), .off = off, .kind = kind};
 	struct vma_spare spare;
 	uint64_t host_off = 0;
-	int host_fd = -1, host_flags = mm_host_flags(file, flags);
+	int host_fd = -1, host_flags;
 	int64_t at = choose_address(mm, addr, len, flags);
 	int r;
 
 	if (at < 0)
 		return at;
-	if (vma_any_sealed(mm, (uint64_t)at, len))
-		return -EPERM;
-	r = mm_check_limits(t, mm, len, v.prot, flags, kind);
-	if (r < 0)
-		return r;
 	v.locked = mm->lock_future || (flags & L_MAP_LOCKED);
 	v.lock_on_fault = v.locked && mm->lock_future_on_fault;
 	if (v.locked) {
 		r = mm_check_more_locked(t, mm, len);
 		if (r < 0)
 			return r;
-		if (!v.lock_on_fault)
-			host_flags |= L_MAP_POPULATE;
 	}
+	r = file ? check_file(file, off, len, prot, flags) : check_anonymous(flags);
+	if (r < 0)
+		return r;
+	if ((flags & L_MAP_TYPE) == L_MAP_SHARED_VALIDATE)
+		flags ^= L_MAP_SHARED_VALIDATE ^ L_MAP_SHARED;
+	if (mm->mdwe && (prot & L_PROT_EXEC) && (prot & L_PROT_WRITE))
+		return -EACCES;
+	if (vma_any_sealed(mm, (uint64_t)at, len))
+		return -EPERM;
+	r = mm_check_limits(t, mm, len, v.prot, flags, kind);
+	if (r < 0)
+		return r;
+	host_flags = mm_host_flags(file, flags);
+	if (v.locked && !v.lock_on_fault)
+		host_flags |= L_MAP_POPULATE;
 	if (file) {
 		r = file->ops->mmap(file, off, len, prot, flags, &host_fd, &host_off);
 		if (r < 0)
@@ -200,15 +242,6 @@ int64_t mm_map(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int p
 		return -EINVAL;
 	if (!page_up(len, &len) || len == 0)
 		return -ENOMEM;
-	if ((flags & L_MAP_GROWSDOWN) && (file || (flags & L_MAP_SHARED)))
-		return -EINVAL;
-	if (mm->mdwe && (prot & L_PROT_EXEC) && (prot & L_PROT_WRITE))
-		return -EACCES;
-	if (file) {
-		r = check_file(file, prot, flags);
-		if (r < 0)
-			return r;
-	}
 	mutex_lock(&mm->lock);
 	r = map_locked(t, mm, addr, len, prot, flags, file, off, kind);
 	mutex_unlock(&mm->lock);

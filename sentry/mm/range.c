@@ -31,6 +31,13 @@ int mm_for_each_part(struct task *t, struct mm *mm, uint64_t addr, uint64_t end,
 	return hole;
 }
 
+uint64_t mm_mapped_end(const struct mm *mm, uint64_t addr, uint64_t end)
+{
+	for (size_t i = vma_index(mm, addr); i < mm->vma_count && mm->vmas[i]->start <= addr && addr < end; i++)
+		addr = mm->vmas[i]->end;
+	return min_of(addr, end);
+}
+
 int mm_check_range(uint64_t addr, uint64_t *len, uint64_t *end)
 {
 	if ((addr & ~PAGE_MASK) || !page_up(*len, len) || !checked_add(addr, *len, end))

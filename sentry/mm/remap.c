@@ -176,6 +176,22 @@ static int64_t remap_many(struct task *t, struct mm *mm, const struct remap *m) 
 	return r < 0 ? r : (int64_t)m->new_addr;
 }
 
+/* What mremap asks of a range that is to stay where it is, and not to grow: only its beginning is looked at. */
+static int check_in_place(struct mm *mm, uint64_t addr)
+{
+	const struct vma *v;
+	int r = 0;
+
+	mutex_lock(&mm->lock);
+	v = mm_find(mm, addr);
+	if (!v)
+		r = -EFAULT;
+	else if (v->sealed)
+		r = -EPERM;
+	mutex_unlock(&mm->lock);
+	return r;
+}
+
 int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len, uint64_t new_len, int flags,
 		 uint64_t new_addr)
 {
@@ -188,9 +204,8 @@ int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len,
 	if (r < 0)
 		return r;
 	if (m.new_len <= m.old_len && !(flags & (L_MREMAP_FIXED | L_MREMAP_DONTUNMAP))) {
-		if (!mm_range_mapped(mm, addr, m.old_len))
-			return -EFAULT;
-		if (m.new_len < m.old_len)
+		r = check_in_place(mm, addr);
+		if (r == 0 && m.new_len < m.old_len)
 			r = mm_unmap(t, mm, addr + m.new_len, m.old_len - m.new_len);
 		return r < 0 ? r : (int64_t)addr;
 	}

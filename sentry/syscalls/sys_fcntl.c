@@ -220,6 +220,10 @@ static long file_call(struct task *t, struct file *f, int fd, unsigned cmd, uint
 	case L_F_SETPIPE_SZ:
 	case L_F_GETPIPE_SZ:
 		return inode_is(f->inode, L_S_IFIFO) && f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EBADF;
+	case L_F_ADD_SEALS:
+		if (!(f->mode & FILE_WRITE))
+			return -EPERM;
+		FALLTHROUGH;
 	default:
 		return f->ops->fcntl ? f->ops->fcntl(f, cmd, arg) : -EINVAL;
 	}

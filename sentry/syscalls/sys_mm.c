@@ -13,17 +13,6 @@ static int implied_prot(const struct task *t, int prot)
 	return (t->process->personality & L_READ_IMPLIES_EXEC) && (prot & L_PROT_READ) ? prot | L_PROT_EXEC : prot;
 }
 
-/* The error of a mapping of no bytes: the descriptor is looked at first. */
-static long no_length(struct task *t, int fd)
-{
-	struct file *file = fd_lookup(t->files, fd);
-
-	if (!file)
-		return -EBADF;
-	file_put(file);
-	return -EINVAL;
-}
-
 #define HUGE_2M_SHIFT 21
 #define HUGE_1G_SHIFT 30
 
@@ -38,7 +27,7 @@ static long refuse_huge(int flags)
 
 long sys_mmap(struct task *t, const struct sys_args *args)
 {
-	uint64_t addr = args->a[0], len = args->a[1], off = args->a[5], end;
+	uint64_t addr = args->a[0], len = args->a[1], off = args->a[5];
 	int prot = (int)args->a[2], flags = (int)args->a[3], fd = (int)args->a[4];
 	struct file *file = NULL;
 	long r;
@@ -46,34 +35,14 @@ long sys_mmap(struct task *t, const struct sys_args *args)
 	prot = implied_prot(t, prot);
 	if (off & ~PAGE_MASK)
 		return -EINVAL;
-	if (len == 0)
-		return flags & L_MAP_ANONYMOUS ? -EINVAL : no_length(t, fd);
-	switch (flags & L_MAP_TYPE) {
-	case L_MAP_PRIVATE:
-	case L_MAP_SHARED:
-		break;
-	case L_MAP_SHARED_VALIDATE:
-		if (flags & L_MAP_ANONYMOUS)
-			return -EINVAL;
-		if (flags & ~L_LEGACY_MAP_MASK)
-			return -EOPNOTSUPP;
-		flags = (flags & ~L_MAP_TYPE) | L_MAP_SHARED;
-		break;
-	default:
-		return -EINVAL;
-	}
-	if (flags & L_MAP_HUGETLB)
-		return refuse_huge(flags);
-	if (flags & L_MAP_FIXED_NOREPLACE)
-		flags &= ~L_MAP_FIXED;
 	if (!(flags & L_MAP_ANONYMOUS)) {
-		if (!checked_add(off, len, &end) || end > INT64_MAX)
-			return -EOVERFLOW;
 		file = fd_lookup(t->files, fd);
 		if (!file)
 			return -EBADF;
 	}
-	r = mm_map(t, t->mm, addr, len, prot, flags, file, file ? off : 0, VMA_PLAIN);
+	if (flags & L_MAP_FIXED_NOREPLACE)
+		flags &= ~L_MAP_FIXED;
+	r = len && (flags & L_MAP_HUGETLB) ? refuse_huge(flags) : mm_map(t, t->mm, addr, len, prot, flags, file, file ? off : 0, VMA_PLAIN);
 	if (file)
 		file_put(file);
 	return r;

@@ -250,6 +250,11 @@ int64_t file_lseek_generic(struct file *f, int64_t off, int whence, uint64_t siz
 	return pos;
 }
 
+int64_t file_lseek_dir(struct file *f, int64_t off, int whence)
+{
+	return whence == L_SEEK_SET || whence == L_SEEK_CUR ? file_lseek_generic(f, off, whence, 0) : -EINVAL;
+}
+
 int64_t file_lseek(struct file *f, int64_t off, int whence)
 {
 	struct l_statx st;

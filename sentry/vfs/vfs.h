@@ -357,6 +357,8 @@ static inline int64_t file_pos_peek(const struct file *f)
 }
 /* What lseek is for a file of this size; pos_lock held.  For an lseek operation that only adds to it. */
 int64_t file_lseek_generic(struct file *f, int64_t off, int whence, uint64_t size) MUST_CHECK;
+/* For a directory whose positions are numbers of entries: it has neither an end nor holes. */
+int64_t file_lseek_dir(struct file *f, int64_t off, int whence) MUST_CHECK;
 int file_iterate(struct file *f, struct dir_context *dc) MUST_CHECK; /* begins and ends at f's position, dc->pos */
 uint32_t file_poll(struct file *f, struct wait_entry *e);
 int file_set_flags(struct file *f, int fd, uint32_t flags) MUST_CHECK; /* F_SETFL by way of fd */

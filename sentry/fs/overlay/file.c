@@ -263,6 +263,7 @@ static void dir_release(struct file *f)
 }
 
 const struct file_ops ovl_dir_file_ops = {
+	.lseek = file_lseek_dir,
 	.iterate = iterate,
 	.fsync = fs_fsync_nothing,
 	.release = dir_release,

@@ -470,7 +470,7 @@ static long file_fcntl(struct file *f, unsigned cmd, uint64_t arg)
 	if (cmd == L_F_GET_SEALS)
 		r = mem(i)->file.seals;
 	else if (cmd == L_F_ADD_SEALS)
-		r = f->mode & FILE_WRITE ? memfile_add_seals(i, &mem(i)->file, (uint32_t)arg) : -EPERM;
+		r = memfile_add_seals(i, &mem(i)->file, (uint32_t)arg);
 	mutex_unlock(&i->lock);
 	return r;
 }
@@ -486,6 +486,7 @@ static const struct file_ops regular_file_ops = {
 	.fcntl = file_fcntl,
 };
 static const struct file_ops dir_file_ops = {
+	.lseek = file_lseek_dir,
 	.iterate = iterate,
 	.fsync = fs_fsync_nothing,
 };
