@@ -20,7 +20,11 @@ struct pas {
 	struct platform *pf;
 	struct refcount refs;
 	pid_t host_pid;
-	_Atomic bool dead; /* set by the reaper, or by whoever found out first */
+	_Atomic bool dead;	    /* set by the reaper, or by whoever found out first */
+	uint64_t owner;		    /* as pas_create_for's; 0: the stub is not used again; immutable once others know of it */
+	_Atomic bool kept_apart;    /* an owner of another kind had it as well: likewise */
+	struct pas_before before;   /* immutable once others know of it */
+	_Atomic uint64_t faults[2]; /* the stub's, minor and major, as last noted */
 };
 
 struct pctx {
@@ -37,8 +41,10 @@ struct platform_ops {
 	void (*stop)(struct platform *pf);
 
 	int (*as_create)(struct platform *pf, struct pas **out);
+	/* As as_create, with a stub that another address space of this owner has left; false: there is none.  May be NULL. */
+	bool (*as_reuse)(struct platform *pf, uint64_t owner, struct pas **out);
 	int (*as_fork)(struct pctx *via, struct pas **out, struct pctx **ctx_out);
-	void (*as_release)(struct pas *as); /* last reference gone: kill the stub, free as */
+	void (*as_release)(struct pas *as); /* last reference gone: kill the stub or keep it for as_reuse, free as */
 	void (*as_kill)(struct pas *as);
 	int (*map)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
 		   uint64_t off);

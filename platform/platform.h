@@ -115,12 +115,29 @@ uint32_t platform_wait_deaths(uint32_t seen);
 /* Makes an address space with nothing mapped below GUEST_CEILING.  May be used by the calling thread only, until
  * a context was made in it.  Returned owned; ended by pas_put. */
 int pas_create(struct platform *pf, struct pas **out) MUST_CHECK;
+/*
+ * The same for an owner, a number for whoever's memory it will hold: a platform may use the stub of an address space that has
+ * come to its end for another one of the same owner, and for no other.  0 is nobody: the stub is made for this one and dies with it.
+ */
+int pas_create_for(struct platform *pf, uint64_t owner, struct pas **out) MUST_CHECK;
+/* Its memory is owner's from now on: if that is another than it was made for, its stub will not be used again.  Any thread. */
+void pas_had_by(struct pas *as, uint64_t owner);
+/* What the stub had used before the address space was made in it: all zeroes for a new stub.  A fork's is new. */
+struct pas_before {
+	int64_t cpu_ns;
+	uint64_t minor_faults, major_faults;
+	bool used; /* it had another address space: its peak size may be that one's */
+};
+struct pas_before pas_before(const struct pas *as);
+/* The stub's page faults, all told, as the caller has just learnt: what comes after them is the next address space's. */
+void pas_note_faults(struct pas *as, uint64_t minor, uint64_t major);
 
-/* Makes a copy of via's address space, as fork(2) does (private memory copied on write, shared memory shared), and in it
+/* Makes a copy of via's address space, owner and all, as fork(2) does (private memory copied on write, shared memory shared), and in it
  * one context, not yet attached: attach it from the thread that will run it.  via is in the sentry's hands. */
 int pas_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out) MUST_CHECK;
 
-/* Address spaces are counted: a context holds a reference.  The last put kills the stub, without waiting for its end. */
+/* Address spaces are counted: a context holds a reference.  The last put kills the stub, without waiting for its end, or has it
+ * emptied so that it can be used again: then it waits for the stub, and the caller holds no lock that others wait for. */
 struct pas *pas_get(struct pas *as);
 void pas_put(struct pas *as);
 

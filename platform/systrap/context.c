@@ -84,8 +84,8 @@ static void abandon_channel(struct stub *s, uint32_t channel, int done)
 	channel_free(st, channel);
 }
 
-/* Makes a host thread, parked in the shim.  Its tid, or -errno. */
-static long thread_new(struct stub *s, struct context *c)
+/* Makes a host thread, parked in the shim; mapped: its channel is there already.  Its tid, or -errno. */
+static long thread_new(struct stub *s, struct context *c, bool mapped)
 {
 	const unsigned long flags =
 		CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
@@ -101,15 +101,18 @@ static long thread_new(struct stub *s, struct context *c)
 		 .args = {flags, frame_addr(c), 0, at + CH_WORD, 0},
 		 .child_entry = text_addr(st->base, systrap_shim_thread)},
 	};
+	const unsigned from = mapped ? 3 : 0;
 	long result = 0;
 	int done;
 
 	frame_init(c);
 	atomic_store(channel_word(c), WORD_SENTRY);
-	done = leader_request(s, calls, ARRAY_SIZE(calls), st->pool_fd, &result);
+	done = leader_request(s, calls + from, ARRAY_SIZE(calls) - from, mapped ? -1 : st->pool_fd, &result);
+	if (done >= 0)
+		done += (int)from;
 	if (done == (int)ARRAY_SIZE(calls))
 		return result;
-	if (done == -ESRCH)
+	if (done == -ESRCH || (done < 0 && mapped))
 		abandon_channel(s, c->channel, -1);
 	else if (done < 0)
 		channel_free(st, c->channel); /* nothing was done */
@@ -143,6 +146,8 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 	struct stub *s = stub_of(as);
 	struct systrap *st = systrap_of(as);
 	struct context *c = calloc(1, sizeof(*c));
+	int64_t before_ns;
+	bool mapped;
 	long tid;
 	int r;
 
@@ -154,17 +159,24 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 	c->ctx.as = as;
 	c->calm_ns = CALM_MIN_NS;
 	if (take_idle(s, c)) {
-		c->cpu_before_ns = max_of(host_stub_thread_cpu_ns(as->host_pid, c->tid), (int64_t)0);
+		before_ns = host_stub_thread_cpu_ns(as->host_pid, c->tid);
+		c->cpu_before_ns = max_of(before_ns, (int64_t)0);
 		c->ch = st->channels + (size_t)c->channel * SYSTRAP_CHANNEL_SIZE;
 		frame_init(c);
 		goto done;
 	}
-	r = channel_alloc(st, &c->channel);
-	if (r < 0)
-		goto out_free;
+	mapped = s->spare_channel != POOL_NONE;
+	if (mapped) {
+		c->channel = s->spare_channel;
+		s->spare_channel = POOL_NONE;
+	} else {
+		r = channel_alloc(st, &c->channel);
+		if (r < 0)
+			goto out_free;
+	}
 	c->ch = st->channels + (size_t)c->channel * SYSTRAP_CHANNEL_SIZE;
 	birth_begin(st);
-	tid = thread_new(s, c);
+	tid = thread_new(s, c, mapped);
 	if (tid > 0) {
 		c->tid = (pid_t)tid;
 		register_context(st, c);

@@ -4,8 +4,9 @@
  *
  *     not x86-64 (int 0x80, sysenter)   trap: without this test first, int 0x80 would be judged by 64-bit numbers
  *     from the leader's page            the memory calls below, mmap of a private file mapping by the one descriptor
- *                                       that a leader may have, its close, MADV_DONTFORK for a channel; else notify the
- *                                       sentry, which lets a leader do what it asked for, and nobody else
+ *                                       that a leader may have, its close, MADV_DONTFORK for a channel, munmap of all
+ *                                       that is below GUEST_CEILING; else notify the sentry, which lets a leader do
+ *                                       what it asked for, and nobody else
  *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, rseq on guest memory with a bounded length and no flag but that to
  *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE;
@@ -83,7 +84,7 @@ static void on_equal(struct program *p, uint64_t k, uint32_t action)
 }
 
 /* From here to skip_ends_here it is nr, the number in the accumulator; else that part is skipped. */
-static unsigned skip_unless(struct program *p, unsigned nr)
+static unsigned skip_unless(struct program *p, uint64_t nr)
 {
 	emit(p, BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 0);
 	return p->n - 1;
@@ -224,9 +225,28 @@ bool filter_lets_leader(const struct leader_call *call)
 
 	if (call->nr == SYS_close)
 		return a[0] == SYSTRAP_FD || a[0] == SYSTRAP_OWN_FD;
+	if (call->nr == SYS_munmap && a[0] == 0 && a[1] == GUEST_CEILING)
+		return true;
 	if (call->nr == SYS_madvise && a[2] == MADV_DONTFORK)
 		return a[0] >= SYSTRAP_CHANNELS && a[0] < CHANNELS_END && a[1] <= SYSTRAP_CHANNEL_SIZE;
 	return lets_memory_call(call, true);
+}
+
+/* munmap of all that is guest memory lets go through; goes on if it is not that. */
+static void judge_unmap_all(struct program *p)
+{
+	static const uint64_t args[2] = {0, GUEST_CEILING};
+	unsigned from[4], n = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		load(p, OFF_ARG(i));
+		from[n++] = skip_unless(p, (uint32_t)args[i]);
+		load(p, HIGH(OFF_ARG(i)));
+		from[n++] = skip_unless(p, args[i] >> 32);
+	}
+	ret(p, SECCOMP_RET_ALLOW);
+	while (n > 0)
+		skip_ends_here(p, from[--n]);
 }
 
 /* The rest of the program for a call from the leader. */
@@ -249,6 +269,10 @@ static void judge_leader_call(struct program *p)
 	require_arg_less(p, 1, SYSTRAP_CHANNEL_SIZE + 1);
 	ret(p, SECCOMP_RET_ALLOW);
 	skip_ends_here(p, other);
+	load(p, OFF_NR);
+	skip_ends_here(p, from);
+	from = skip_unless(p, SYS_munmap);
+	judge_unmap_all(p);
 	load(p, OFF_NR);
 	skip_ends_here(p, from);
 	judge_memory_calls(p, true);

@@ -135,6 +135,8 @@ static bool map_patches(struct stub *s, int fd) REQUIRES(s->leader_lock)
 
 	if (done == (int)ARRAY_SIZE(calls))
 		return true;
+	if (done > 0)
+		atomic_store(&s->as.kept_apart, true); /* what is mapped now nobody knows to unmap */
 	if (done >= 0 && leader_request_locked(s, &calls[2], 1, -1, &result) != 1)
 		stub_kill(s, "a descriptor could not be taken back");
 	return false;

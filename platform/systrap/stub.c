@@ -1,6 +1,7 @@
 /*
  * Address spaces.  A stub is made by a fork in another one's leader with CLONE_PARENT, so that every stub is the
- * sentry's own child: of a guest process for as_fork, of the empty template for as_create.
+ * sentry's own child: of a guest process for as_fork, of the empty template for as_create.  See recycle.c for those that are
+ * used again.
  *
  * One reaper thread waits for the deaths of all.  A stub's process id is used under stub_pid_hold, and the reaper lets
  * the id go only when nobody does; so no signal and no copy can ever hit a stranger.
@@ -35,9 +36,10 @@ int stub_new(struct systrap *st, struct stub **out)
 	list_init(&s->node);
 	list_init(&s->contexts);
 	list_init(&s->wait_node);
+	list_init(&s->used_node);
 	mutex_init(&s->leader_lock);
 	pthread_cond_init(&s->note_cond, NULL);
-	s->parked_channels = POOL_NONE;
+	s->parked_channels = s->spare_channel = POOL_NONE;
 	s->leader_cpu = -1;
 	*out = s;
 	return 0;
@@ -51,6 +53,8 @@ void stub_free(struct stub *s)
 	for (unsigned i = 0; i < s->idle_count; i++)
 		channel_free(st, s->idle[i].channel);
 	channel_free_parked(s);
+	if (s->spare_channel != POOL_NONE)
+		channel_free(st, s->spare_channel);
 	slot_free(st, s->slot);
 	patches_put(atomic_load(&s->patches));
 	pthread_cond_destroy(&s->note_cond);
@@ -125,6 +129,7 @@ static void reap(struct systrap *st, pid_t pid)
 		return;
 	mutex_lock(&st->lock);
 	list_del_init(&s->node);
+	stub_forget_used(st, s);
 	s->reaped = true;
 	free_it = s->released;
 	mutex_unlock(&st->lock);
@@ -168,6 +173,20 @@ static int start_reaper(struct systrap *st)
 
 /* ---- birth and end ---- */
 
+static void stub_end(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	bool free_it;
+
+	stub_kill(s, NULL);
+	mutex_lock(&st->lock);
+	s->released = true;
+	free_it = s->reaped;
+	mutex_unlock(&st->lock);
+	if (free_it)
+		stub_free(s);
+}
+
 /* Forks the parent's stub.  The new one is returned with its leader waiting for requests. */
 static int stub_fork(struct stub *parent, struct stub **out)
 {
@@ -202,7 +221,7 @@ static int stub_fork(struct stub *parent, struct stub **out)
 	if (r == 0)
 		*out = s;
 	else if (s->as.host_pid)
-		systrap_as_release(&s->as);
+		stub_end(s);
 	else
 		/* If the parent died a child may yet turn up with that slot, but as a stray it is never answered. */
 		stub_free(s);
@@ -235,6 +254,8 @@ int systrap_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out)
 		pas_put(&s->as);
 		return r;
 	}
+	s->as.owner = via->as->owner;
+	atomic_store(&s->as.kept_apart, atomic_load(&via->as->kept_apart));
 	*out = &s->as;
 	return 0;
 }
@@ -247,14 +268,7 @@ void systrap_as_kill(struct pas *as)
 void systrap_as_release(struct pas *as)
 {
 	struct stub *s = stub_of(as);
-	struct systrap *st = systrap_of(as);
-	bool free_it;
 
-	stub_kill(s, NULL);
-	mutex_lock(&st->lock);
-	s->released = true;
-	free_it = s->reaped;
-	mutex_unlock(&st->lock);
-	if (free_it)
-		stub_free(s);
+	if (!stub_keep(s))
+		stub_end(s);
 }

@@ -40,6 +40,7 @@ static int systrap_start(struct platform **out, char *why, size_t why_size)
 		list_init(&st->stubs[i]);
 	list_init(&st->strays);
 	list_init(&st->waiters);
+	list_init(&st->used);
 	st->listener_fd = st->wake_fd = -1;
 	st->mmap_is_atomic = probe_mmap_is_atomic();
 	keep_zombies();
@@ -119,6 +120,7 @@ const struct platform_ops systrap_platform = {
 	.start = systrap_start,
 	.stop = systrap_stop,
 	.as_create = systrap_as_create,
+	.as_reuse = systrap_as_reuse,
 	.as_fork = systrap_as_fork,
 	.as_release = systrap_as_release,
 	.as_kill = systrap_as_kill,

@@ -4,6 +4,7 @@
  *     boot.c      the template stub, from which all others are forked         filter.c   its seccomp filter
  *     notify.c    the listener: who waits for which leader's notification     leader.c   requests to a leader
  *     stub.c      address spaces: create, fork, kill, reap                    channel.c  the pool of channels
+ *     recycle.c   stubs that are emptied and used again
  *     memory.c    map and its kin, read and write                             context.c  guest threads: spawn, switch
  *     frame.c     the signal frame in a channel: registers, xstate            probe.c    can it work here?
  *     patch.c     hot call sites made to jump into the shim
@@ -128,6 +129,8 @@ struct systrap {
 	struct list_head strays;	     /* of stray.node: heard of before they were registered; see notify.c */
 	uint32_t births;		     /* stubs and threads that are being made */
 	struct pool channel_pool, slot_pool;
+	struct list_head used; /* of stub.used_node: emptied, to be used again; the latest first */
+	unsigned used_count;   /* of these, and of those that are just being emptied */
 	struct list_head waiters; /* of stub.wait_node: those whose waiting thread is not the receiver */
 	bool receiving;		  /* some thread is the receiver */
 	bool reaper_started;
@@ -159,6 +162,7 @@ struct stub {
 	struct note next; /* the leader's NEXT that waits for an answer; guarded by leader_lock */
 	uint64_t seq;	  /* of the last request; guarded by leader_lock */
 	int leader_cpu;	  /* to which the leader is pinned, or -1; guarded by leader_lock */
+	uint32_t spare_channel; /* mapped, and no thread's; or POOL_NONE.  Whoever makes or ends the only thread has it */
 	/* Set once, with leader_lock held: NULL before the first patch, its own or its forebears'. */
 	struct patches *_Atomic patches;
 	_Atomic uint8_t heat[HEAT_SLOTS]; /* how often a call site was seen, by a hash of its address */
@@ -170,6 +174,7 @@ struct stub {
 	_Atomic int64_t killed_ns; /* when it was killed first; 0: not by us */
 	/* What follows is guarded by systrap.lock. */
 	bool reaped, released;	  /* both: free */
+	struct list_head used_node; /* released, and kept to be used again */
 	uint32_t parked_channels; /* to be freed with the stub: a list through the pool's links */
 	unsigned idle_count;
 	struct idle_thread idle[IDLE_MAX];
@@ -342,6 +347,14 @@ void stub_kill(struct stub *s, const char *why);
  * it any more; the reaper has it when its end comes. */
 bool stub_overdue(struct stub *s);
 void stub_check_death(struct stub *s);
+
+/* ---- recycle.c ---- */
+
+/* Nobody has s any more: empties it and keeps it to be used again.  False: it is to be killed. */
+bool stub_keep(struct stub *s) MUST_CHECK EXCLUDES(s->leader_lock);
+/* It is dead, and will not be used again. */
+void stub_forget_used(struct systrap *st, struct stub *s) REQUIRES(st->lock);
+bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out);
 
 int systrap_as_create(struct platform *pf, struct pas **out);
 int systrap_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out);

@@ -1,6 +1,7 @@
 /* Credentials.  See cred.h. */
 #include "sentry/core/cred.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,28 @@ struct cred *cred_copy(const struct cred *old, uint32_t group_count)
 	if (!c)
 		return NULL;
 	c->user_ns = user_ns_get(old->user_ns);
+	c->owner = old->owner;
 	memcpy(&c->uid, &old->uid, offsetof(struct cred, groups) - offsetof(struct cred, uid));
 	c->group_count = group_count;
 	memcpy(c->groups, old->groups, shared * sizeof(c->groups[0]));
 	return c;
+}
+
+static uint64_t new_owner(void)
+{
+	static _Atomic uint64_t last;
+
+	return atomic_fetch_add(&last, 1) + 1;
+}
+
+/* What was changed and changed back has another number all the same. */
+void cred_settle(struct cred *c, const struct cred *old)
+{
+	const size_t plain = offsetof(struct cred, groups) - offsetof(struct cred, uid);
+
+	if (c->owner == old->owner && (c->user_ns != old->user_ns || memcmp(&c->uid, &old->uid, plain) != 0 ||
+				       memcmp(c->groups, old->groups, c->group_count * sizeof(c->groups[0])) != 0))
+		c->owner = new_owner();
 }
 
 static int compare_gid(const void *a, const void *b)
@@ -46,6 +65,7 @@ struct cred *cred_new(uint32_t uid, uint32_t gid, const uint32_t *groups, uint32
 	if (!c)
 		return NULL;
 	c->user_ns = user_ns_get(&user_ns_first);
+	c->owner = new_owner();
 	c->uid = c->euid = c->suid = c->fsuid = uid;
 	c->gid = c->egid = c->sgid = c->fsgid = gid;
 	c->cap_bounding = L_CAP_FULL_SET;

@@ -15,6 +15,7 @@
 struct cred {
 	struct refcount refs;
 	struct user_ns *user_ns; /* counted: where the capabilities hold */
+	uint64_t owner;		 /* the same in two creds only if all that follows and the namespace are; never 0: see cred_settle */
 	uint32_t uid, euid, suid, fsuid;
 	uint32_t gid, egid, sgid, fsgid;
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
@@ -26,6 +27,8 @@ struct cred {
 
 /* A writable copy with room for group_count groups (the first of old's are copied); NULL when out of memory. */
 struct cred *cred_copy(const struct cred *old, uint32_t group_count);
+/* c, a changed copy of old, is as it will be published: from here on it is told apart from old, if they differ at all. */
+void cred_settle(struct cred *c, const struct cred *old);
 /* uid and gid everywhere; all capabilities if uid is 0, none otherwise. */
 struct cred *cred_new(uint32_t uid, uint32_t gid, const uint32_t *groups, uint32_t group_count);
 /* Of a cred that is not published yet: its groups may be in any order until then. */

@@ -288,7 +288,8 @@ static uint64_t cpu_hwcap(void)
 	return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
 }
 
-static int build_stack(struct task *t, const struct exec_request *req, struct image *img)
+/* The program and its interpreter have their places. */
+static int plan_stack(struct task *t, const struct exec_request *req, struct image *img)
 {
 	struct mm *mm = img->mm;
 	const struct elf_plan *p = img->program;
@@ -314,7 +315,6 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 			.egid = cred_show_gid(c, c->egid),
 			.secure = img->id.secure},
 	};
-	ssize_t n;
 	int r;
 
 	in.aux.sysinfo_ehdr = platform_vdso(sandbox_platform());
@@ -325,14 +325,6 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 		return r;
 	if (img->stack.size > mm->stack_limit)
 		return -E2BIG;
-	r = map_stack(t, img);
-	if (r < 0)
-		return r;
-	n = pas_write(mm->as, img->stack.sp, img->stack.bytes, img->stack.size);
-	if (n < 0)
-		return (int)n;
-	if ((uint64_t)n != img->stack.size)
-		return -EFAULT;
 	mm->arg_start = img->stack.arg_start;
 	mm->arg_end = img->stack.arg_end;
 	mm->env_start = img->stack.env_start;
@@ -340,6 +332,15 @@ static int build_stack(struct task *t, const struct exec_request *req, struct im
 	mm->start_stack = img->stack.sp;
 	memcpy(mm->auxv, img->stack.auxv, min_of(sizeof(mm->auxv), sizeof(img->stack.auxv)));
 	return 0;
+}
+
+static int write_stack(struct image *img)
+{
+	ssize_t n = pas_write(img->mm->as, img->stack.sp, img->stack.bytes, img->stack.size);
+
+	if (n < 0)
+		return (int)n;
+	return (uint64_t)n == img->stack.size ? 0 : -EFAULT;
 }
 
 /* What lies behind a segment's bytes in their last page. */
@@ -369,13 +370,19 @@ static int place_and_map(struct task *t, struct image *img)
 	return r;
 }
 
-/* The program and its interpreter, where they are to be. */
-static int map_image(struct task *t, struct image *img)
+/* The program and its interpreter, where they are to be, and the stack: its mapping goes with the last of theirs.  What is wrong
+ * with the stack is in *refused. */
+static int map_image(struct task *t, const struct exec_request *req, struct image *img, int *refused)
 {
 	int r, settled;
 
 	pas_defer(img->mm->as);
 	r = place_and_map(t, img);
+	if (r == 0) {
+		*refused = plan_stack(t, req, img);
+		if (*refused == 0)
+			*refused = map_stack(t, img);
+	}
 	settled = pas_settle(img->mm->as);
 	if (r == 0)
 		r = settled;
@@ -406,7 +413,7 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 {
 	struct elf_plan *p = img->program;
 	struct pas *as;
-	int r = pas_create(sandbox_platform(), &as);
+	int refused = 0, r = pas_create_for(sandbox_platform(), img->id.cred->owner, &as);
 
 	if (r < 0)
 		return r;
@@ -418,11 +425,13 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 	img->mm->mdwe = t->mm ? mm_inherited_mdwe(t->mm) : 0;
 	set_user_ns(t, img);
 	place_stack(t, img);
-	if (map_image(t, img) < 0) {
+	if (map_image(t, req, img, &refused) < 0) {
 		mm_put(img->mm);
 		img->mm = NULL;
 		return 0;
 	}
+	if (refused < 0)
+		return refused;
 	img->mm->brk_start = p->relocatable && !img->interp ? ET_DYN_BASE : p->brk_start;
 	if (exec_randomize_va_space > 1)
 		img->mm->brk_start += random_pages(img, BRK_RANDOM_PAGES);
@@ -431,7 +440,7 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 	img->mm->end_code = p->end_code;
 	img->mm->start_data = p->start_data;
 	img->mm->end_data = p->end_data;
-	return build_stack(t, req, img);
+	return write_stack(img);
 }
 
 /* ---- moving over ---- */
@@ -520,6 +529,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	struct file *old_exe;
 
 	process_book_stub(t);
+	task_book_thread(t);
 	task_release_mm(t);
 	t->rseq = 0;
 	t->futex_dead = false; /* it may own new ones */

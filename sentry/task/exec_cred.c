@@ -111,6 +111,7 @@ int exec_plan_cred(struct task *t, const struct file *f, struct exec_cred *out)
 	out->dumpable = c->euid == c->uid && c->egid == c->gid && !(c->cap_permitted & ~old->cap_permitted) &&
 			vfs_permission(&f->path, MAY_READ, old) == 0;
 	out->clear_personality |= effective && caps.present;
+	cred_settle(c, old);
 	out->cred = c;
 	return 0;
 

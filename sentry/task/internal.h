@@ -36,6 +36,8 @@ void process_drop(struct process *p, struct task *leader);
 struct task *process_tell_end(struct process *p) REQUIRES(tasks_lock);
 /* Adds what the stub of t's address space, which t's process is about to leave, has used to the process's sum. */
 void process_book_stub(struct task *t);
+/* Adds what t's thread has used there to t's own sum: it goes on in another one. */
+void task_book_thread(struct task *t);
 
 /* The state a new task's thread loads into its context before it runs. */
 struct clone_start {

@@ -42,7 +42,9 @@ void task_set_current(struct task *t)
 	current = t;
 	sleeper_set_self(t ? &t->sleeper : NULL);
 	if (t) {
-		t->host_before_ns = max_of(host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID), (int64_t)0);
+		int64_t before_ns = host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID);
+
+		t->host_before_ns = max_of(before_ns, (int64_t)0);
 		t->host_tid = host_gettid();
 	}
 }
@@ -416,10 +418,13 @@ uint32_t task_uid(struct task *t)
 
 void task_set_cred(struct task *t, const struct cred *c)
 {
-	const struct cred *old;
+	const struct cred *old = t->cred; /* which t alone replaces */
 
+	if (old)
+		cred_settle((struct cred *)c, old); /* nobody else knows of it yet */
+	if (t->mm)
+		pas_had_by(t->mm->as, c->owner);
 	mutex_lock(&t->alloc_lock);
-	old = t->cred;
 	t->cred = c;
 	mutex_unlock(&t->alloc_lock);
 	atomic_store(&t->answers_stale, true);

@@ -8,18 +8,26 @@
 #include "sentry/mm/mm.h"
 #include "sentry/task/internal.h"
 
-/* What the stub of t's address space has used.  A stub starts at 0 and belongs to one process but for a vfork's length, in
- * which the child's share shows with the parent. */
+/* What as has used so far. */
+static int64_t as_cpu_ns(struct pas *as)
+{
+	int64_t ns = host_process_cpu_ns(pas_host_pid(as)) - pas_before(as).cpu_ns;
+
+	return max_of(ns, (int64_t)0);
+}
+
+/* The same of t's address space, which belongs to one process but for a vfork's length, in which the child's share shows with
+ * the parent. */
 static int64_t stub_cpu_ns(struct task *t)
 {
 	struct mm *mm = task_get_mm(t);
 	int64_t ns = 0;
 
 	if (mm) {
-		ns = host_process_cpu_ns(pas_host_pid(mm->as));
+		ns = as_cpu_ns(mm->as);
 		mm_put(mm);
 	}
-	return ns > 0 ? ns : 0;
+	return ns;
 }
 
 static int64_t sentry_cpu_ns(const struct task *t)
@@ -71,11 +79,15 @@ void task_usage(struct task *t, struct rusage_sum *out)
 
 static void add_memory(struct rusage_sum *sum, struct pas *as)
 {
+	const struct pas_before before = pas_before(as);
 	struct host_process_memory m;
 
 	host_process_memory(pas_host_pid(as), &m);
-	sum->minflt += m.minor_faults;
-	sum->majflt += m.major_faults;
+	if (m.minor_faults < before.minor_faults || m.major_faults < before.major_faults)
+		return; /* it cannot be learnt */
+	pas_note_faults(as, m.minor_faults, m.major_faults);
+	sum->minflt += m.minor_faults - before.minor_faults;
+	sum->majflt += m.major_faults - before.major_faults;
 	sum->maxrss_kb = max_of(sum->maxrss_kb, m.resident / 1024);
 }
 
@@ -135,6 +147,13 @@ int64_t process_cpu_ns(struct process *p)
 	return u.utime_ns + u.stime_ns;
 }
 
+void task_book_thread(struct task *t)
+{
+	int64_t ns = t->mm && !t->vfork ? guest_cpu_ns(t) : 0;
+
+	t->exec_utime_ns += max_of(ns, (int64_t)0);
+}
+
 void process_book_stub(struct task *t)
 {
 	struct rusage_sum sum = {0};
@@ -142,8 +161,7 @@ void process_book_stub(struct task *t)
 	/* A vfork child's stub is its parent's, and booked there. */
 	if (!t->mm || t->vfork)
 		return;
-	sum.utime_ns = max_of(host_process_cpu_ns(pas_host_pid(t->mm->as)), (int64_t)0);
-	t->exec_utime_ns += max_of(guest_cpu_ns(t), (int64_t)0);
+	sum.utime_ns = as_cpu_ns(t->mm->as);
 	add_memory(&sum, t->mm->as);
 	mutex_lock(&tasks_lock);
 	rusage_add(&t->process->self, &sum);

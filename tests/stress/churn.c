@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,29 @@ static void forks(long count)
 	}
 }
 
+static pid_t start_program(bool by_vfork, const char *arg)
+{
+	pid_t pid = by_vfork ? vfork() : fork();
+
+	if (pid == 0) {
+		execl("/proc/self/exe", "churn", arg, (char *)NULL);
+		_exit(8);
+	}
+	return pid;
+}
+
+/* Programs, of which half are left by another exec: see main. */
+static void execs(long count)
+{
+	for (long i = 0; i < count; i++) {
+		pid_t pid = start_program(i % 2, i % 4 < 2 ? "again" : "end");
+		int status;
+
+		REQUIRE(pid >= 0);
+		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	}
+}
+
 /* Descriptors of each kind. */
 static void opens(long count)
 {
@@ -145,9 +169,13 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(long count);
-	} kinds[] = {{"files", files}, {"walk", walk}, {"forks", forks}, {"opens", opens}, {"maps", maps},
-		     {"hoard", hoard}};
+	} kinds[] = {{"files", files}, {"walk", walk}, {"forks", forks}, {"execs", execs}, {"opens", opens},
+		     {"maps", maps}, {"hoard", hoard}};
 
+	if (argc == 2 && strcmp(argv[1], "again") == 0)
+		execl("/proc/self/exe", "churn", "end", (char *)NULL);
+	if (argc == 2 && strcmp(argv[1], "end") == 0)
+		return 7;
 	if (argc == 5 && chdir(argv[2]) == 0)
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 			if (strcmp(kinds[k].name, argv[1]) != 0)
@@ -161,6 +189,6 @@ int main(int argc, char **argv)
 			}
 			return 0;
 		}
-	fprintf(stderr, "usage: churn files|walk|forks|opens|maps|hoard DIRECTORY COUNT ROUNDS\n");
+	fprintf(stderr, "usage: churn files|walk|forks|execs|opens|maps|hoard DIRECTORY COUNT ROUNDS\n");
 	return 2;
 }

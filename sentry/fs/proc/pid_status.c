@@ -320,6 +320,8 @@ static void show_memory(const struct proc_ctx *c, FILE *out)
 		return;
 	get_memory(c->task, &m);
 	host_process_status(pas_host_pid(mm->as), &host);
+	if (pas_before(mm->as).used)
+		host.peak = 0; /* DIVERGES: it may be another program's, so that all we know is what there is */
 	mm_put(mm);
 	rss = host.anon + host.file + host.shmem;
 	fprintf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t%8llu kB\n",

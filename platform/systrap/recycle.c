@@ -1,0 +1,233 @@
+/*
+ * Stubs that are used again.  Each exec takes an address space and gives one back, each exit gives one back; to make a stub
+ * and to kill it (a fork, a thread, a channel, two deaths, a page table) costs more than to empty one.  So a stub whose address
+ * space has come to its end is kept, if it can be made what a fork of the template is: its leader, the texts, the slots, and
+ * beside that nothing but a channel.
+ *
+ * What its guest may have left there, and how that goes:
+ *
+ *     threads            told to end.  That they have is the host's word, not the channel's: nothing but the leader is left
+ *                        then, which never runs guest code and which no guest can reach.  With them go their signal masks,
+ *                        pending signals, segment bases, rseq areas and clocks.
+ *     memory             one munmap of all that is below GUEST_CEILING, and with it the cells of patched sites; only after the
+ *                        threads, so that nobody can map anything behind its back.  Above, a guest can change nothing.
+ *     trampolines        unmapped, and what was counted for them forgotten
+ *     channels           one is kept, wiped by the sentry; the others are unmapped and wiped
+ *
+ * Whatever of this does not come out as it should, or not in time, is the end of the stub.  The next address space is one of
+ * the same owner (platform.h), who could have done to it what he likes anyway.
+ */
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "platform/stub_clock.h"
+#include "platform/systrap/systrap.h"
+
+#define USED_MAX 8
+/* A program with more threads than these costs more to empty than to kill. */
+#define THREADS_MAX 4
+/* So long threads that were told to end may take.  Those that are parked, as they should be, take a few microseconds. */
+#define END_NS 100000000
+/* So often the CPU is given to a thread that is about to end before the clock is asked. */
+#define YIELDS 8
+
+_Static_assert(THREADS_MAX <= IDLE_MAX && THREADS_MAX + 1 <= SYSTRAP_REQUEST_MAX, "one request empties a stub");
+
+static _Atomic uint32_t *word_of(const struct systrap *st, const struct idle_thread *i)
+{
+	return (_Atomic uint32_t *)(void *)(st->channels + (size_t)i->channel * SYSTRAP_CHANNEL_SIZE + CH_WORD);
+}
+
+/* ---- threads ---- */
+
+static bool is_gone(struct stub *s, pid_t tid)
+{
+	bool gone;
+
+	if (!stub_pid_hold(s))
+		return false;
+	gone = syscall(SYS_tgkill, s->as.host_pid, tid, 0) < 0 && errno == ESRCH;
+	stub_pid_drop(s);
+	return gone;
+}
+
+/* The host clears the word of a thread that ends, and wakes who waits for that, a moment before the thread is gone. */
+static bool await_end(struct stub *s, const struct idle_thread *i, int64_t deadline_ns)
+{
+	const struct timespec moment = {.tv_nsec = 20000};
+	_Atomic uint32_t *word = word_of(systrap_of(&s->as), i);
+
+	for (unsigned tries = 0;; tries++) {
+		int64_t left = deadline_ns - monotonic_ns();
+
+		if (left > 0 && atomic_load(word) == WORD_EXIT)
+			futex_wait_shared(word, WORD_EXIT, left);
+		if (is_gone(s, i->tid))
+			return true;
+		if (left <= 0 || atomic_load(&s->as.dead))
+			return false;
+		if (tries < YIELDS)
+			sched_yield();
+		else
+			nanosleep(&moment, NULL);
+	}
+}
+
+/* Nobody else has s any more, so that its idle threads stay as they are; they are still looked up by the receiver. */
+static bool end_threads(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	int64_t deadline_ns = monotonic_ns() + END_NS;
+
+	for (unsigned i = 0; i < s->idle_count; i++) {
+		atomic_store(word_of(st, &s->idle[i]), WORD_EXIT);
+		futex_wake_shared(word_of(st, &s->idle[i]));
+	}
+	for (unsigned i = 0; i < s->idle_count; i++) {
+		if (!await_end(s, &s->idle[i], deadline_ns)) {
+			stub_kill(s, atomic_load(&s->as.dead) ? NULL : "a thread that should be at rest did not end");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ---- all else ---- */
+
+static struct leader_call unmap_call(uint64_t addr, uint64_t len)
+{
+	return (struct leader_call){.nr = SYS_munmap, .args = {addr, len}};
+}
+
+/* The first thread's channel stays, for the next address space's first thread. */
+static void keep_one_channel(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	uint32_t channels[IDLE_MAX];
+	unsigned count;
+
+	mutex_lock(&st->lock);
+	count = s->idle_count;
+	for (unsigned i = 0; i < count; i++)
+		channels[i] = s->idle[i].channel;
+	s->idle_count = 0;
+	mutex_unlock(&st->lock);
+	if (count > 0 && s->spare_channel == POOL_NONE) {
+		s->spare_channel = channels[0];
+		memset(st->channels + (size_t)channels[0] * SYSTRAP_CHANNEL_SIZE, 0, st->frame.channel_size);
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (channels[i] != s->spare_channel)
+			channel_free(st, channels[i]);
+}
+
+/* False: it is no good any more, and if that is so because it did not do as told, it is killed. */
+static bool empty(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	bool patched = atomic_load(&s->patches) != NULL;
+	struct leader_call calls[SYSTRAP_REQUEST_MAX];
+	unsigned count = 0;
+	long result = 0;
+
+	if (!end_threads(s))
+		return false;
+	calls[count++] = unmap_call(0, GUEST_CEILING);
+	if (patched)
+		calls[count++] = unmap_call(st->base + SYSTRAP_TRAMPOLINES_OFF, SYSTRAP_TRAMPOLINES_SIZE);
+	for (unsigned i = s->spare_channel == POOL_NONE ? 1 : 0; i < s->idle_count; i++)
+		calls[count++] = unmap_call(channel_addr(s->idle[i].channel), st->frame.channel_size);
+	if (leader_request(s, calls, count, -1, &result) != (int)count) {
+		stub_kill(s, atomic_load(&s->as.dead) ? NULL : "it could not be emptied");
+		return false;
+	}
+	keep_one_channel(s);
+	patches_put(atomic_exchange(&s->patches, NULL));
+	for (unsigned i = 0; i < HEAT_SLOTS; i++)
+		atomic_store_explicit(&s->heat[i], 0, memory_order_relaxed);
+	return true;
+}
+
+/* ---- those that are kept ---- */
+
+/* Room for one of this owner's.  Those of others make room; they are the longest there, or nobody has used any of late. */
+static bool take_room(struct systrap *st, uint64_t owner) REQUIRES(st->lock)
+{
+	struct stub *last;
+
+	if (st->used_count < USED_MAX) {
+		st->used_count++;
+		return true;
+	}
+	last = list_empty(&st->used) ? NULL : list_last_entry(&st->used, struct stub, used_node);
+	if (!last || last->as.owner == owner)
+		return false;
+	list_del_init(&last->used_node); /* its place is the new one's */
+	stub_kill(last, NULL);
+	return true;
+}
+
+void stub_forget_used(struct systrap *st, struct stub *s)
+{
+	if (list_empty(&s->used_node))
+		return;
+	list_del_init(&s->used_node);
+	st->used_count--;
+}
+
+bool stub_keep(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	bool keep;
+
+	if (!s->as.owner || atomic_load(&s->as.kept_apart) || atomic_load(&s->as.dead) || atomic_load(&s->killed_ns))
+		return false;
+	mutex_lock(&st->lock);
+	keep = s->parked_channels == POOL_NONE && s->idle_count <= THREADS_MAX && take_room(st, s->as.owner);
+	mutex_unlock(&st->lock);
+	if (!keep)
+		return false;
+	keep = empty(s);
+	mutex_lock(&st->lock);
+	if (keep && !atomic_load(&s->as.dead)) {
+		s->released = true;
+		list_add(&s->used_node, &st->used);
+	} else {
+		keep = false;
+		st->used_count--;
+	}
+	mutex_unlock(&st->lock);
+	return keep;
+}
+
+bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out)
+{
+	struct systrap *st = container_of(pf, struct systrap, pf);
+	struct stub *s, *found = NULL;
+
+	mutex_lock(&st->lock);
+	list_for_each_entry (s, &st->used, used_node) {
+		if (s->as.owner == owner && !atomic_load(&s->as.dead)) {
+			found = s;
+			break;
+		}
+	}
+	if (found) {
+		stub_forget_used(st, found);
+		found->released = false;
+	}
+	mutex_unlock(&st->lock);
+	if (!found)
+		return false;
+	refcount_init(&found->as.refs, 1);
+	found->as.before = (struct pas_before){
+		.cpu_ns = stub_cpu_ns(found->as.host_pid),
+		.minor_faults = atomic_load(&found->as.faults[0]),
+		.major_faults = atomic_load(&found->as.faults[1]),
+		.used = true,
+	};
+	*out = &found->as;
+	return true;
+}

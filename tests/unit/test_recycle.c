@@ -1,0 +1,385 @@
+/*
+ * Stubs that are used again (platform/systrap/recycle.c): what the next address space finds of the one before, which is
+ * nothing; whose stubs are used for whom; and guests that do not end as they should.
+ */
+#include <check.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "abi/mman.h"
+#include "abi/signal.h"
+#include "base/checked.h"
+#include "platform/platform.h"
+#include "platform/systrap/systrap.h"
+
+#define CODE 0x400000ull
+#define AFTER_CALL (CODE + 8)
+#define DATA 0x500000ull
+#define RW (L_PROT_READ | L_PROT_WRITE)
+#define RX (L_PROT_READ | L_PROT_EXEC)
+#define ANON (L_MAP_PRIVATE | L_MAP_ANONYMOUS)
+#define SCATTERED 8 /* mappings all over guest memory */
+#define KEPT_MOST 8
+
+#define SNIPPET(name, body)                                                                                            \
+	extern const uint8_t code_##name[], code_##name##_end[];                                                       \
+	__asm__(".pushsection .rodata\n"                                                                               \
+		"code_" #name ":\n" body "\ncode_" #name "_end: .byte 0\n"                                             \
+		".popsection\n")
+
+/* A call, and then a loop that counts at DATA. */
+SNIPPET(call, "nop; mov $1000, %eax; syscall; 1: incl (%rdi); jmp 1b");
+
+static struct systrap *st_of(struct platform *pf)
+{
+	return container_of(pf, struct systrap, pf);
+}
+
+static struct platform *start(void)
+{
+	struct platform *pf;
+	char why[200] = "";
+	int r = platform_start(&systrap_platform, &pf, why, sizeof(why));
+
+	ck_assert_msg(r == 0, "%s", why);
+	return pf;
+}
+
+static struct pas *create(struct platform *pf, uint64_t owner)
+{
+	struct pas *as;
+
+	ck_assert_int_eq(pas_create_for(pf, owner, &as), 0);
+	return as;
+}
+
+static uint64_t scattered(int i)
+{
+	return 0x100000 + (GUEST_CEILING / SCATTERED) * (uint64_t)i / PAGE_SIZE * PAGE_SIZE;
+}
+
+static void fill(struct pas *as)
+{
+	static const char secret[] = "secret";
+
+	ck_assert_int_eq(pas_map(as, NULL, CODE, PAGE_SIZE, RW, ANON, -1, 0), 0);
+	ck_assert_int_eq(pas_map(as, NULL, DATA, PAGE_SIZE, RW, ANON, -1, 0), 0);
+	ck_assert_int_eq(pas_write(as, CODE, code_call, (size_t)(code_call_end - code_call)), code_call_end - code_call);
+	ck_assert_int_eq(pas_protect(as, NULL, CODE, PAGE_SIZE, RX), 0);
+	for (int i = 0; i < SCATTERED; i++) {
+		ck_assert_int_eq(pas_map(as, NULL, scattered(i), PAGE_SIZE, RW, ANON, -1, 0), 0);
+		ck_assert_int_eq(pas_write(as, scattered(i), secret, sizeof(secret)), sizeof(secret));
+	}
+}
+
+static void check_empty(struct pas *as)
+{
+	char c;
+
+	ck_assert_int_eq(pas_read(as, CODE, &c, 1), -EFAULT);
+	ck_assert_int_eq(pas_read(as, DATA, &c, 1), -EFAULT);
+	for (int i = 0; i < SCATTERED; i++)
+		ck_assert_int_eq(pas_read(as, scattered(i), &c, 1), -EFAULT);
+}
+
+/* A thread that has made its call and waits for the answer. */
+static struct pctx *thread(struct pas *as)
+{
+	struct abi_regs regs = {.rip = CODE, .rsp = DATA + PAGE_SIZE, .rdi = DATA, .cs = L_USER_CS, .ss = L_USER_DS,
+				.eflags = L_EFLAGS_FIXED | L_EFLAGS_IF};
+	struct pf_event ev;
+	struct pctx *ctx;
+
+	ck_assert_int_eq(pctx_spawn(as, NULL, &ctx), 0);
+	ck_assert_int_eq(pctx_attach(ctx), 0);
+	ck_assert_int_eq(pctx_set_regs(ctx, &regs), 0);
+	platform_switch(ctx, &ev);
+	ck_assert_int_eq(ev.kind, PF_SYSCALL);
+	ck_assert_uint_eq(ev.nr, 1000);
+	return ctx;
+}
+
+static unsigned kept(struct platform *pf)
+{
+	unsigned n;
+
+	mutex_lock(&st_of(pf)->lock);
+	n = st_of(pf)->used_count;
+	mutex_unlock(&st_of(pf)->lock);
+	return n;
+}
+
+/* Until so many are kept, for ten seconds at most. */
+static void await_kept(struct platform *pf, unsigned count)
+{
+	for (int i = 0; i < 10000 && kept(pf) != count; i++)
+		usleep(1000);
+	ck_assert_uint_eq(kept(pf), count);
+}
+
+START_TEST(nothing_is_left)
+{
+	struct platform *pf = start();
+	pid_t pid = 0;
+
+	for (int round = 0; round < 20; round++) {
+		struct pas *as = create(pf, 7);
+		struct pctx *ctx[3];
+
+		if (round > 0)
+			ck_assert_int_eq(pas_host_pid(as), pid);
+		pid = pas_host_pid(as);
+		ck_assert_int_eq(pas_before(as).used, round > 0);
+		check_empty(as);
+		fill(as);
+		for (int i = 0; i < 3; i++)
+			ctx[i] = thread(as);
+		ck_assert_int_eq(pctx_thread(ctx[0]).before_ns, 0);
+		for (int i = 0; i < 3; i++)
+			pctx_destroy(ctx[2 - i]);
+		pas_put(as);
+		ck_assert_uint_eq(kept(pf), 1);
+	}
+	platform_stop(pf);
+}
+END_TEST
+
+START_TEST(channel_is_wiped)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7);
+	const uint8_t *ch;
+	struct pctx *ctx;
+
+	fill(as);
+	ctx = thread(as);
+	ch = container_of(ctx, struct context, ctx)->ch;
+	pctx_destroy(ctx);
+	pas_put(as);
+	ck_assert_uint_eq(kept(pf), 1);
+	for (size_t i = 0; i < st_of(pf)->frame.channel_size; i++)
+		ck_assert_uint_eq(ch[i], 0);
+	as = create(pf, 7);
+	fill(as);
+	ctx = thread(as);
+	ck_assert_ptr_eq(container_of(ctx, struct context, ctx)->ch, ch);
+	pctx_destroy(ctx);
+	pas_put(as);
+	platform_stop(pf);
+}
+END_TEST
+
+START_TEST(patches_are_forgotten)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7);
+	pid_t pid = pas_host_pid(as);
+	struct pctx *ctx;
+
+	if (!pf->patching) {
+		pas_put(as);
+		platform_stop(pf);
+		return;
+	}
+	fill(as);
+	ctx = thread(as);
+	systrap_patch(ctx, AFTER_CALL, 1000, CODE, CODE + PAGE_SIZE);
+	ck_assert(atomic_load(&stub_of(as)->patches) != NULL);
+	pctx_destroy(ctx);
+	pas_put(as);
+	as = create(pf, 7);
+	ck_assert_int_eq(pas_host_pid(as), pid);
+	ck_assert(atomic_load(&stub_of(as)->patches) == NULL);
+	fill(as);
+	ctx = thread(as); /* whose call is made by a trap: there is nothing to jump to */
+	ck_assert(!container_of(ctx, struct context, ctx)->in_call);
+	pctx_destroy(ctx);
+	pas_put(as);
+	platform_stop(pf);
+}
+END_TEST
+
+START_TEST(each_owner_has_its_own)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7), *other;
+	pid_t pid = pas_host_pid(as);
+
+	fill(as);
+	pas_put(as);
+	other = create(pf, 8);
+	ck_assert_int_ne(pas_host_pid(other), pid);
+	as = create(pf, 7);
+	ck_assert_int_eq(pas_host_pid(as), pid);
+	/* One that two owners had is nobody's afterwards. */
+	pas_had_by(as, 7);
+	pas_had_by(as, 8);
+	pas_put(as);
+	pas_put(other);
+	as = create(pf, 7);
+	ck_assert_int_ne(pas_host_pid(as), pid);
+	pas_put(as);
+	/* And without an owner there is none to be kept. */
+	as = create(pf, 0);
+	pid = pas_host_pid(as);
+	pas_put(as);
+	as = create(pf, 0);
+	ck_assert_int_ne(pas_host_pid(as), pid);
+	pas_put(as);
+	platform_stop(pf);
+}
+END_TEST
+
+START_TEST(forks_inherit_the_owner)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7), *child;
+	struct pctx *ctx, *child_ctx;
+
+	fill(as);
+	ctx = thread(as);
+	ck_assert_int_eq(pas_fork(ctx, &child, &child_ctx), 0);
+	pctx_destroy(child_ctx);
+	pas_put(child);
+	ck_assert_uint_eq(kept(pf), 1);
+	child = create(pf, 7);
+	ck_assert_uint_eq(kept(pf), 0);
+	check_empty(child);
+	pas_put(child);
+	pas_had_by(as, 8);
+	ck_assert_int_eq(pas_fork(ctx, &child, &child_ctx), 0);
+	pctx_destroy(child_ctx);
+	pas_put(child);
+	ck_assert_uint_eq(kept(pf), 1);
+	pctx_destroy(ctx);
+	pas_put(as);
+	platform_stop(pf);
+}
+END_TEST
+
+START_TEST(so_many_and_no_more)
+{
+	struct platform *pf = start();
+	struct pas *as[2 * KEPT_MOST];
+
+	for (int owner = 7; owner < 9; owner++) {
+		for (int i = 0; i < 2 * KEPT_MOST; i++)
+			as[i] = create(pf, (uint64_t)owner);
+		for (int i = 0; i < 2 * KEPT_MOST; i++)
+			pas_put(as[i]);
+		ck_assert_uint_eq(kept(pf), KEPT_MOST);
+		/* The second owner's have taken the place of the first one's. */
+		for (int i = 0; i < KEPT_MOST; i++)
+			ck_assert(pas_before(as[i] = create(pf, (uint64_t)owner)).used);
+		ck_assert_uint_eq(kept(pf), 0);
+		for (int i = 0; i < KEPT_MOST; i++)
+			pas_put(as[i]);
+	}
+	platform_stop(pf);
+}
+END_TEST
+
+START_TEST(dies_while_it_is_kept)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7);
+	pid_t pid = pas_host_pid(as);
+
+	pas_put(as);
+	ck_assert_uint_eq(kept(pf), 1);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	await_kept(pf, 0);
+	as = create(pf, 7);
+	ck_assert(!pas_before(as).used);
+	fill(as);
+	pas_put(as);
+	platform_stop(pf);
+}
+END_TEST
+
+static void *run(void *arg)
+{
+	struct pctx *ctx = arg;
+	struct pf_event ev;
+
+	ck_assert_int_eq(pctx_attach(ctx), 0);
+	pctx_set_result(ctx, 0);
+	platform_switch(ctx, &ev);
+	return NULL;
+}
+
+/* A thread that the sentry takes for parked, because a sibling wrote so into its channel, and that goes on running. */
+START_TEST(runs_while_it_seems_parked)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7);
+	struct abi_regs regs = {.rip = AFTER_CALL, .rsp = DATA + PAGE_SIZE, .rdi = DATA, .cs = L_USER_CS, .ss = L_USER_DS,
+				.eflags = L_EFLAGS_FIXED | L_EFLAGS_IF};
+	pid_t pid = pas_host_pid(as);
+	uint32_t count = 0;
+	struct pctx *ctx;
+	pthread_t sentry;
+
+	fill(as);
+	ck_assert_int_eq(pctx_spawn(as, NULL, &ctx), 0);
+	ck_assert_int_eq(pctx_set_regs(ctx, &regs), 0);
+	ck_assert_int_eq(pthread_create(&sentry, NULL, run, ctx), 0);
+	while (count == 0) {
+		ck_assert_int_eq(pas_read(as, DATA, &count, sizeof(count)), sizeof(count));
+		usleep(100);
+	}
+	atomic_store(channel_word(container_of(ctx, struct context, ctx)), WORD_SENTRY);
+	futex_wake_shared(channel_word(container_of(ctx, struct context, ctx)));
+	pthread_join(sentry, NULL);
+	ck_assert(!pas_is_dead(as));
+	container_of(ctx, struct context, ctx)->attached = false; /* by the thread that is gone */
+	pctx_destroy(ctx);
+	pas_put(as);
+	ck_assert_uint_eq(kept(pf), 0);
+	/* It is killed, and its number is let go. */
+	for (int i = 0; i < 10000 && kill(pid, 0) == 0; i++)
+		usleep(1000);
+	ck_assert_int_eq(kill(pid, 0), -1);
+	as = create(pf, 7);
+	ck_assert(!pas_before(as).used);
+	pas_put(as);
+	platform_stop(pf);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("recycle");
+	TCase *tc = tcase_create("stubs");
+	SRunner *runner;
+	char why[300];
+	int failed;
+
+	if (platform_probe(&systrap_platform, why, sizeof(why)) < 0) {
+		printf("SKIP recycle: %s\n", why);
+		return 0;
+	}
+	log_threshold = LOG_ERROR; /* killed guests are among what this is about */
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, nothing_is_left);
+	tcase_add_test(tc, channel_is_wiped);
+	tcase_add_test(tc, patches_are_forgotten);
+	tcase_add_test(tc, each_owner_has_its_own);
+	tcase_add_test(tc, forks_inherit_the_owner);
+	tcase_add_test(tc, so_many_and_no_more);
+	tcase_add_test(tc, dies_while_it_is_kept);
+	tcase_add_test(tc, runs_while_it_seems_parked);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
