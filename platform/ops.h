@@ -44,7 +44,8 @@ struct platform_ops {
 	/* As as_create, with a stub that another address space of this owner has left; false: there is none.  May be NULL. */
 	bool (*as_reuse)(struct platform *pf, uint64_t owner, struct pas **out);
 	int (*as_fork)(struct pctx *via, struct pas **out, struct pctx **ctx_out);
-	void (*as_release)(struct pas *as); /* last reference gone: kill the stub or keep it for as_reuse, free as */
+	void (*as_release)(struct pas *as); /* last reference gone: kill the stub, free as */
+	void (*as_leave)(struct pas *as);   /* the same, and the stub may be kept for as_reuse; may be NULL */
 	void (*as_kill)(struct pas *as);
 	int (*map)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd,
 		   uint64_t off);

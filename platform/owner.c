@@ -13,6 +13,16 @@ int pas_create_for(struct platform *pf, uint64_t owner, struct pas **out)
 	return r;
 }
 
+void pas_leave(struct pas *as)
+{
+	if (!as || !refcount_dec(&as->refs))
+		return;
+	if (as->pf->ops->as_leave)
+		as->pf->ops->as_leave(as);
+	else
+		as->pf->ops->as_release(as);
+}
+
 void pas_had_by(struct pas *as, uint64_t owner)
 {
 	if (owner != as->owner)

@@ -136,10 +136,12 @@ void pas_note_faults(struct pas *as, uint64_t minor, uint64_t major);
  * one context, not yet attached: attach it from the thread that will run it.  via is in the sentry's hands. */
 int pas_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out) MUST_CHECK;
 
-/* Address spaces are counted: a context holds a reference.  The last put kills the stub, without waiting for its end, or has it
- * emptied so that it can be used again: then it waits for the stub, and the caller holds no lock that others wait for. */
+/* Address spaces are counted: a context holds a reference.  The last put kills the stub, without waiting for its end. */
 struct pas *pas_get(struct pas *as);
 void pas_put(struct pas *as);
+/* The same by a task that leaves the address space, with no lock held: it can wait for the stub to be emptied, so that that can be
+ * used again.  If it is not the last, whoever is kills the stub. */
+void pas_leave(struct pas *as);
 
 /* Kills the stub at once (SIGKILL).  Its contexts see PF_DEAD.  Any thread. */
 void pas_kill(struct pas *as);

@@ -267,6 +267,11 @@ void systrap_as_kill(struct pas *as)
 
 void systrap_as_release(struct pas *as)
 {
+	stub_end(stub_of(as));
+}
+
+void systrap_as_leave(struct pas *as)
+{
 	struct stub *s = stub_of(as);
 
 	if (!stub_keep(s))

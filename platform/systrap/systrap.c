@@ -123,6 +123,7 @@ const struct platform_ops systrap_platform = {
 	.as_reuse = systrap_as_reuse,
 	.as_fork = systrap_as_fork,
 	.as_release = systrap_as_release,
+	.as_leave = systrap_as_leave,
 	.as_kill = systrap_as_kill,
 	.map = systrap_map,
 	.defer = systrap_defer,

@@ -359,6 +359,7 @@ bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out);
 int systrap_as_create(struct platform *pf, struct pas **out);
 int systrap_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out);
 void systrap_as_release(struct pas *as);
+void systrap_as_leave(struct pas *as);
 void systrap_as_kill(struct pas *as);
 
 /* ---- memory.c ---- */

@@ -32,20 +32,31 @@ struct mm *mm_get(struct mm *mm)
 	return mm;
 }
 
-void mm_put(struct mm *mm)
+/* The last reference is gone: put lets go of the address space. */
+static void mm_end(struct mm *mm, void (*put)(struct pas *as))
 {
-	if (!mm || !refcount_dec(&mm->refs))
-		return;
 	aio_contexts_destroy(&mm->aio);
 	for (size_t i = 0; i < mm->vma_count; i++) {
 		vma_refs_put(mm->vmas[i]);
 		free(mm->vmas[i]);
 	}
 	free(mm->vmas);
-	pas_put(mm->as);
+	put(mm->as);
 	user_ns_put(mm->user_ns);
 	mutex_destroy(&mm->lock);
 	free(mm);
+}
+
+void mm_put(struct mm *mm)
+{
+	if (mm && refcount_dec(&mm->refs))
+		mm_end(mm, pas_put);
+}
+
+void mm_leave(struct mm *mm)
+{
+	if (mm && refcount_dec(&mm->refs))
+		mm_end(mm, pas_leave);
 }
 
 int mm_fork(struct mm *old, struct pas *as, struct mm **out)

@@ -92,6 +92,8 @@ static inline uint32_t mm_inherited_mdwe(const struct mm *old)
 struct mm *mm_new(struct pas *as /* consumed */);
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
+/* The same by the task whose it was, which holds no lock: it may wait for the stub (pas_leave). */
+void mm_leave(struct mm *mm);
 /* The VMA list of child copies old's, for fork; as is consumed. */
 int mm_fork(struct mm *old, struct pas *as, struct mm **out) MUST_CHECK;
 

@@ -547,7 +547,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	img->mm = NULL;
 	set_comm(t, img->name);
 	mutex_unlock(&t->alloc_lock);
-	mm_put(old_mm);
+	mm_leave(old_mm);
 
 	mutex_lock(&p->exec_lock);
 	old_exe = p->exe;

@@ -146,7 +146,7 @@ static void release_parts(struct task *t)
 	if (fs)
 		fs_info_put(fs);
 	task_drop_ns(t);
-	mm_put(mm);
+	mm_leave(mm);
 }
 
 /* ---- the process's end; tasks_lock held in this part ---- */

@@ -18,6 +18,7 @@
 #include "base/checked.h"
 #include "platform/platform.h"
 #include "platform/systrap/systrap.h"
+#include "sentry/core/cred.h"
 
 #define CODE 0x400000ull
 #define AFTER_CALL (CODE + 8)
@@ -144,7 +145,7 @@ START_TEST(nothing_is_left)
 		ck_assert_int_eq(pctx_thread(ctx[0]).before_ns, 0);
 		for (int i = 0; i < 3; i++)
 			pctx_destroy(ctx[2 - i]);
-		pas_put(as);
+		pas_leave(as);
 		ck_assert_uint_eq(kept(pf), 1);
 	}
 	platform_stop(pf);
@@ -162,7 +163,7 @@ START_TEST(channel_is_wiped)
 	ctx = thread(as);
 	ch = container_of(ctx, struct context, ctx)->ch;
 	pctx_destroy(ctx);
-	pas_put(as);
+	pas_leave(as);
 	ck_assert_uint_eq(kept(pf), 1);
 	for (size_t i = 0; i < st_of(pf)->frame.channel_size; i++)
 		ck_assert_uint_eq(ch[i], 0);
@@ -171,7 +172,7 @@ START_TEST(channel_is_wiped)
 	ctx = thread(as);
 	ck_assert_ptr_eq(container_of(ctx, struct context, ctx)->ch, ch);
 	pctx_destroy(ctx);
-	pas_put(as);
+	pas_leave(as);
 	platform_stop(pf);
 }
 END_TEST
@@ -184,7 +185,7 @@ START_TEST(patches_are_forgotten)
 	struct pctx *ctx;
 
 	if (!pf->patching) {
-		pas_put(as);
+		pas_leave(as);
 		platform_stop(pf);
 		return;
 	}
@@ -193,7 +194,7 @@ START_TEST(patches_are_forgotten)
 	systrap_patch(ctx, AFTER_CALL, 1000, CODE, CODE + PAGE_SIZE);
 	ck_assert(atomic_load(&stub_of(as)->patches) != NULL);
 	pctx_destroy(ctx);
-	pas_put(as);
+	pas_leave(as);
 	as = create(pf, 7);
 	ck_assert_int_eq(pas_host_pid(as), pid);
 	ck_assert(atomic_load(&stub_of(as)->patches) == NULL);
@@ -201,7 +202,7 @@ START_TEST(patches_are_forgotten)
 	ctx = thread(as); /* whose call is made by a trap: there is nothing to jump to */
 	ck_assert(!container_of(ctx, struct context, ctx)->in_call);
 	pctx_destroy(ctx);
-	pas_put(as);
+	pas_leave(as);
 	platform_stop(pf);
 }
 END_TEST
@@ -213,7 +214,7 @@ START_TEST(each_owner_has_its_own)
 	pid_t pid = pas_host_pid(as);
 
 	fill(as);
-	pas_put(as);
+	pas_leave(as);
 	other = create(pf, 8);
 	ck_assert_int_ne(pas_host_pid(other), pid);
 	as = create(pf, 7);
@@ -221,18 +222,32 @@ START_TEST(each_owner_has_its_own)
 	/* One that two owners had is nobody's afterwards. */
 	pas_had_by(as, 7);
 	pas_had_by(as, 8);
-	pas_put(as);
-	pas_put(other);
+	pas_leave(as);
+	pas_leave(other);
 	as = create(pf, 7);
 	ck_assert_int_ne(pas_host_pid(as), pid);
-	pas_put(as);
+	pas_leave(as);
 	/* And without an owner there is none to be kept. */
 	as = create(pf, 0);
 	pid = pas_host_pid(as);
-	pas_put(as);
+	pas_leave(as);
 	as = create(pf, 0);
 	ck_assert_int_ne(pas_host_pid(as), pid);
+	pas_leave(as);
+	platform_stop(pf);
+}
+END_TEST
+
+/* Who lets go of it in passing does not wait for it. */
+START_TEST(put_kills)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7);
+
+	pas_get(as);
+	pas_leave(as);
 	pas_put(as);
+	ck_assert_uint_eq(kept(pf), 0);
 	platform_stop(pf);
 }
 END_TEST
@@ -247,19 +262,19 @@ START_TEST(forks_inherit_the_owner)
 	ctx = thread(as);
 	ck_assert_int_eq(pas_fork(ctx, &child, &child_ctx), 0);
 	pctx_destroy(child_ctx);
-	pas_put(child);
+	pas_leave(child);
 	ck_assert_uint_eq(kept(pf), 1);
 	child = create(pf, 7);
 	ck_assert_uint_eq(kept(pf), 0);
 	check_empty(child);
-	pas_put(child);
+	pas_leave(child);
 	pas_had_by(as, 8);
 	ck_assert_int_eq(pas_fork(ctx, &child, &child_ctx), 0);
 	pctx_destroy(child_ctx);
-	pas_put(child);
+	pas_leave(child);
 	ck_assert_uint_eq(kept(pf), 1);
 	pctx_destroy(ctx);
-	pas_put(as);
+	pas_leave(as);
 	platform_stop(pf);
 }
 END_TEST
@@ -273,14 +288,14 @@ START_TEST(so_many_and_no_more)
 		for (int i = 0; i < 2 * KEPT_MOST; i++)
 			as[i] = create(pf, (uint64_t)owner);
 		for (int i = 0; i < 2 * KEPT_MOST; i++)
-			pas_put(as[i]);
+			pas_leave(as[i]);
 		ck_assert_uint_eq(kept(pf), KEPT_MOST);
 		/* The second owner's have taken the place of the first one's. */
 		for (int i = 0; i < KEPT_MOST; i++)
 			ck_assert(pas_before(as[i] = create(pf, (uint64_t)owner)).used);
 		ck_assert_uint_eq(kept(pf), 0);
 		for (int i = 0; i < KEPT_MOST; i++)
-			pas_put(as[i]);
+			pas_leave(as[i]);
 	}
 	platform_stop(pf);
 }
@@ -292,14 +307,98 @@ START_TEST(dies_while_it_is_kept)
 	struct pas *as = create(pf, 7);
 	pid_t pid = pas_host_pid(as);
 
-	pas_put(as);
+	pas_leave(as);
 	ck_assert_uint_eq(kept(pf), 1);
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	await_kept(pf, 0);
 	as = create(pf, 7);
 	ck_assert(!pas_before(as).used);
 	fill(as);
-	pas_put(as);
+	pas_leave(as);
+	platform_stop(pf);
+}
+END_TEST
+
+/* Killed at any moment: whoever has it then hears of it, and the next gets another. */
+static void *kill_soon(void *arg)
+{
+	const int *what = arg;
+
+	usleep((useconds_t)(what[1] % 400));
+	kill(what[0], what[2]);
+	return NULL;
+}
+
+/* One life of a stub, of which any step may find it dead. */
+static void live(struct platform *pf, unsigned round)
+{
+	struct abi_regs regs = {.rip = CODE, .rsp = DATA + PAGE_SIZE, .rdi = DATA, .cs = L_USER_CS, .ss = L_USER_DS,
+				.eflags = L_EFLAGS_FIXED | L_EFLAGS_IF};
+	struct pas *as = create(pf, 7);
+	int what[3] = {pas_host_pid(as), (int)(round * 7), SIGKILL};
+	struct pctx *ctx = NULL;
+	struct pf_event ev;
+	pthread_t killer;
+	int r;
+
+	ck_assert_int_eq(pthread_create(&killer, NULL, kill_soon, what), 0);
+	r = pas_map(as, NULL, CODE, PAGE_SIZE, RW | RX, ANON, -1, 0);
+	if (r == 0)
+		r = pas_map(as, NULL, DATA, PAGE_SIZE, RW, ANON, -1, 0);
+	if (r == 0)
+		(void)!pas_write(as, CODE, code_call, (size_t)(code_call_end - code_call));
+	if (r == 0)
+		r = pctx_spawn(as, NULL, &ctx);
+	if (r == 0) {
+		ck_assert_int_eq(pctx_attach(ctx), 0);
+		ck_assert_int_eq(pctx_set_regs(ctx, &regs), 0);
+		platform_switch(ctx, &ev);
+		ck_assert(ev.kind == PF_SYSCALL || ev.kind == PF_DEAD);
+		pctx_destroy(ctx);
+	}
+	ck_assert(r == 0 || r == -ESRCH);
+	pas_leave(as);
+	pthread_join(killer, NULL);
+}
+
+START_TEST(dies_at_any_moment)
+{
+	struct platform *pf = start();
+	struct pas *as;
+
+	for (unsigned round = 0; round < 300; round++)
+		live(pf, round);
+	await_kept(pf, 0);
+	as = create(pf, 7);
+	fill(as);
+	pctx_destroy(thread(as));
+	pas_leave(as);
+	ck_assert_uint_eq(kept(pf), 1);
+	platform_stop(pf);
+}
+END_TEST
+
+/* A stopped one does not answer: nobody waits for it for long. */
+START_TEST(stopped_when_it_is_left)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7);
+	pid_t pid = pas_host_pid(as);
+	struct timespec begin, end;
+	struct pctx *ctx;
+
+	fill(as);
+	ctx = thread(as);
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	pctx_destroy(ctx);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	pas_leave(as);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ck_assert_int_lt(end.tv_sec - begin.tv_sec, 3);
+	ck_assert_uint_eq(kept(pf), 0);
+	for (int i = 0; i < 10000 && kill(pid, 0) == 0; i++)
+		usleep(1000);
+	ck_assert_int_eq(kill(pid, 0), -1);
 	platform_stop(pf);
 }
 END_TEST
@@ -341,7 +440,7 @@ START_TEST(runs_while_it_seems_parked)
 	ck_assert(!pas_is_dead(as));
 	container_of(ctx, struct context, ctx)->attached = false; /* by the thread that is gone */
 	pctx_destroy(ctx);
-	pas_put(as);
+	pas_leave(as);
 	ck_assert_uint_eq(kept(pf), 0);
 	/* It is killed, and its number is let go. */
 	for (int i = 0; i < 10000 && kill(pid, 0) == 0; i++)
@@ -349,8 +448,56 @@ START_TEST(runs_while_it_seems_parked)
 	ck_assert_int_eq(kill(pid, 0), -1);
 	as = create(pf, 7);
 	ck_assert(!pas_before(as).used);
-	pas_put(as);
+	pas_leave(as);
 	platform_stop(pf);
+}
+END_TEST
+
+/* What makes credentials another owner's: anything. */
+START_TEST(credentials_are_owners)
+{
+	static const uint32_t groups[] = {5, 7};
+	struct cred *c = cred_new(1000, 1000, groups, 2), *d;
+	uint64_t last;
+
+	ck_assert_ptr_nonnull(c);
+	d = cred_copy(c, 2);
+	ck_assert_ptr_nonnull(d);
+	cred_settle(d, c);
+	ck_assert_uint_ne(c->owner, 0);
+	ck_assert_uint_eq(d->owner, c->owner);
+	for (int what = 0; what < 7; what++) {
+		cred_put(d);
+		d = cred_copy(c, what == 6 ? 1 : 2);
+		ck_assert_ptr_nonnull(d);
+		switch (what) {
+		case 0:
+			d->euid = 0;
+			break;
+		case 1:
+			d->fsgid = 0;
+			break;
+		case 2:
+			d->cap_permitted = 1;
+			break;
+		case 3:
+			d->securebits = 1;
+			break;
+		case 4:
+			d->no_new_privs = true;
+			break;
+		case 5:
+			d->groups[1] = 8;
+			break;
+		}
+		cred_settle(d, c);
+		ck_assert_uint_ne(d->owner, c->owner);
+		last = d->owner;
+		cred_settle(d, c);
+		ck_assert_uint_eq(d->owner, last);
+	}
+	cred_put(d);
+	cred_put(c);
 }
 END_TEST
 
@@ -372,10 +519,14 @@ int main(void)
 	tcase_add_test(tc, channel_is_wiped);
 	tcase_add_test(tc, patches_are_forgotten);
 	tcase_add_test(tc, each_owner_has_its_own);
+	tcase_add_test(tc, put_kills);
 	tcase_add_test(tc, forks_inherit_the_owner);
 	tcase_add_test(tc, so_many_and_no_more);
 	tcase_add_test(tc, dies_while_it_is_kept);
+	tcase_add_test(tc, dies_at_any_moment);
+	tcase_add_test(tc, stopped_when_it_is_left);
 	tcase_add_test(tc, runs_while_it_seems_parked);
+	tcase_add_test(tc, credentials_are_owners);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
