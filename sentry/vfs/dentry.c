@@ -63,6 +63,8 @@ struct dentry *dentry_alloc(struct super_block *sb, struct dentry *parent, const
 	d->sb = sb;
 	d->parent = parent ? dentry_get(parent) : NULL;
 	list_init(&d->lru);
+	list_init(&d->children);
+	list_init(&d->sibling);
 	return d;
 }
 
@@ -169,6 +171,8 @@ static void bucket_add(struct dentry *d)
 	d->hash = name_hash(d->parent, d->name->s, d->name->len);
 	d->hash_next = buckets[d->hash % BUCKETS];
 	buckets[d->hash % BUCKETS] = d;
+	if (d->parent)
+		list_add(&d->sibling, &d->parent->children);
 }
 
 static void bucket_remove(struct dentry *d)
@@ -178,6 +182,7 @@ static void bucket_remove(struct dentry *d)
 	while (*p != d)
 		p = &(*p)->hash_next;
 	*p = d->hash_next;
+	list_del_init(&d->sibling);
 }
 
 /* Takes d out; the cache's reference becomes the caller's, to be put without the lock. */
@@ -196,6 +201,17 @@ static void put_all(struct list_head *gone)
 
 		list_del_init(&d->lru);
 		dentry_put(d);
+	}
+}
+
+/* Moves what is known of a directory that was removed, the names that are not there, to gone: they would keep it. */
+static void uncache_children(struct dentry *d, struct list_head *gone)
+{
+	struct dentry *child, *tmp;
+
+	list_for_each_entry_safe(child, tmp, &d->children, sibling) {
+		uncache(child);
+		list_add(&child->lru, gone);
 	}
 }
 
@@ -270,7 +286,13 @@ void dentry_drop(struct dentry *d)
 
 void dentry_unlinked(struct dentry *d)
 {
+	struct list_head gone = LIST_HEAD_INIT(gone);
+
 	d->flags |= D_UNLINKED;
+	mutex_lock(&dcache_lock);
+	uncache_children(d, &gone);
+	mutex_unlock(&dcache_lock);
+	put_all(&gone);
 	dentry_drop(d);
 }
 
@@ -392,6 +414,7 @@ void dentry_move(struct dentry *d, struct dentry *target)
 {
 	struct dentry *old_parent;
 	struct dname *old_name;
+	struct list_head gone = LIST_HEAD_INIT(gone);
 	bool drop;
 
 	if (target->inode)
@@ -400,6 +423,7 @@ void dentry_move(struct dentry *d, struct dentry *target)
 	drop = target->flags & D_HASHED;
 	if (drop)
 		uncache(target);
+	uncache_children(target, &gone);
 	old_parent = d->parent;
 	old_name = d->name;
 	refcount_inc(&target->name->refs);
@@ -408,6 +432,7 @@ void dentry_move(struct dentry *d, struct dentry *target)
 	mutex_unlock(&dcache_lock);
 	name_put(old_name);
 	dentry_put(old_parent);
+	put_all(&gone);
 	if (drop)
 		dentry_put(target);
 }

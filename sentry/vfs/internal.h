@@ -31,6 +31,8 @@ struct dentry {
 	struct super_block *sb;	       /* borrowed: the root, or a parent's inode, holds it; immutable */
 	struct dentry *hash_next;      /* guarded by dcache_lock */
 	struct list_head lru;	       /* guarded by dcache_lock */
+	struct list_head children;     /* of sibling: those that are in the cache; guarded by dcache_lock */
+	struct list_head sibling;      /* guarded by dcache_lock */
 };
 #define D_HASHED 1u	/* in the cache; changed under dcache_lock */
 #define D_REFERENCED 2u /* found since the LRU's hand last passed */
