@@ -266,7 +266,7 @@ static ssize_t take_packet(struct unix_end *e, struct uio *u, unsigned flags, un
 	return n >= 0 && (flags & L_MSG_TRUNC) ? (ssize_t)len : n;
 }
 
-/* What the queue holds, as far as u takes it; lock held.  -EFAULT if u takes nothing of it. */
+/* What the queue holds, as far as u takes it; lock held.  Of a piece that u's memory cannot take whole nothing counts as received. */
 static ssize_t take_stream(struct unix_end *e, struct uio *u, unsigned flags)
 {
 	struct unix_msg *m, *next;
@@ -279,16 +279,14 @@ static ssize_t take_stream(struct unix_end *e, struct uio *u, unsigned flags)
 		if (!want)
 			break;
 		n = uio_put(u, m->data + m->off, want);
-		if (n < 0)
-			return total ? total : n;
+		if (n != (ssize_t)want)
+			return total ? total : -EFAULT;
 		total += n;
 		if (!(flags & L_MSG_PEEK)) {
 			m->off += (size_t)n;
 			if (m->off == m->len)
 				drop_first(e);
 		}
-		if ((size_t)n < want)
-			break;
 	}
 	return total;
 }

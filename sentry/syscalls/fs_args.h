@@ -26,6 +26,8 @@ int task_check_fsize(struct task *t, uint64_t size) MUST_CHECK;
 /* Cuts *len to what RLIMIT_FSIZE lets f grow to, written from pos on; -EFBIG and the signal if that is nothing.  Only regular
  * files are limited. */
 int task_limit_fsize(struct task *t, const struct file *f, int64_t pos, uint64_t *len) MUST_CHECK;
+/* Whether bytes can be spliced to or from f: it is no directory, and nothing like an eventfd. */
+bool arg_splices(const struct file *f);
 /* Puts a guest's signal mask (0: none was given) in force until the call's end: ppoll(2) and its kin. */
 int arg_temporary_mask(struct task *t, uint64_t gva, uint64_t size) MUST_CHECK;
 

@@ -227,7 +227,9 @@ long sys_ftruncate(struct task *t, const struct sys_args *args)
 	r = arg_file(t, args->a[0], &f);
 	if (r < 0)
 		return r;
-	r = check_growth(t, f->inode, size);
+	/* What may not be truncated at all is told first. */
+	if (f->mode & FILE_WRITE)
+		r = check_growth(t, f->inode, size);
 	if (r == 0)
 		r = vfs_ftruncate(f, (uint64_t)size);
 	file_put(f);
@@ -281,7 +283,9 @@ static long allocate(struct task *t, struct file *f, unsigned mode, int64_t off,
 		return -EFBIG;
 	if (!f->ops->fallocate)
 		return -EOPNOTSUPP;
-	if (!(mode & (L_FALLOC_FL_KEEP_SIZE | L_FALLOC_FL_COLLAPSE_RANGE))) {
+	/* Of what is kept in memory the limit holds for all that is allocated. */
+	if (f->inode->sb->magic == L_TMPFS_MAGIC ? !(mode & ~(unsigned)L_FALLOC_FL_KEEP_SIZE) :
+						   !(mode & (L_FALLOC_FL_KEEP_SIZE | L_FALLOC_FL_COLLAPSE_RANGE))) {
 		r = check_growth(t, f->inode, end);
 		if (r < 0)
 			return r;

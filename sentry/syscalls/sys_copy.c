@@ -7,6 +7,7 @@
 
 #include "abi/ioctl.h"
 #include "base/checked.h"
+#include "sentry/fs/pipe/pipe.h"
 #include "sentry/syscalls/fs_args.h"
 
 #define CHUNK (64u * 1024)
@@ -18,8 +19,9 @@ struct side {
 	int64_t pos; /* OWN_POSITION, or where the next byte is */
 };
 
-/* Copies len bytes; the count, or -errno if there is none.  from->pos is a position, to->pos may be OWN_POSITION. */
-static int64_t copy(struct side *from, struct side *to, uint64_t len)
+/* Copies len bytes; the count, or -errno if there is none.  from->pos is a position, unless it is a stream; to->pos may be
+ * OWN_POSITION. */
+static int64_t copy(struct task *t, struct side *from, struct side *to, uint64_t len)
 {
 	uint8_t *buf = malloc(CHUNK);
 	uint64_t done = 0;
@@ -29,13 +31,19 @@ static int64_t copy(struct side *from, struct side *to, uint64_t len)
 		return -ENOMEM;
 	while (done < len) {
 		struct uio in = uio_kernel(buf, (size_t)min_of(len - done, (uint64_t)CHUNK)), out;
-		size_t got;
+		uint64_t got;
 
-		n = file_pread(from->f, &in, from->pos);
+		n = from->f->mode & FILE_STREAM ? file_read(from->f, &in) : file_pread(from->f, &in, from->pos);
 		if (n <= 0)
 			break;
-		got = (size_t)n;
-		out = uio_kernel(buf, got);
+		got = (uint64_t)n;
+		n = -EINVAL;
+		if (!arg_splices(to->f))
+			break;
+		n = task_limit_fsize(t, to->f, to->pos == OWN_POSITION ? file_position(to->f) : to->pos, &got);
+		if (n < 0)
+			break;
+		out = uio_kernel(buf, (size_t)got);
 		n = to->pos == OWN_POSITION ? file_write(to->f, &out) : file_pwrite(to->f, &out, to->pos);
 		if (n <= 0)
 			break;
@@ -43,7 +51,7 @@ static int64_t copy(struct side *from, struct side *to, uint64_t len)
 		from->pos += n;
 		if (to->pos != OWN_POSITION)
 			to->pos += n;
-		if ((size_t)n < got)
+		if ((uint64_t)n < in.done)
 			break;
 	}
 	free(buf);
@@ -87,20 +95,27 @@ static int check_source(const struct file *in, int64_t pos, uint64_t count)
 static long send_file(struct task *t, struct file *out, struct file *in, int64_t *pos, uint64_t count)
 {
 	struct side from = {in, *pos}, to = {out, OWN_POSITION};
+	struct pipe *pipe = pipe_of(out);
 	int64_t n;
-	int r;
 
 	if (!(out->mode & FILE_WRITE))
 		return -EBADF;
-	if ((out->flags & L_O_APPEND) || (in->mode & FILE_STREAM) || inode_is(in->inode, L_S_IFDIR))
+	if (pipe) {
+		/* As much as it has room for now, from whatever there is; streams can be read for a pipe alone. */
+		n = pipe_room(pipe, file_nonblock(out));
+		if (n < 0)
+			return n;
+		count = min_of(count, (uint64_t)n);
+	} else if ((out->flags & L_O_APPEND) || ((in->mode & FILE_STREAM) && arg_splices(in))) {
 		return -EINVAL;
-	if (from.pos == OWN_POSITION)
+	}
+	if (!count)
+		return 0;
+	if (!arg_splices(in) || pipe_of(in))
+		return -EINVAL;
+	if (from.pos == OWN_POSITION && !(in->mode & FILE_STREAM))
 		from.pos = file_position(in);
-	count = min_of(count, (uint64_t)L_MAX_RW_COUNT);
-	r = task_limit_fsize(t, out, file_position(out), &count);
-	if (r < 0)
-		return r;
-	n = count ? copy(&from, &to, count) : 0;
+	n = copy(t, &from, &to, min_of(count, (uint64_t)L_MAX_RW_COUNT));
 	*pos = from.pos;
 	return n;
 }
@@ -123,7 +138,7 @@ long sys_sendfile(struct task *t, const struct sys_args *args)
 		file_put(out);
 	}
 	/* The guest's is written even if nothing was moved. */
-	if (r > 0 || args->a[2]) {
+	if ((r > 0 && !(in->mode & FILE_STREAM)) || args->a[2]) {
 		int put = set_position(t, args->a[2], in, pos);
 
 		if (put < 0)
@@ -148,6 +163,7 @@ static int copy_range_check(const struct file *in, const struct file *out)
 static int copy_range_limits(struct task *t, const struct side *from, const struct side *to, uint64_t *len)
 {
 	struct l_statx st = {0};
+	uint64_t room;
 	int r;
 
 	if (*len > UINT64_MAX - (uint64_t)from->pos || *len > UINT64_MAX - (uint64_t)to->pos)
@@ -156,9 +172,11 @@ static int copy_range_limits(struct task *t, const struct side *from, const stru
 	if (r < 0)
 		return r;
 	*len = from->pos < (int64_t)st.stx_size ? min_of(*len, st.stx_size - (uint64_t)from->pos) : 0;
-	r = task_limit_fsize(t, to->f, to->pos, len);
+	room = max_of(*len, (uint64_t)1); /* the limit is asked for even if there is nothing to copy */
+	r = task_limit_fsize(t, to->f, to->pos, &room);
 	if (r < 0)
 		return r;
+	*len = min_of(*len, room);
 	if (to->pos == INT64_MAX)
 		return -EFBIG;
 	*len = min_of(*len, (uint64_t)(INT64_MAX - to->pos));
@@ -197,7 +215,7 @@ static long copy_range(struct task *t, struct file *in, uint64_t off_in, struct 
 	if (overlap(&from, &to, len) || from.pos < 0 || to.pos < 0)
 		return -EINVAL;
 	len = min_of(len, (uint64_t)L_MAX_RW_COUNT);
-	n = len ? copy(&from, &to, len) : 0;
+	n = len ? copy(t, &from, &to, len) : 0;
 	if (n > 0) {
 		r = set_position(t, off_in, in, from.pos);
 		if (r == 0)

@@ -125,6 +125,31 @@ int transfer_check_flags(const struct file *f, unsigned flags)
 	return 0;
 }
 
+/*
+ * What has an operation for one buffer alone is called for each piece until one is not done whole: an event that does not fit the first
+ * is not read, however long they are together.
+ */
+static long by_piece(struct task *t, struct file *f, const struct ua_iov *all, bool write, unsigned flags)
+{
+	long total = 0;
+
+	if (flags & ~L_RWF_HIPRI)
+		return -EOPNOTSUPP;
+	for (size_t i = 0; i < all->count; i++) {
+		struct ua_iov one;
+		long n = ua_iov_single(all->v[i].iov_base, all->v[i].iov_len, &one);
+
+		if (n == 0)
+			n = transfer(t, f, &one, OWN_POSITION, write, flags);
+		if (n < 0)
+			return total ? total : n;
+		total += n;
+		if ((uint64_t)n != all->v[i].iov_len)
+			break;
+	}
+	return total;
+}
+
 static long vector(struct task *t, const struct sys_args *args, int64_t pos, bool write, unsigned flags)
 {
 	struct ua_iov iov;
@@ -138,10 +163,11 @@ static long vector(struct task *t, const struct sys_args *args, int64_t pos, boo
 		r = ua_iov_import(t->ctx, args->a[1], args->a[2], &iov);
 	if (r < 0)
 		goto out;
-	if (iov.total) /* as Linux: once there is something to move */
+	/* Without anything to move Linux asks neither about the flags nor the file. */
+	if (iov.total)
 		r = transfer_check_flags(f, flags);
-	if (r == 0)
-		r = transfer(t, f, &iov, pos, write, flags);
+	if (r == 0 && iov.total)
+		r = f->ops->by_piece & (write ? FILE_WRITE : FILE_READ) ? by_piece(t, f, &iov, write, flags) : transfer(t, f, &iov, pos, write, flags);
 	ua_iov_free(&iov);
 out:
 	file_put(f);

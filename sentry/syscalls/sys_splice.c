@@ -24,6 +24,25 @@ static size_t piece(uint64_t len)
 	return (size_t)min_of(len, (uint64_t)CHUNK);
 }
 
+/* Waits until there are bytes, and copies up to len of them.  0: there will be none. */
+static ssize_t wait_for_bytes(struct pipe *in, uint8_t *buf, size_t len, bool nonblock)
+{
+	for (;;) {
+		ssize_t n = pipe_peek(in, buf, len);
+
+		if (n != -EAGAIN || nonblock)
+			return n;
+		n = pipe_wait_readable(in);
+		if (n < 0)
+			return n;
+	}
+}
+
+bool arg_splices(const struct file *f)
+{
+	return !inode_is(f->inode, L_S_IFDIR) && (f->inode->mode & L_S_IFMT) != 0;
+}
+
 static ssize_t into_pipe(struct end *in, struct pipe *out, uint64_t len, bool nonblock, uint8_t *buf)
 {
 	struct uio u;
@@ -31,6 +50,8 @@ static ssize_t into_pipe(struct end *in, struct pipe *out, uint64_t len, bool no
 
 	if (room < 0)
 		return room;
+	if (!arg_splices(in->f))
+		return -EINVAL;
 	u = uio_kernel(buf, piece(min_of(len, (uint64_t)room)));
 	n = in->pos == OWN_POSITION ? file_read(in->f, &u) : file_pread(in->f, &u, in->pos);
 	if (n <= 0)
@@ -40,11 +61,27 @@ static ssize_t into_pipe(struct end *in, struct pipe *out, uint64_t len, bool no
 	return pipe_give(out, &u, false, false, false);
 }
 
-static ssize_t out_of_pipe(struct pipe *in, struct end *out, uint64_t len, bool nonblock, uint8_t *buf)
+static int limit_out(struct task *t, const struct end *out, uint64_t *len)
 {
-	struct uio u = uio_kernel(buf, piece(len));
-	ssize_t n = pipe_take(in, &u, nonblock), put;
+	if (out->f->mode & FILE_STREAM)
+		return 0;
+	return task_limit_fsize(t, out->f, out->pos == OWN_POSITION ? file_position(out->f) : out->pos, len);
+}
 
+static ssize_t out_of_pipe(struct task *t, struct pipe *in, struct end *out, uint64_t len, bool nonblock, uint8_t *buf)
+{
+	struct uio u;
+	ssize_t n = wait_for_bytes(in, buf, 1, nonblock), put;
+
+	/* The limit concerns those who have something to write. */
+	if (n > 0) {
+		int r = limit_out(t, out, &len);
+
+		if (r < 0)
+			return r;
+		u = uio_kernel(buf, piece(len));
+		n = pipe_take(in, &u, nonblock);
+	}
 	if (n <= 0)
 		return n;
 	u = uio_kernel(buf, (size_t)n);
@@ -58,11 +95,22 @@ static ssize_t out_of_pipe(struct pipe *in, struct end *out, uint64_t len, bool 
 	return put;
 }
 
+/* The same of what is to go from pipe to pipe: what is to be taken is looked for before anybody asks whether it can be given. */
+static ssize_t look_into(struct pipe *in, struct pipe *out, uint8_t *buf, size_t len, bool nonblock)
+{
+	ssize_t n = wait_for_bytes(in, buf, len, nonblock);
+
+	return n == 0 && pipe_room(out, true) == -EPIPE ? -EPIPE : n;
+}
+
 static ssize_t between_pipes(struct pipe *in, struct pipe *out, uint64_t len, bool nonblock, uint8_t *buf)
 {
-	ssize_t room = pipe_room(out, nonblock), n, put;
+	ssize_t n = look_into(in, out, buf, 1, nonblock), room, put;
 	struct uio u;
 
+	if (n <= 0)
+		return n;
+	room = pipe_room(out, nonblock);
 	if (room < 0)
 		return room;
 	u = uio_kernel(buf, piece(min_of(len, (uint64_t)room)));
@@ -90,19 +138,9 @@ static int check_ends(const struct end *in, const struct end *out, uint64_t off_
 		return -EINVAL;
 	if ((off_in && (in->f->mode & FILE_STREAM)) || (off_out && (out->f->mode & FILE_STREAM)))
 		return -EINVAL;
-	if (!out->pipe && (out->f->flags & L_O_APPEND))
-		return -EINVAL;
-	/* What is no file of bytes has none to splice. */
-	if (!in->pipe && (inode_is(in->f->inode, L_S_IFDIR) || (in->f->inode->mode & L_S_IFMT) == 0))
+	if (!out->pipe && ((out->f->flags & L_O_APPEND) || !arg_splices(out->f)))
 		return -EINVAL;
 	return 0;
-}
-
-static int limit_out(struct task *t, const struct end *out, uint64_t *len)
-{
-	if (out->pipe || (out->f->mode & FILE_STREAM))
-		return 0;
-	return task_limit_fsize(t, out->f, out->pos == OWN_POSITION ? file_position(out->f) : out->pos, len);
 }
 
 static int position_in(struct task *t, uint64_t gva, struct end *e)
@@ -146,8 +184,6 @@ static long splice(struct task *t, struct end *in, uint64_t off_in, struct end *
 		r = -EINVAL;
 	if (r == 0)
 		r = check_ends(in, out, off_in, off_out);
-	if (r == 0)
-		r = limit_out(t, out, &len);
 	if (r < 0)
 		return r;
 	buf = malloc(CHUNK);
@@ -158,7 +194,7 @@ static long splice(struct task *t, struct end *in, uint64_t off_in, struct end *
 	if (in->pipe && out->pipe) {
 		n = between_pipes(in->pipe, out->pipe, len, nonblock, buf);
 	} else if (in->pipe) {
-		n = out_of_pipe(in->pipe, out, len, nonblock, buf);
+		n = out_of_pipe(t, in->pipe, out, len, nonblock, buf);
 	} else {
 		stood = file_position(in->f);
 		n = into_pipe(in, out->pipe, len, nonblock, buf);
@@ -210,14 +246,7 @@ static ssize_t tee(struct pipe *in, struct pipe *out, uint64_t len, bool nonbloc
 
 	if (!buf)
 		return -ENOMEM;
-	for (;;) {
-		n = pipe_peek(in, buf, piece(len));
-		if (n != -EAGAIN || nonblock)
-			break;
-		n = pipe_wait_readable(in);
-		if (n < 0)
-			break;
-	}
+	n = look_into(in, out, buf, piece(len), nonblock);
 	if (n > 0) {
 		u = uio_kernel(buf, (size_t)n);
 		n = pipe_give(out, &u, false, nonblock, true);

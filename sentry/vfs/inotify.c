@@ -313,6 +313,12 @@ static bool is_watched(const struct inode *i)
 	return i->watches || i->dnotify;
 }
 
+/* What is written to a terminal or a pipe is not told to those who watch its directory: it could tell when keys are pressed. */
+static bool is_for_parent(const struct inode *i, uint32_t mask)
+{
+	return !(mask & (L_IN_ACCESS | L_IN_MODIFY)) || inode_is(i, L_S_IFREG) || inode_is(i, L_S_IFDIR);
+}
+
 /* Apart from notify_dentry, which every read and write comes through, so that they pay for no name. */
 static NOINLINE void tell_of_dentry(struct dentry *d, uint32_t mask)
 {
@@ -323,7 +329,7 @@ static NOINLINE void tell_of_dentry(struct dentry *d, uint32_t mask)
 
 	mask |= dir_bit(d->inode);
 	parent = dentry_parent(d);
-	named = parent != d && is_watched(parent->inode);
+	named = parent != d && is_watched(parent->inode) && is_for_parent(d->inode, mask);
 	if (named)
 		dentry_copy_name(d, name, sizeof(name));
 	mutex_lock(&inotify_lock);
@@ -571,6 +577,7 @@ static int inotify_fasync(struct file *f, int fd, bool on)
 static const struct file_ops inotify_ops = {
 	.lseek = file_lseek_noop,
 	.read = read_events,
+	.by_piece = FILE_READ,
 	.poll = poll_events,
 	.ioctl = inotify_ioctl,
 	.fdinfo = inotify_fdinfo,

@@ -195,6 +195,7 @@ struct dir_context {
 struct file_ops {
 	ssize_t (*read)(struct file *f, struct uio *u, int64_t pos);  /* NULL: -EINVAL */
 	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; file_appends: the op finds the end itself */
+	uint32_t by_piece; /* FILE_READ, FILE_WRITE: readv, writev call it for each piece, as Linux where it knows but one buffer */
 	int64_t (*lseek)(struct file *f, int64_t off, int whence);    /* NULL: generic by inode size; streams -ESPIPE */
 	int (*iterate)(struct file *f, struct dir_context *dc);	      /* NULL: -ENOTDIR */
 	/* The events (L_POLL*) true now.  If e is not NULL first hangs it on the queue that tells of changes; a file with

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/inotify.h>
+#include <sys/uio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -541,5 +542,45 @@ TEST(watched_while_it_happens)
 	CHECK(seen >= 300);
 	CHECK_EQ(unlink("d/the-only-name") || rmdir("d"), 0);
 	close(other);
+	close(fd);
+}
+
+/* What was looked for in a directory and is not there does not keep it. */
+TEST(removed_after_names_were_looked_for)
+{
+	int fd = new_fd();
+
+	use_tmpdir();
+	OK(mkdir("looked", 0755));
+	OK(mkdir("replaces", 0755));
+	CHECK_EQ(inotify_add_watch(fd, "looked", IN_DELETE_SELF), 1);
+	CHECK_ERR(access("looked/nothing", F_OK), ENOENT);
+	OK(rmdir("looked"));
+	CHECK_STR(events(fd), "1:DELETE_SELF;1:IGNORED;");
+	OK(mkdir("looked", 0755));
+	CHECK_EQ(inotify_add_watch(fd, "looked", IN_DELETE_SELF), 2);
+	CHECK_ERR(access("looked/nothing", F_OK), ENOENT);
+	OK(rename("replaces", "looked"));
+	CHECK_STR(events(fd), "2:DELETE_SELF;2:IGNORED;");
+	OK(rmdir("looked"));
+	close(fd);
+}
+
+/* An event that does not fit the first piece is not read into the next. */
+TEST(read_by_piece)
+{
+	int fd = new_fd();
+	char buf[256];
+	const struct iovec small[2] = {{buf, 8}, {buf + 8, 200}}, none[2] = {{buf, 0}, {buf, 200}},
+			   big[2] = {{buf, 32}, {buf + 32, 200}};
+
+	use_tmpdir();
+	OK(mkdir("piece", 0755));
+	CHECK_EQ(inotify_add_watch(fd, "piece", IN_CREATE), 1);
+	touch("piece/a");
+	CHECK_ERR(readv(fd, small, 2), EINVAL);
+	CHECK_ERR(readv(fd, none, 2), EINVAL);
+	touch("piece/b");
+	CHECK_EQ(readv(fd, big, 2), 64);
 	close(fd);
 }

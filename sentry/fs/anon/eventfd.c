@@ -137,6 +137,7 @@ static const struct file_ops eventfd_ops = {
 	.lseek = file_lseek_noop,
 	.read = eventfd_read,
 	.write = eventfd_write,
+	.by_piece = FILE_WRITE,
 	.poll = eventfd_poll,
 	.fdinfo = eventfd_fdinfo,
 	.release = eventfd_release,

@@ -69,7 +69,7 @@ static struct pipe_buf *buf_at(const struct pipe *p, unsigned n)
 
 /* ---- reading ---- */
 
-/* Moves what is there; p->lock held. */
+/* Moves what is there; p->lock held.  Of a page that the reader's memory cannot take whole nothing counts as read, as on Linux. */
 static ssize_t take_bytes(struct pipe *p, struct uio *u)
 {
 	ssize_t total = 0;
@@ -80,16 +80,16 @@ static ssize_t take_bytes(struct pipe *p, struct uio *u)
 		ssize_t n = uio_put(u, b->page + b->off, want);
 		bool packet = b->packet;
 
-		if (n < 0)
-			return total ? total : n;
+		if (n < 0 || (size_t)n < want)
+			return total ? total : -EFAULT;
 		total += n;
 		b->off += (uint32_t)n;
 		b->len -= (uint32_t)n;
-		if (b->len == 0 || (packet && (size_t)n == want)) {
+		if (b->len == 0 || packet) {
 			p->first = (p->first + 1) & (p->slots - 1);
 			p->used--;
 		}
-		if (packet || (size_t)n < want)
+		if (packet)
 			break;
 	}
 	return total;
