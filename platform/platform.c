@@ -155,6 +155,12 @@ pid_t pas_host_pid(const struct pas *as)
 	return as->host_pid;
 }
 
+/* On x86 what can be written can be read; the host's calls on another's memory (process_vm_readv) ask for the right to all the same. */
+static int host_prot(int prot)
+{
+	return prot & L_PROT_WRITE ? prot | L_PROT_READ : prot;
+}
+
 int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
 {
 	uint64_t end;
@@ -165,7 +171,7 @@ int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot
 		return -EINVAL;
 	if ((host_fd < 0) != !!(flags & L_MAP_ANONYMOUS))
 		return -EINVAL;
-	return as->pf->ops->map(as, via, addr, len, prot, flags | L_MAP_FIXED, host_fd, off);
+	return as->pf->ops->map(as, via, addr, len, host_prot(prot), flags | L_MAP_FIXED, host_fd, off);
 }
 
 void pas_defer(struct pas *as)
@@ -190,7 +196,7 @@ int pas_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int 
 {
 	if (!range_ok(addr, len) || (prot & ~PROT_OK))
 		return -EINVAL;
-	return as->pf->ops->protect(as, via, addr, len, prot);
+	return as->pf->ops->protect(as, via, addr, len, host_prot(prot));
 }
 
 int pas_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, uint64_t new_len, gva_t new_addr,

@@ -78,6 +78,10 @@ static int check_advice(const struct vma *v, int advice)
 	case L_MADV_PAGEOUT:
 	case L_MADV_GUARD_INSTALL:
 		return v->locked ? -EINVAL : 0;
+	case L_MADV_POPULATE_READ:
+		return v->prot & L_PROT_READ ? 0 : -EINVAL;
+	case L_MADV_POPULATE_WRITE:
+		return v->prot & L_PROT_WRITE ? 0 : -EINVAL;
 	case L_MADV_REMOVE:
 		if (v->locked || private_anon)
 			return -EINVAL;

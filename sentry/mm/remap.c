@@ -119,8 +119,6 @@ static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQU
 		return -EINVAL;
 	if (m->old_len > v->end - m->addr)
 		return -EFAULT;
-	if ((m->flags & L_MREMAP_DONTUNMAP) && !(v->flags & L_MAP_PRIVATE))
-		return -EINVAL;
 	if (m->new_len > m->old_len) {
 		r = mm_check_limits(t, mm, m->new_len - m->old_len, v->prot, v->flags, v->kind);
 		if (r == 0 && v->locked)
@@ -176,8 +174,9 @@ static int64_t remap_many(struct task *t, struct mm *mm, const struct remap *m) 
 	return r < 0 ? r : (int64_t)m->new_addr;
 }
 
-/* What mremap asks of a range that is to stay where it is, and not to grow: only its beginning is looked at. */
-static int check_in_place(struct mm *mm, uint64_t addr)
+/* What mremap asks of a range before it cuts its end off: that what is mapped at its beginning goes on for len bytes, and may be
+ * changed. */
+static int check_beginning(struct mm *mm, uint64_t addr, uint64_t len)
 {
 	const struct vma *v;
 	int r = 0;
@@ -188,6 +187,8 @@ static int check_in_place(struct mm *mm, uint64_t addr)
 		r = -EFAULT;
 	else if (v->sealed)
 		r = -EPERM;
+	else if (len > v->end - addr)
+		r = -EFAULT;
 	mutex_unlock(&mm->lock);
 	return r;
 }
@@ -196,6 +197,7 @@ int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len,
 		 uint64_t new_addr)
 {
 	struct remap m = {addr, 0, 0, new_addr, flags};
+	bool many;
 	int64_t r;
 
 	if (!page_up(old_len, &m.old_len) || !page_up(new_len, &m.new_len))
@@ -204,20 +206,22 @@ int64_t mm_remap(struct task *t, struct mm *mm, uint64_t addr, uint64_t old_len,
 	if (r < 0)
 		return r;
 	if (m.new_len <= m.old_len && !(flags & (L_MREMAP_FIXED | L_MREMAP_DONTUNMAP))) {
-		r = check_in_place(mm, addr);
+		r = check_beginning(mm, addr, 0);
 		if (r == 0 && m.new_len < m.old_len)
 			r = mm_unmap(t, mm, addr + m.new_len, m.old_len - m.new_len);
 		return r < 0 ? r : (int64_t)addr;
 	}
+	many = (flags & L_MREMAP_FIXED) && m.old_len && m.old_len == m.new_len;
 	if ((flags & L_MREMAP_FIXED) && m.new_len < m.old_len) {
-		r = mm_unmap(t, mm, addr + m.new_len, m.old_len - m.new_len);
+		r = check_beginning(mm, addr, m.new_len);
+		if (r == 0)
+			r = mm_unmap(t, mm, addr + m.new_len, m.old_len - m.new_len);
 		if (r < 0)
 			return r;
 		m.old_len = m.new_len;
 	}
 	mutex_lock(&mm->lock);
-	r = (flags & L_MREMAP_FIXED) && m.old_len && m.old_len == m.new_len ? remap_many(t, mm, &m) :
-									      remap_locked(t, mm, &m);
+	r = many ? remap_many(t, mm, &m) : remap_locked(t, mm, &m);
 	mutex_unlock(&mm->lock);
 	return r;
 }

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 static int p[2];
@@ -325,6 +326,26 @@ TEST(faults)
 	CHECK_ERR(read(p[0], (void *)8, 1), EFAULT);
 	CHECK_EQ(read(p[0], &c, 1), 1); /* nothing was lost */
 	CHECK_EQ(c, 'k');
+	close_pipe();
+}
+
+/* A piece that the reader's memory cannot take whole is not read; memory that is written and not read can be written from. */
+TEST(memory_of_a_kind)
+{
+	char *m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), buf[8];
+
+	open_pipe(O_NONBLOCK);
+	REQUIRE(m != MAP_FAILED);
+	memcpy(m, "written", 8);
+	OK(mprotect(m, 4096, PROT_WRITE));
+	OK(mprotect(m + 4096, 4096, PROT_NONE));
+	CHECK_EQ(write(p[1], m, 8), 8);
+	CHECK_ERR(read(p[0], m + 4092, 8), EFAULT);
+	CHECK_EQ(read(p[0], buf, 8), 8);
+	CHECK_STR(buf, "written");
+	CHECK_ERR(madvise(m, 4096, MADV_POPULATE_READ), EINVAL);
+	OK(madvise(m, 4096, MADV_POPULATE_WRITE));
+	munmap(m, 8192);
 	close_pipe();
 }
 
