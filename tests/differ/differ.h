@@ -48,6 +48,8 @@ const char *some_path(void);
  * a part beyond it, read-only, or nowhere.  Filled with the seed's next bytes if `filled`.
  */
 void *some_memory(size_t size, bool filled);
+/* The same, all of it there. */
+void *whole_memory(size_t size);
 /* A size for it. */
 size_t some_size(void);
 /* Text for a call: as it is, or in memory as above (then what is returned says how), at *where. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE 4096ul
@@ -42,6 +43,12 @@ size_t some_size(void)
 	return once_in(2) ? PICK(edges) : roll(300);
 }
 
+static void fill(char *p, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		p[i] = (char)('a' + roll(26));
+}
+
 void *some_memory(size_t size, bool filled)
 {
 	char *p = plain;
@@ -57,10 +64,15 @@ void *some_memory(size_t size, bool filled)
 		return guarded + roll(PAGE); /* read-only, then none */
 	else if (how == 9)
 		return once_in(2) ? NULL : guarded + PAGE;
-	for (size_t i = 0; i < size; i++)
-		if (filled && (p < plain || p + i < plain + PLAIN_SIZE) && (p < guarded || p + i < guarded + 3 * PAGE))
-			p[i] = (char)('a' + roll(26));
+	if (filled)
+		fill(p, readable(p, size));
 	return p;
+}
+
+void *whole_memory(size_t size)
+{
+	fill(plain, size);
+	return plain;
 }
 
 const char *some_text(const char *text, const char **where)
@@ -146,6 +158,21 @@ static unsigned some_pages(unsigned *page)
 	return 1 + roll(AREA_PAGES - *page < 6 ? AREA_PAGES - *page : 6);
 }
 
+/* Linux takes away what a mapping of one would have replaced, although there is none. */
+static bool is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 static void map_step(void)
 {
 	static const int prots[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_WRITE};
@@ -159,6 +186,8 @@ static void map_step(void)
 		flags |= MAP_ANONYMOUS;
 	} else {
 		fd = some_fd();
+		if (is_socket(fd))
+			return;
 		off = (long)(roll(3) * PAGE) + (once_in(20) ? 1 : 0);
 	}
 	step("mmap(+%u, %u, %#x, %#x, %d, %ld)", page, count, prot, flags, fd, off);
@@ -238,7 +267,7 @@ static void touch_step(void)
 		touch(AREA + (page + i) * PAGE + roll(PAGE), write_too);
 }
 
-/* A call that reads or writes memory of the area. */
+/* A call that reads or writes memory of the area: of a pipe, for a file may be what is mapped there. */
 static void copy_step(void)
 {
 	unsigned page, count = some_pages(&page);
@@ -246,47 +275,55 @@ static void copy_step(void)
 	size_t size = roll(count * PAGE);
 	int fd = some_fd();
 
+	if (!is_pipe(fd))
+		return;
 	if (once_in(2)) {
-		step("pwrite(%d, +%u, %zu, 0)", fd, page, size);
-		gave(pwrite(fd, p, size, 0));
+		step("write(%d, +%u, %zu)", fd, page, size);
+		gave(write(fd, p, size));
 	} else {
-		step("pread(%d, +%u, %zu, 0)", fd, page, size);
-		gave(pread(fd, p, size, 0));
+		step("read(%d, +%u, %zu)", fd, page, size);
+		gave(read(fd, p, size));
 	}
 }
 
-static int by_line(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-/* What is mapped in the area, as /proc/self/maps has it, but for inode numbers and names. */
+/* What is mapped in the area, as /proc/self/maps has it; neighbours that are alike may be one there, and are here. */
 static void maps_step(void)
 {
-	char lines[AREA_PAGES][96], text[512];
+	unsigned long start, end, off, last_start = 0, last_end = 0, last_off = 0, ino, last_ino = 0;
+	char text[512], perms[8], last_perms[8] = "";
 	FILE *f = fopen("/proc/self/maps", "r");
-	size_t n = 0;
 
 	step("maps:");
 	if (!f) {
 		gave(-1);
 		return;
 	}
-	while (n < AREA_PAGES && fgets(text, sizeof(text), f)) {
-		unsigned long start, end, off;
-		char perms[8];
-
-		if (sscanf(text, "%lx-%lx %7s %lx", &start, &end, perms, &off) != 4 || (char *)end <= AREA ||
+	while (fgets(text, sizeof(text), f)) {
+		if (sscanf(text, "%lx-%lx %7s %lx %*s %lu", &start, &end, perms, &off, &ino) != 5 || (char *)end <= AREA ||
 		    (char *)start >= AREA + AREA_PAGES * PAGE)
 			continue;
-		/* Neighbours that are alike may or may not be one. */
-		snprintf(lines[n++], sizeof(lines[0]), " %02lu-%02lu%s@%lx", ((char *)start - AREA) / PAGE,
-			 ((char *)end - AREA) / PAGE, perms, off);
+		if ((char *)start < AREA)
+			start = (unsigned long)AREA;
+		if ((char *)end > AREA + AREA_PAGES * PAGE)
+			end = (unsigned long)(AREA + AREA_PAGES * PAGE);
+		if (last_end == start && last_ino == ino && strcmp(perms, last_perms) == 0 &&
+		    (ino ? off == last_off + (last_end - last_start) : 1)) {
+			last_end = end;
+			continue;
+		}
+		if (last_end)
+			more(" %02lu-%02lu%s@%lx", ((char *)last_start - AREA) / PAGE, ((char *)last_end - AREA) / PAGE,
+			     last_perms, last_off);
+		last_start = start;
+		last_end = end;
+		last_off = off;
+		last_ino = ino;
+		memcpy(last_perms, perms, sizeof(perms));
 	}
+	if (last_end)
+		more(" %02lu-%02lu%s@%lx", ((char *)last_start - AREA) / PAGE, ((char *)last_end - AREA) / PAGE, last_perms,
+		     last_off);
 	fclose(f);
-	qsort(lines, n, sizeof(lines[0]), by_line);
-	for (size_t i = 0; i < n; i++)
-		more("%s", lines[i]);
 }
 
 void memory_step(void)
