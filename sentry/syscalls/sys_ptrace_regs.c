@@ -240,7 +240,9 @@ static int set_regset(struct task *t, int tid, uint64_t type, struct l_iovec *io
 		return -EINVAL;
 	}
 	iov->iov_len = min_of(iov->iov_len, (uint64_t)size);
-	return iov->iov_len < size ? -EINVAL : set_xstate(t, tid, iov->iov_base, size);
+	if (iov->iov_len < size)
+		return type == L_NT_X86_XSTATE ? -EFAULT : -EINVAL; /* all or nothing, as Linux puts it */
+	return set_xstate(t, tid, iov->iov_base, size);
 }
 
 static long regset(struct task *t, int tid, int request, uint64_t type, uint64_t gva)

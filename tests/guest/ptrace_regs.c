@@ -218,7 +218,7 @@ TEST(extended_state)
 	memcpy(x + 520, &bad, sizeof(bad)); /* a compacted area of nothing that there is */
 	CHECK_ERR(pt(PTRACE_SETREGSET, pid, NT_X86_XSTATE, (unsigned long)&iov), EINVAL);
 	iov.iov_len = 64;
-	CHECK(pt(PTRACE_SETREGSET, pid, NT_X86_XSTATE, (unsigned long)&iov) < 0);
+	CHECK_ERR(pt(PTRACE_SETREGSET, pid, NT_X86_XSTATE, (unsigned long)&iov), EFAULT);
 	OK(ptrace(PTRACE_CONT, pid, 0, 0));
 	JOIN(pid);
 }
