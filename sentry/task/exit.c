@@ -309,8 +309,9 @@ static bool begin_exit(struct task *t, int wait_status)
 static bool leave_process(struct task *t) REQUIRES(tasks_lock)
 {
 	struct process *p = t->process;
+	int64_t ns = host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID) - t->host_before_ns;
 
-	p->self.stime_ns += max_of(host_clock_ns(L_CLOCK_THREAD_CPUTIME_ID) - t->host_before_ns, (int64_t)0);
+	p->self.stime_ns += max_of(ns, (int64_t)0);
 	p->self.nvcsw += t->sleeper.sleeps;
 	io_sum_add(&p->dead_io, &t->io);
 	t->host_tid = 0;
