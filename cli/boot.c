@@ -8,6 +8,7 @@
 #include "abi/errno.h"
 #include "abi/wait.h"
 #include "base/log.h"
+#include "cli/boot_platform.h"
 #include "cli/boot_root.h"
 #include "cli/cmd.h"
 #include "host/caller.h"
@@ -22,51 +23,7 @@
 #include "sentry/signal/signal.h"
 #include "sentry/task/task.h"
 
-#define WHY_SIZE 256
-
 static int command_pid; /* CMD's: 2, after the sentry's own init, or 1; set before there is a second thread */
-
-/* ---- the platform ---- */
-
-static int start_one(const struct platform_ops *ops, struct platform **out, char *why)
-{
-	char probed[WHY_SIZE] = "";
-	int r;
-
-	why[0] = '\0';
-	r = platform_start(ops, out, why, WHY_SIZE);
-	if (r == 0)
-		log_info("platform %s", platform_name(ops));
-	else if (platform_probe(ops, probed, sizeof(probed)) < 0 && probed[0])
-		snprintf(why, WHY_SIZE, "%s", probed); /* the probe knows causes and cures */
-	else if (!why[0])
-		snprintf(why, WHY_SIZE, "%s", abi_errno_name(-r));
-	return r;
-}
-
-/* A start that fails leaves nothing behind, so it needs no probe before it: that would cost every run a process. */
-static int start_platform(const char *wanted, struct platform **out)
-{
-	char why[WHY_SIZE], why_ptrace[WHY_SIZE];
-	bool automatic = strcmp(wanted, "auto") == 0;
-
-	if (automatic || strcmp(wanted, "systrap") == 0) {
-		if (start_one(&systrap_platform, out, why) == 0)
-			return 0;
-		if (!automatic) {
-			log_error("do: the systrap platform does not work here: %s", why);
-			return -ENOSYS;
-		}
-		log_info("the systrap platform does not work here (%s); trying ptrace", why);
-	}
-	if (start_one(&ptrace_platform, out, why_ptrace) == 0)
-		return 0;
-	if (automatic)
-		log_error("do: no platform works here: systrap: %s; ptrace: %s", why, why_ptrace);
-	else
-		log_error("do: the ptrace platform does not work here: %s", why_ptrace);
-	return -ENOSYS;
-}
 
 /* ---- signals from outside ---- */
 
@@ -146,7 +103,7 @@ static int start_forwarding(void)
 
 static int setup_failed(const char *what, int error)
 {
-	log_error("do: cannot %s: %s", what, strerror(-error));
+	log_error("do: cannot %s: %s; \"bailey doctor\" says what the host allows", what, strerror(-error));
 	return EXIT_BAILEY;
 }
 
@@ -179,6 +136,23 @@ static void log_confinement(const struct confine_report *rep)
 	log_info("confined by: %s", text);
 }
 
+/* What --require names must be there. */
+static int check_required(unsigned required, const struct confine_report *rep)
+{
+	for (int i = 0; i < CONFINE_LAYER_COUNT; i++) {
+		const char *key = confine_layer_key((enum confine_layer)i);
+
+		if (!(required & 1u << i) || rep->state[i] == 0)
+			continue;
+		if (rep->state[i] == CONFINE_UNNEEDED)
+			log_error("do: --require: there is no %s for a caller with CAP_SYS_ADMIN; run as an ordinary user", key);
+		else
+			log_error("do: --require: %s cannot be had here (%s); \"bailey doctor\" says how to get it", key, abi_errno_name(-rep->state[i]));
+		return EXIT_BAILEY;
+	}
+	return 0;
+}
+
 /* Everything that must happen single-threaded.  0, or an exit status. */
 static int shut_out_host(struct do_options *o, struct confine_report *rep, struct platform **pf)
 {
@@ -199,7 +173,7 @@ static int shut_out_host(struct do_options *o, struct confine_report *rep, struc
 	r = confine_drop(rep);
 	if (r < 0)
 		return setup_failed("drop privileges", r);
-	if (start_platform(o->platform, pf) < 0)
+	if (boot_platform_start(o->platform, pf) < 0)
 		return EXIT_BAILEY;
 	if (o->no_patch)
 		platform_leave_text_alone(*pf);
@@ -267,6 +241,9 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	if (r < 0)
 		return setup_failed("install the filter of host calls", r);
 	log_confinement(rep);
+	status = check_required(o->required, rep);
+	if (status)
+		return status;
 	r = sandbox_run(&args, &status);
 	if (r < 0)
 		return not_run(o->argv[0], r);

@@ -24,6 +24,7 @@ struct do_mount {
 
 struct do_options {
 	const char *platform;	  /* "auto", "ptrace" or "systrap" */
+	unsigned required;	  /* a bit for each enum confine_layer that must be there */
 	bool no_patch;		  /* the guest's text stays as it is */
 	struct confine_bind root; /* what is shown as /, under changes in memory */
 	bool foreign_root;	  /* --rootfs: the caller's directory means nothing in it */

@@ -8,6 +8,7 @@
 
 int cmd_conform(int argc, char **argv);
 int cmd_do(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_syscalls(int argc, char **argv);
 
 /* What --version answers, wherever it is asked. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/cmd.h"
 #include "cli/conform.h"
@@ -134,27 +135,15 @@ static void write_status(FILE *f, int status)
 		fprintf(f, "%d", status);
 }
 
-static void json_text(FILE *f, const char *s)
-{
-	putc('"', f);
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\' || (unsigned char)*s < 0x20)
-			fprintf(f, "\\u%04x", (unsigned char)*s);
-		else
-			putc(*s, f);
-	}
-	putc('"', f);
-}
-
 static void write_json(FILE *f, const struct conform_case *c, const struct conform_result *r)
 {
 	fprintf(f, "{\"command\": [");
 	for (size_t i = 0; c->argv[i]; i++) {
 		fputs(i ? ", " : "", f);
-		json_text(f, c->argv[i]);
+		json_string(f, c->argv[i]);
 	}
 	fprintf(f, "],\n \"platform\": ");
-	json_text(f, c->platform);
+	json_string(f, c->platform);
 	fprintf(f, ",\n \"status\": {\"native\": ");
 	write_status(f, r->native.status);
 	fprintf(f, ", \"inside\": ");
@@ -162,11 +151,11 @@ static void write_json(FILE *f, const struct conform_case *c, const struct confo
 	fprintf(f, "},\n \"differences\": [");
 	for (size_t i = 0; i < r->count; i++) {
 		fprintf(f, "%s\n  {\"what\": ", i ? "," : "");
-		json_text(f, r->differences[i].what);
+		json_string(f, r->differences[i].what);
 		fprintf(f, ", \"native\": ");
-		json_text(f, r->differences[i].native);
+		json_string(f, r->differences[i].native);
 		fprintf(f, ", \"inside\": ");
-		json_text(f, r->differences[i].inside);
+		json_string(f, r->differences[i].inside);
 		putc('}', f);
 	}
 	fprintf(f, "]}\n");

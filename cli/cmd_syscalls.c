@@ -8,6 +8,7 @@
 
 #include "abi/errno.h"
 #include "abi/syscalls.h"
+#include "base/json.h"
 #include "cli/cmd.h"
 
 static const char usage[] = "usage: bailey syscalls [--json|--markdown] [NAME...]\n";
@@ -57,20 +58,6 @@ static const char *kind_name(const struct abi_arg *a)
 	return names[a->kind];
 }
 
-static void json_string(const char *s)
-{
-	putchar('"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			putchar('\\');
-		if ((unsigned char)*s < 0x20)
-			printf("\\u%04x", (unsigned char)*s);
-		else
-			putchar(*s);
-	}
-	putchar('"');
-}
-
 static void json_row(const struct abi_syscall *s, const char *separator)
 {
 	printf("%s\n  {\"nr\": %u, \"name\": \"%s\", \"status\": \"%s\", ", separator, s->nr, s->name,
@@ -78,7 +65,7 @@ static void json_row(const struct abi_syscall *s, const char *separator)
 	if (refusal(s))
 		printf("\"error\": \"%s\", ", refusal(s));
 	printf("\"note\": ");
-	json_string(s->note);
+	json_string(stdout, s->note);
 	printf(", \"args\": [");
 	for (size_t k = 0; k < ABI_MAX_ARGS && s->args[k].kind != ABI_ARG_END; k++)
 		printf("%s{\"name\": \"%s\", \"kind\": \"%s\"}", k ? ", " : "", s->args[k].name, kind_name(&s->args[k]));

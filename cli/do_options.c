@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,6 +237,31 @@ static int set_platform(void *ctx, char *value, char *second)
 	return 0;
 }
 
+static int no_layer(const char *name)
+{
+	char keys[256];
+	size_t len = 0;
+
+	for (int i = 0; i < CONFINE_LAYER_COUNT && len < sizeof(keys); i++)
+		len += (size_t)snprintf(keys + len, sizeof(keys) - len, "%s%s", i ? ", " : "", confine_layer_key((enum confine_layer)i));
+	return bad("--require: there is no layer %s, but %s", quoted(name), keys);
+}
+
+static int set_require(void *ctx, char *value, char *second)
+{
+	struct parse *p = ctx;
+
+	(void)second;
+	for (char *name = strsep(&value, ","); name; name = strsep(&value, ",")) {
+		enum confine_layer layer = confine_layer_by_key(name, strlen(name));
+
+		if (layer == CONFINE_LAYER_COUNT)
+			return no_layer(name);
+		p->o->required |= 1u << layer;
+	}
+	return 0;
+}
+
 static int set_no_patch(void *ctx, char *value, char *second)
 {
 	struct parse *p = ctx;
@@ -337,6 +363,9 @@ static const struct option options[] = {
 	 set_init},
 	{"platform", TAKES_VALUE, "P",
 	 "how system calls are caught: systrap, ptrace, or auto (default: systrap if it\nworks here)", set_platform},
+	{"require", TAKES_VALUE, "LAYERS",
+	 "do not run without these layers of confinement (with commas, as \"bailey doctor\" names\nthem); may be given again",
+	 set_require},
 	{"no-patch", TAKES_NOTHING, NULL,
 	 "leave the program's text in memory as it is: often used system calls are slower then", set_no_patch},
 	{"strace", TAKES_AFTER_SIGN, "NAMES",

@@ -14,6 +14,7 @@ static const struct subcommand {
 	const char *what;
 } subcommands[] = {
 	{"do", cmd_do, "run a command inside a sandbox"},
+	{"doctor", cmd_doctor, "say what this machine allows, and whether it is safe to run commands inside"},
 	{"conform", cmd_conform, "run a command natively and inside, and say where the two differ"},
 	{"syscalls", cmd_syscalls, "say which Linux system calls there are inside"},
 };

@@ -23,21 +23,21 @@
 #include "host/signals.h"
 
 static const struct {
-	const char *name;
+	const char *name, *key;
 	int clone_flag; /* 0: no namespace */
 } layers[CONFINE_LAYER_COUNT] = {
-	[CONFINE_USER_NS] = {"user", CLONE_NEWUSER},
-	[CONFINE_MOUNT_NS] = {"mount", CLONE_NEWNS},
-	[CONFINE_PID_NS] = {"pid", CLONE_NEWPID},
-	[CONFINE_NET_NS] = {"net", CLONE_NEWNET},
-	[CONFINE_IPC_NS] = {"ipc", CLONE_NEWIPC},
-	[CONFINE_UTS_NS] = {"uts", CLONE_NEWUTS},
-	[CONFINE_CGROUP_NS] = {"cgroup", CLONE_NEWCGROUP},
-	[CONFINE_EMPTY_ROOT] = {"empty root", 0},
-	[CONFINE_PROC] = {"own proc", 0},
-	[CONFINE_NO_CAPS] = {"no capabilities", 0},
-	[CONFINE_NO_NEW_PRIVS] = {"no new privileges", 0},
-	[CONFINE_SECCOMP] = {"host-call filter", 0},
+	[CONFINE_USER_NS] = {"user", "userns", CLONE_NEWUSER},
+	[CONFINE_MOUNT_NS] = {"mount", "mountns", CLONE_NEWNS},
+	[CONFINE_PID_NS] = {"pid", "pidns", CLONE_NEWPID},
+	[CONFINE_NET_NS] = {"net", "netns", CLONE_NEWNET},
+	[CONFINE_IPC_NS] = {"ipc", "ipcns", CLONE_NEWIPC},
+	[CONFINE_UTS_NS] = {"uts", "utsns", CLONE_NEWUTS},
+	[CONFINE_CGROUP_NS] = {"cgroup", "cgroupns", CLONE_NEWCGROUP},
+	[CONFINE_EMPTY_ROOT] = {"empty root", "root", 0},
+	[CONFINE_PROC] = {"own proc", "proc", 0},
+	[CONFINE_NO_CAPS] = {"no capabilities", "no-caps", 0},
+	[CONFINE_NO_NEW_PRIVS] = {"no new privileges", "no-new-privs", 0},
+	[CONFINE_SECCOMP] = {"host-call filter", "seccomp", 0},
 };
 
 /* ---- the report ---- */
@@ -51,6 +51,20 @@ void confine_report_init(struct confine_report *rep)
 const char *confine_layer_name(enum confine_layer layer)
 {
 	return layers[layer].name;
+}
+
+const char *confine_layer_key(enum confine_layer layer)
+{
+	return layers[layer].key;
+}
+
+enum confine_layer confine_layer_by_key(const char *key, size_t len)
+{
+	int i = 0;
+
+	while (i < CONFINE_LAYER_COUNT && (strlen(layers[i].key) != len || memcmp(layers[i].key, key, len) != 0))
+		i++;
+	return (enum confine_layer)i;
 }
 
 static void append(char *buf, size_t size, size_t *len, const char *what, const char *before, const char *after)

@@ -45,6 +45,14 @@ struct confine_report {
 
 void confine_report_init(struct confine_report *rep);
 const char *confine_layer_name(enum confine_layer layer);
+/* What --require and doctor's JSON call it, which does not change: "userns", "pidns", "root"... */
+const char *confine_layer_key(enum confine_layer layer);
+/* The layer of that key, which need not end at len; CONFINE_LAYER_COUNT: there is none. */
+enum confine_layer confine_layer_by_key(const char *key, size_t len);
+static inline bool confine_is_mandatory(enum confine_layer layer)
+{
+	return layer >= CONFINE_NO_CAPS;
+}
 /* One line: which layers there are, and which are missing and why. */
 void confine_report_text(const struct confine_report *rep, char *buf, size_t size);
 

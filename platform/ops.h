@@ -39,6 +39,7 @@ struct platform_ops {
 	int (*probe)(char *why, size_t why_size);
 	int (*start)(struct platform **out, char *why, size_t why_size);
 	void (*stop)(struct platform *pf);
+	void (*features)(const struct platform *pf, struct pf_features *out); /* may be NULL: none */
 
 	int (*as_create)(struct platform *pf, struct pas **out);
 	/* As as_create, with a stub that another address space of this owner has left; false: there is none.  May be NULL. */

@@ -349,6 +349,13 @@ int pctx_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_t s
 	return ctx->as->pf->ops->rseq_unregister(ctx, area, min_of(size, RSEQ_SIZE_MAX), sig);
 }
 
+void platform_features(const struct platform *pf, struct pf_features *out)
+{
+	*out = (struct pf_features){.patching = pf->patching};
+	if (pf->ops->features)
+		pf->ops->features(pf, out);
+}
+
 void platform_leave_text_alone(struct platform *pf)
 {
 	pf->patching = false;

@@ -90,6 +90,14 @@ const struct platform_ops *platform_ops_of(const struct platform *pf);
 /* Notes what of the process's image is to be lent to guests (the vDSO).  Call it first of all, while the host's /proc is in
  * view; without it guests have no vDSO. */
 void platform_note_host(void);
+/* What makes it faster or simpler on newer hosts. */
+struct pf_features {
+	bool sync_wakeup; /* who answers a listener's notification hands its CPU over (Linux 6.6) */
+	bool atomic_mmap; /* an mmap that fails leaves what was there (Linux 6.12) */
+	bool fsgsbase;	  /* bases of %fs and %gs without a call: the processor, and Linux 5.9 */
+	bool patching;	  /* busy call sites are patched */
+};
+void platform_features(const struct platform *pf, struct pf_features *out);
 /* No call site is to be patched (platforms that patch none do as before).  Call it before the first context is made. */
 void platform_leave_text_alone(struct platform *pf);
 /* The guest's vDSO, for AT_SYSINFO_EHDR: the same address in every address space, above GUEST_CEILING; 0: none. */

@@ -48,7 +48,7 @@ int listener_open(struct systrap *st)
 	if (st->wake_fd < 0)
 		return -errno;
 	/* Linux 6.6; without it the answer is the same, later. */
-	(void)ioctl(st->listener_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+	st->sync_wakeup = ioctl(st->listener_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) == 0;
 	return 0;
 }
 

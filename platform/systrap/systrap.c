@@ -114,11 +114,21 @@ static void systrap_stop(struct platform *pf)
 	free(st);
 }
 
+static void systrap_features(const struct platform *pf, struct pf_features *out)
+{
+	const struct systrap *st = container_of(pf, struct systrap, pf);
+
+	out->sync_wakeup = st->sync_wakeup;
+	out->atomic_mmap = st->mmap_is_atomic;
+	out->fsgsbase = st->fsgsbase;
+}
+
 const struct platform_ops systrap_platform = {
 	.name = "systrap",
 	.probe = systrap_probe,
 	.start = systrap_start,
 	.stop = systrap_stop,
+	.features = systrap_features,
 	.as_create = systrap_as_create,
 	.as_reuse = systrap_as_reuse,
 	.as_fork = systrap_as_fork,

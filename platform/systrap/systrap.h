@@ -116,6 +116,7 @@ struct systrap {
 	struct frame_layout frame; /* immutable after start */
 	uint64_t base;		   /* of the texts and request slots; immutable after start */
 	bool fsgsbase;		   /* immutable after start */
+	bool sync_wakeup;	   /* of the listener; immutable after start */
 	bool mmap_is_atomic;	   /* a failed MAP_FIXED leaves what was there (Linux 6.12); immutable after start */
 	pid_t pgid;		   /* the stubs' process group; immutable after start */
 

@@ -7,6 +7,7 @@
  *   engine          what a container engine's default profile refuses: the above two, clone3 (ENOSYS), pidfd_getfd
  *   no-listener     seccomp listeners are refused
  *   listener        a foreign seccomp listener is installed
+ *   no-capset       capabilities cannot be dropped
  *   nothing-works   neither ptrace nor listeners
  */
 #include <errno.h>
@@ -90,6 +91,11 @@ static void nothing_works(void)
 	no_listener();
 }
 
+static void no_capset(void)
+{
+	refuse_all(EPERM, "capset");
+}
+
 /* The listener stays with this process, which waits for the command. */
 static void listener(void)
 {
@@ -107,7 +113,7 @@ int main(int argc, char **argv)
 	} conditions[] = {
 		{"no-sync", no_sync},	      {"no-ptrace", no_ptrace}, {"no-namespaces", no_namespaces},
 		{"engine", engine},	      {"no-listener", no_listener}, {"listener", listener},
-		{"nothing-works", nothing_works},
+		{"nothing-works", nothing_works}, {"no-capset", no_capset},
 	};
 	bool known = false;
 	int r, status;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/json.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -260,6 +261,35 @@ START_TEST(mutexes)
 }
 END_TEST
 
+START_TEST(json_strings)
+{
+	static const struct {
+		const char *text, *json;
+	} cases[] = {
+		{"", "\"\""},
+		{"a \"b\" \\c", "\"a \\\"b\\\" \\\\c\""},
+		{"\x01\n\t\x7f", "\"\\u0001\\u000a\\u0009\x7f\""},
+		{"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\""},
+		{"\xff" "a", "\"\\ufffda\""},
+		{"\xc0\xaf", "\"\\ufffd\\ufffd\""},			/* longer than needed */
+		{"\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\""},	/* a surrogate */
+		{"\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\""}, /* past the last character */
+		{"\xe2\x82", "\"\\ufffd\\ufffd\""},			/* cut off */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *out;
+		size_t size;
+		FILE *f = open_memstream(&out, &size);
+
+		json_string(f, cases[i].text);
+		fclose(f);
+		ck_assert_str_eq(out, cases[i].json);
+		free(out);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("base");
@@ -279,6 +309,7 @@ int main(void)
 	tcase_add_test(t, log_levels);
 	tcase_add_test(t, log_of_a_long_line);
 	tcase_add_test(t, mutexes);
+	tcase_add_test(t, json_strings);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

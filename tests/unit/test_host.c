@@ -23,6 +23,7 @@
 #include "host/caller.h"
 #include "host/clock.h"
 #include "host/confine.h"
+#include "host/facts.h"
 #include "host/futex.h"
 #include "host/process.h"
 #include "host/random.h"
@@ -304,6 +305,69 @@ START_TEST(report_names_what_is_missing)
 }
 END_TEST
 
+START_TEST(layers_by_key)
+{
+	for (int i = 0; i < CONFINE_LAYER_COUNT; i++) {
+		const char *key = confine_layer_key((enum confine_layer)i);
+
+		ck_assert_int_eq((int)confine_layer_by_key(key, strlen(key)), i);
+	}
+	ck_assert_int_eq((int)confine_layer_by_key("userns,pidns", 6), CONFINE_USER_NS);
+	ck_assert_int_eq((int)confine_layer_by_key("user", 4), CONFINE_LAYER_COUNT);
+	ck_assert_int_eq((int)confine_layer_by_key("", 0), CONFINE_LAYER_COUNT);
+}
+END_TEST
+
+/* ---- what the host says of itself ---- */
+
+START_TEST(facts_fields)
+{
+	static const char text[] = "Name:\tSeccomp:\t9\nSeccomp:\t2\nSeccomp_filters:\t1\nEmpty:\n";
+
+	ck_assert_int_eq(host_facts_field(text, "Seccomp"), 2);
+	ck_assert_int_eq(host_facts_field(text, "Seccomp_filters"), 1);
+	ck_assert_int_eq(host_facts_field(text, "NoNewPrivs"), FACT_UNKNOWN);
+	ck_assert_int_eq(host_facts_field(text, "Empty"), FACT_UNKNOWN);
+	ck_assert_int_eq(host_facts_field("", "Seccomp"), FACT_UNKNOWN);
+}
+END_TEST
+
+static void cgroup_is(const char *text, int version, const char *path)
+{
+	struct host_cgroup c;
+
+	host_facts_cgroup(text, &c);
+	ck_assert_int_eq(c.version, version);
+	ck_assert_str_eq(c.path, path);
+}
+
+START_TEST(facts_cgroups)
+{
+	cgroup_is("0::/user.slice/a:b\n", 2, "/user.slice/a:b");
+	cgroup_is("5:cpu,cpuacct:/c\n4:memory:/m\n1:name=systemd:/s\n0::/u\n", 1, "/m");
+	cgroup_is("0::/u\n4:hugetlb,memory:/m\n", 1, "/m");
+	cgroup_is("4:memoryless:/m\n", 0, "");
+	cgroup_is("", 0, "");
+	cgroup_is("nonsense", 0, "");
+}
+END_TEST
+
+START_TEST(cures)
+{
+	struct host_facts f = {.uid = 1000, .userns_clone = FACT_UNKNOWN, .apparmor_userns = FACT_UNKNOWN, .max_user_namespaces = 9};
+
+	ck_assert_ptr_nonnull(strstr(host_cure(&f, CONFINE_USER_NS, -EPERM), "security modules"));
+	f.seccomp_filters = 1;
+	ck_assert_ptr_nonnull(strstr(host_cure(&f, CONFINE_USER_NS, -EPERM), "seccomp profile"));
+	f.userns_clone = 0;
+	ck_assert_ptr_nonnull(strstr(host_cure(&f, CONFINE_PID_NS, -EPERM), "unprivileged_userns_clone"));
+	f.max_user_namespaces = 0;
+	ck_assert_ptr_nonnull(strstr(host_cure(&f, CONFINE_USER_NS, -ENOSPC), "max_user_namespaces"));
+	ck_assert_ptr_nonnull(strstr(host_cure(&f, CONFINE_USER_NS, -EINVAL), "built without"));
+	ck_assert_ptr_nonnull(strstr(host_cure(&f, CONFINE_EMPTY_ROOT, -ENOSYS), "5.12"));
+}
+END_TEST
+
 /* ---- the rest ---- */
 
 START_TEST(owners)
@@ -387,6 +451,10 @@ int main(void)
 	tcase_add_test(filter, filter_by_platform);
 	suite_add_tcase(s, filter);
 	tcase_add_test(rest, report_names_what_is_missing);
+	tcase_add_test(rest, layers_by_key);
+	tcase_add_test(rest, facts_fields);
+	tcase_add_test(rest, facts_cgroups);
+	tcase_add_test(rest, cures);
 	tcase_add_test(rest, owners);
 	tcase_add_test(rest, futex);
 	tcase_add_test(rest, clocks_and_machine);

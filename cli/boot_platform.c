@@ -1,0 +1,56 @@
+/* See boot_platform.h. */
+#include "cli/boot_platform.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "base/log.h"
+
+const struct platform_ops *const boot_platforms[2] = {&systrap_platform, &ptrace_platform};
+
+/* A start that fails leaves nothing behind, so it needs no probe before it: that would cost every run a process. */
+int boot_platform_try(const struct platform_ops *ops, struct platform **out, char *why)
+{
+	char probed[WHY_SIZE] = "";
+	int r;
+
+	why[0] = '\0';
+	r = platform_start(ops, out, why, WHY_SIZE);
+	if (r == 0)
+		log_info("platform %s", platform_name(ops));
+	else if (platform_probe(ops, probed, sizeof(probed)) < 0 && probed[0])
+		snprintf(why, WHY_SIZE, "%s", probed); /* the probe knows causes and cures */
+	else if (!why[0])
+		snprintf(why, WHY_SIZE, "%s", abi_errno_name(-r));
+	return r;
+}
+
+static int start_named(const char *name, struct platform **out)
+{
+	char why[WHY_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(boot_platforms); i++) {
+		if (strcmp(name, platform_name(boot_platforms[i])) != 0)
+			continue;
+		if (boot_platform_try(boot_platforms[i], out, why) == 0)
+			return 0;
+		log_error("do: the %s platform does not work here: %s; \"bailey doctor\" says what does", name, why);
+	}
+	return -ENOSYS;
+}
+
+int boot_platform_start(const char *wanted, struct platform **out)
+{
+	char why[WHY_SIZE], why_ptrace[WHY_SIZE];
+
+	if (strcmp(wanted, "auto") != 0)
+		return start_named(wanted, out);
+	if (boot_platform_try(&systrap_platform, out, why) == 0)
+		return 0;
+	log_info("the systrap platform does not work here (%s); trying ptrace", why);
+	if (boot_platform_try(&ptrace_platform, out, why_ptrace) == 0)
+		return 0;
+	log_error("do: no platform works here: systrap: %s; ptrace: %s; \"bailey doctor\" says what is missing", why, why_ptrace);
+	return -ENOSYS;
+}
