@@ -49,9 +49,12 @@
 #define RQ_CALL_SIZE 64
 #define RQ_CHILD_ENTRY 56
 
-/* The leader's "what next?": a number that Linux does not use, always notified.  Its arguments: calls done, result of
- * the last one, the leader's slot, the request's seq. */
-#define SYSTRAP_NR_NEXT 0x3ffffff0
+/*
+ * The leader's "what next?", always notified.  Its arguments: calls done, result of the last one, the leader's slot, the request's
+ * seq.  It is told from other calls by where it is made, and must be one that filters around us (a container engine's) allow:
+ * their EPERM would come before our notification.  pause(2), since nothing happens by it, whoever lets it through.
+ */
+#define SYSTRAP_NR_NEXT 34
 /* The descriptors at which what is passed along with a request appears: a file of the guest's; memory of the platform's own, which the
  * filter lets nobody map unasked. */
 #define SYSTRAP_FD 3

@@ -8,9 +8,12 @@
  */
 #include <sched.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "abi/errno.h"
 #include "platform/systrap/systrap.h"
+
+_Static_assert(SYSTRAP_NR_NEXT == SYS_pause, "shim.S");
 
 static bool is_next(const struct systrap *st, const struct stub *s, const struct note *n)
 {

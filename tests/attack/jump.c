@@ -202,7 +202,7 @@ TEST(sibling_forges_results)
 	prepare();
 	forge(7);
 	call_regs(&r, 0);
-	r.rax = 0x3ffffff0; /* the leader's "what next?" */
+	r.rax = SYS_pause; /* the leader's "what next?" */
 	r.rdi = 1;
 	r.rsi = 0;
 	for (int i = 0; i < found.count; i++) {

@@ -422,7 +422,7 @@ END_TEST
 
 START_TEST(every_number)
 {
-	static const uint64_t high[] = {0, 0x40000000, 0xffffffff00000000, SYSTRAP_NR_NEXT};
+	static const uint64_t high[] = {0, 0x40000000, 0xffffffff00000000, 0x3ffffff0};
 	struct world w;
 	struct pf_event ev;
 	struct pas *as;
