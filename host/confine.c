@@ -211,7 +211,7 @@ pid_t confine_split(struct confine_report *rep)
 	enter_namespaces(rep);
 	host_signals_block();
 	pid = fork();
-	if (pid < 0 && rep->state[CONFINE_PID_NS] == 0)
+	if (pid < 0)
 		return -errno;
 	if (pid == 0)
 		link_keep_sentry();

@@ -179,10 +179,10 @@ static void container_nnp(void)
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		allow(calls[i], 0, (struct scmp_arg_cmp){.arg = 0});
 	for (size_t i = 0; i < sizeof(personalities) / sizeof(personalities[0]); i++)
-		allow("personality", 1, SCMP_A0(SCMP_CMP_EQ, personalities[i]));
-	allow("socket", 1, SCMP_A0(SCMP_CMP_LT, AF_ALG));
-	allow("socket", 1, SCMP_A0(SCMP_CMP_EQ, AF_ALG + 1));
-	allow("socket", 1, SCMP_A0(SCMP_CMP_GT, AF_VSOCK));
+		allow("personality", 1, SCMP_A0(SCMP_CMP_EQ, personalities[i], 0));
+	allow("socket", 1, SCMP_A0(SCMP_CMP_LT, AF_ALG, 0));
+	allow("socket", 1, SCMP_A0(SCMP_CMP_EQ, AF_ALG + 1, 0));
+	allow("socket", 1, SCMP_A0(SCMP_CMP_GT, AF_VSOCK, 0));
 	allow("clone", 1, SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACE_FLAGS, 0));
 	refuse_all(ENOSYS, "clone3");
 	if (geteuid() == 0)
