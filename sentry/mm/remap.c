@@ -39,12 +39,14 @@ static int remap_check(const struct remap *m)
 static int map_again(struct task *t, struct mm *mm, const struct remap *m, const struct vma *v, uint64_t to) REQUIRES(mm->lock)
 {
 	uint64_t off = v->off + (m->addr - v->start), host_off = 0;
-	int host_fd = -1;
+	int host_flags = mm_host_flags(v->file, v->flags), host_fd = -1;
 	int r = v->file->ops->mmap(v->file, off, m->new_len, v->prot, v->flags, &host_fd, &host_off);
 
 	if (r < 0)
 		return r;
-	return pas_map(mm->as, mm_via(t, mm), to, m->new_len, v->prot, mm_host_flags(v->file, v->flags), host_fd, host_off);
+	if (host_fd < 0)
+		host_flags |= L_MAP_ANONYMOUS;
+	return pas_map(mm->as, mm_via(t, mm), to, m->new_len, v->prot, host_flags, host_fd, host_off);
 }
 
 /* Moves old to new_addr.  v is the VMA of the old range. */

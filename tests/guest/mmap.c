@@ -365,6 +365,25 @@ TEST(shared_but_not_writable)
 	close(fd);
 }
 
+/* Shared zeros of a /dev/zero that is open for reading alone, and a second view of them. */
+TEST(zeros_for_reading)
+{
+	int zero = open("/dev/zero", O_RDONLY);
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, zero, 0), *q;
+
+	REQUIRE(p != MAP_FAILED);
+	close(zero);
+	CHECK_EQ(p[0], 0);
+	q = mremap(p, 0, 2 * PAGE, MREMAP_MAYMOVE);
+	REQUIRE(q != MAP_FAILED);
+	CHECK(q != p);
+	CHECK_EQ(q[2 * PAGE - 1], 0);
+	CHECK_ERR(mprotect(q, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	CHECK_EQ(p[0], 0); /* still there */
+	munmap(p, 2 * PAGE);
+	munmap(q, 2 * PAGE);
+}
+
 TEST(past_the_end)
 {
 	int fd = temp_file(PAGE + 100);
