@@ -13,6 +13,7 @@
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/tree.h"
+#include "sentry/time/timers.h"
 
 #define SYSCALL_INSN_SIZE 2 /* syscall and int 0x80 alike */
 #define NR_restart_syscall 219
@@ -270,7 +271,12 @@ static int take_locked(struct task *t, sigset mask, struct l_siginfo *info)
 {
 	int sig = sigpending_take(&t->pending, t->process, mask, info);
 
-	return sig ? sig : sigpending_take(&t->process->shared_pending, t->process, mask, info);
+	if (sig)
+		return sig;
+	sig = sigpending_take(&t->process->shared_pending, t->process, mask, info);
+	if (sig == L_SIGALRM)
+		process_itimer_taken(t->process);
+	return sig;
 }
 
 int signal_take(struct task *t, sigset mask, struct l_siginfo *info)

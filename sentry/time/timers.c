@@ -25,6 +25,7 @@ struct itimer {
 	struct cpu_wait wait;
 	int64_t deadline_ns; /* monotonic, or of the CPU clock; 0: disarmed */
 	int64_t interval_ns;
+	bool fired; /* ITIMER_REAL: not set again before its signal is taken */
 };
 
 struct process_timers {
@@ -60,21 +61,25 @@ static int64_t look_at(struct itimer *it, int64_t now)
 	return monotonic_now() + min_of(cpu_wait_delay(&it->wait, &c, now, it->deadline_ns - now), INT64_MAX / 2);
 }
 
-/* Moves it on if it is due. */
-static bool expire(struct itimer *it, int64_t now)
+/* Moves one that is due on.  The next deadline lies on the grid, however late this one is. */
+static void move_on(struct itimer *it, int64_t now)
 {
-	int64_t late = now - it->deadline_ns;
-
-	if (!it->deadline_ns || late < 0)
-		return false;
-	if (!it->interval_ns) {
-		it->deadline_ns = 0;
-		return true;
-	}
-	/* The next one lies on the grid, however late this one is. */
-	it->deadline_ns += late / it->interval_ns * it->interval_ns;
+	it->deadline_ns += (now - it->deadline_ns) / it->interval_ns * it->interval_ns;
 	if (__builtin_add_overflow(it->deadline_ns, it->interval_ns, &it->deadline_ns))
 		it->deadline_ns = INT64_MAX;
+}
+
+/* Whether it is due; what follows then is in its fields. */
+static bool expire(struct itimer *it, int64_t now)
+{
+	if (!it->deadline_ns || it->fired || now < it->deadline_ns)
+		return false;
+	if (!it->interval_ns)
+		it->deadline_ns = 0;
+	else if (it->which == L_ITIMER_REAL)
+		it->fired = true; /* process_itimer_taken */
+	else
+		move_on(it, now);
 	return true;
 }
 
@@ -96,7 +101,7 @@ static void fire(struct ktimer *kt, void *arg)
 
 	mutex_lock(&pt->lock);
 	due = expire(it, now);
-	if (it->deadline_ns && ktimer_set(&it->kt, look_at(it, now)) < 0)
+	if (it->deadline_ns && !it->fired && ktimer_set(&it->kt, look_at(it, now)) < 0)
 		it->deadline_ns = 0;
 	mutex_unlock(&pt->lock);
 	if (due)
@@ -198,9 +203,10 @@ struct posix_timer_list *process_posix_timers_locked(struct process *p)
 
 static void read_locked(const struct itimer *it, int64_t now, struct itimer_value *out)
 {
-	int64_t left = it->deadline_ns ? it->deadline_ns - now : 0;
+	bool set = it->deadline_ns && !it->fired;
+	int64_t left = set ? it->deadline_ns - now : 0;
 
-	out->value_ns = it->deadline_ns && left <= 0 ? L_NSEC_PER_USEC : left;
+	out->value_ns = set && left <= 0 ? L_NSEC_PER_USEC : left;
 	out->interval_ns = it->interval_ns;
 }
 
@@ -243,8 +249,9 @@ int process_itimer_set(struct process *p, int which, const struct itimer_value *
 	now = now_of(it->owner, which);
 	mutex_lock(&it->owner->lock);
 	read_locked(it, now, old);
-	it->interval_ns = next->interval_ns;
+	it->interval_ns = next->value_ns || which != L_ITIMER_REAL ? next->interval_ns : 0;
 	it->deadline_ns = 0;
+	it->fired = false;
 	it->wait = (struct cpu_wait){0, 0};
 	if (next->value_ns) {
 		if (__builtin_add_overflow(now, next->value_ns, &it->deadline_ns))
@@ -257,6 +264,24 @@ int process_itimer_set(struct process *p, int which, const struct itimer_value *
 	}
 	mutex_unlock(&it->owner->lock);
 	return r;
+}
+
+void process_itimer_taken(struct process *p)
+{
+	struct process_timers *pt = p->timers;
+	struct itimer *it;
+
+	if (!pt)
+		return;
+	it = &pt->itimers[L_ITIMER_REAL];
+	mutex_lock(&pt->lock);
+	if (it->fired) {
+		it->fired = false;
+		move_on(it, monotonic_now());
+		if (ktimer_set(&it->kt, it->deadline_ns) < 0)
+			it->deadline_ns = 0;
+	}
+	mutex_unlock(&pt->lock);
 }
 
 static void watch_limit(struct process *p, unsigned resource)

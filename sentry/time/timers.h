@@ -24,6 +24,13 @@ int process_itimer_get(struct process *p, int which, struct itimer_value *out) M
 int process_itimer_set(struct process *p, int which, const struct itimer_value *next,
 		       struct itimer_value *old) MUST_CHECK;
 
+/*
+ * A SIGALRM, whoever sent it, was taken off p's shared queue: an ITIMER_REAL with an interval that has fired is set again, as Linux
+ * does it (kernel/signal.c).  So one that fires faster than its signal is taken costs nothing, and one whose signal is ignored
+ * fires once.  p->sig_lock held.
+ */
+void process_itimer_taken(struct process *p);
+
 /* RLIMIT_CPU was set or inherited: watches p's CPU time from now on, if it is limited. */
 void process_watch_cpu_limit(struct process *p);
 /* The same of RLIMIT_RTTIME, also when a thread of p's got a real-time policy. */

@@ -164,6 +164,99 @@ TEST(intervals)
 	CHECK_ERR(getitimer((enum __itimer_which)9, &old), EINVAL);
 }
 
+static void set_real(suseconds_t value_us, time_t interval_s, suseconds_t interval_us)
+{
+	struct itimerval v = {{interval_s, interval_us}, {0, value_us}};
+
+	OK(setitimer(ITIMER_REAL, &v, NULL));
+}
+
+/* ITIMER_REAL is not set, and has this interval. */
+static void check_unset(time_t s, suseconds_t us)
+{
+	struct itimerval v;
+
+	OK(getitimer(ITIMER_REAL, &v));
+	CHECK(v.it_value.tv_sec == 0 && v.it_value.tv_usec == 0);
+	CHECK(v.it_interval.tv_sec == s && v.it_interval.tv_usec == us);
+}
+
+static void wait_pending(int sig)
+{
+	sigset_t set;
+
+	do {
+		sched_yield();
+		sigpending(&set);
+	} while (!sigismember(&set, sig));
+}
+
+/* One that has fired is set again when its signal is taken. */
+TEST(interval_waits_for_its_signal)
+{
+	struct itimerval now;
+	siginfo_t info;
+	sigset_t set;
+
+	signal(SIGALRM, on_alarm);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	set_real(1, 3600, 0);
+	wait_pending(SIGALRM);
+	check_unset(3600, 0);
+	CHECK_EQ(sigwaitinfo(&set, &info), SIGALRM);
+	CHECK_EQ(info.si_code, SI_KERNEL);
+	OK(getitimer(ITIMER_REAL, &now));
+	CHECK(now.it_value.tv_sec > 0 && now.it_value.tv_sec <= 3600);
+	set_real(1, 0, 1);
+	for (int i = 0; i < 1000; i++)
+		CHECK_EQ(sigwaitinfo(&set, &info), SIGALRM);
+	wait_pending(SIGALRM);
+	signal(SIGALRM, SIG_IGN); /* drops it: none is taken any more */
+	signal(SIGALRM, on_alarm);
+	check_unset(0, 1);
+	sigpending(&set);
+	CHECK(!sigismember(&set, SIGALRM));
+	sigaddset(&set, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	set_real(0, 0, 0);
+}
+
+TEST(interval_ignored_fires_once)
+{
+	struct itimerval now;
+
+	signal(SIGALRM, SIG_IGN);
+	set_real(1, 0, 2000);
+	do {
+		OK(getitimer(ITIMER_REAL, &now));
+	} while (now.it_value.tv_usec);
+	check_unset(0, 2000);
+	signal(SIGALRM, on_alarm);
+	alarms = 0;
+	raise(SIGALRM); /* the thread's own, which has nothing to do with the timer */
+	CHECK_EQ(alarms, 1);
+	check_unset(0, 2000);
+	kill(getpid(), SIGALRM); /* anybody's to the process sets it going */
+	while (alarms < 10)
+		sched_yield();
+	set_real(0, 0, 0);
+}
+
+TEST(interval_without_value)
+{
+	struct itimerval v = {{5, 0}, {0, 0}}, now;
+
+	OK(setitimer(ITIMER_REAL, &v, NULL));
+	check_unset(0, 0);
+	OK(setitimer(ITIMER_VIRTUAL, &v, NULL));
+	OK(getitimer(ITIMER_VIRTUAL, &now));
+	CHECK(now.it_interval.tv_sec == 5 && now.it_value.tv_sec == 0);
+	v.it_interval.tv_sec = 0;
+	OK(setitimer(ITIMER_VIRTUAL, &v, NULL));
+}
+
 TEST(timers_and_fork)
 {
 	struct itimerval far = {{0, 0}, {100, 0}}, now;
