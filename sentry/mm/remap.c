@@ -236,7 +236,7 @@ static int remapped_file(struct mm *mm, uint64_t addr, uint64_t len, int *prot, 
 
 	mutex_lock(&mm->lock);
 	v = mm_find(mm, addr);
-	if (v && (v->flags & L_MAP_SHARED) && v->file && addr + len <= v->end) {
+	if (v && (v->flags & L_MAP_SHARED) && v->file && mm_may_write(v->file, v->flags) && addr + len <= v->end) {
 		*prot = v->prot;
 		*flags = L_MAP_SHARED | L_MAP_FIXED | L_MAP_POPULATE | (v->locked ? L_MAP_LOCKED : 0);
 		*out = file_get(v->file);

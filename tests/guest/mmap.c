@@ -380,6 +380,7 @@ TEST(zeros_for_reading)
 	CHECK_EQ(q[2 * PAGE - 1], 0);
 	CHECK_ERR(mprotect(q, PAGE, PROT_READ | PROT_WRITE), EACCES);
 	CHECK_EQ(p[0], 0); /* still there */
+	CHECK_ERR(remap_file_pages(p, PAGE, 0, 1, 0), EINVAL); /* for what may be written alone */
 	munmap(p, 2 * PAGE);
 	munmap(q, 2 * PAGE);
 }
