@@ -343,7 +343,24 @@ static int write_stack(struct image *img)
 	return (uint64_t)n == img->stack.size ? 0 : -EFAULT;
 }
 
-/* What lies behind a segment's bytes in their last page. */
+static bool covers(uint64_t start, uint64_t end, uint64_t addr)
+{
+	return start <= addr && addr < end;
+}
+
+/* Whether a segment after the i-th has taken the place of the page at addr. */
+static bool is_replaced(const struct elf_plan *plan, size_t i, uint64_t addr)
+{
+	while (++i < plan->segment_count) {
+		const struct elf_segment *s = &plan->segments[i];
+
+		if (covers(s->map_start, s->map_end, addr) || covers(s->anon_start, s->anon_end, addr))
+			return true;
+	}
+	return false;
+}
+
+/* What lies behind a segment's bytes in their last page.  All are mapped by now, so one that a later segment replaced is left. */
 static int clear_segments(struct mm *mm, const struct elf_plan *plan)
 {
 	int r = 0;
@@ -351,7 +368,7 @@ static int clear_segments(struct mm *mm, const struct elf_plan *plan)
 	for (size_t i = 0; r == 0 && i < plan->segment_count; i++) {
 		const struct elf_segment *s = &plan->segments[i];
 
-		if (s->clear_end > s->clear_start && (s->prot & L_PROT_WRITE))
+		if (s->clear_end > s->clear_start && (s->prot & L_PROT_WRITE) && !is_replaced(plan, i, s->clear_start))
 			r = zero_guest(mm, s->clear_start, s->clear_end);
 	}
 	return r;

@@ -149,6 +149,19 @@ TEST(bad_segments)
 	CHECK_EQ(RESULT(), KILLED);
 }
 
+/* A later segment's page takes the place of an earlier one's, with what was cleared there. */
+TEST(segments_that_share_a_page)
+{
+	for (unsigned flags = PF_R | PF_X; flags <= (PF_R | PF_W | PF_X); flags += PF_W) {
+		sample(2);
+		f.ph[0].p_flags = PF_R | PF_W;
+		f.ph[0].p_filesz = PROGRAM_AT + 4;
+		f.ph[1] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = flags, .p_offset = PROGRAM_AT, .p_vaddr = 0x400000 + PROGRAM_AT,
+				       .p_filesz = 0x1000, .p_memsz = 0x1000, .p_align = 0x1000};
+		CHECK_EQ(RESULT(), RAN);
+	}
+}
+
 TEST(scripts)
 {
 	char line[600];
