@@ -8,6 +8,7 @@
 #include "sentry/vfs/notify.h"
 
 #define STATX_OF_FLAGS (L_STATX_ATTR_IMMUTABLE | L_STATX_ATTR_APPEND | L_STATX_ATTR_NODUMP)
+/* NOLINTNEXTLINE(misc-redundant-expression): that they are equal is the point */
 _Static_assert(STATX_OF_FLAGS == (L_FS_IMMUTABLE_FL | L_FS_APPEND_FL | L_FS_NODUMP_FL), "told as they are kept");
 #define FROZEN (L_FS_IMMUTABLE_FL | L_FS_APPEND_FL)
 
