@@ -150,7 +150,7 @@ struct process {
 	struct process_timers *timers; /* itimers and POSIX timers; made on first use; guarded by sig_lock */
 	void *posix_locks;
 	uint32_t personality;
-	bool dumpable;
+	_Atomic bool dumpable; /* PR_SET_DUMPABLE; proc looks at it with no lock held */
 	_Atomic uint8_t thp_disable; /* as prctl(2) tells it */
 	_Atomic bool memory_merge;   /* kept and told */
 	_Atomic uint32_t coredump_filter; /* bits of core(5) */
