@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -386,10 +387,13 @@ START_TEST(stopped_when_it_is_left)
 	pid_t pid = pas_host_pid(as);
 	struct timespec begin, end;
 	struct pctx *ctx;
+	siginfo_t info;
 
 	fill(as);
 	ctx = thread(as);
 	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	/* Only when all of its threads have. */
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT | __WALL), 0);
 	pctx_destroy(ctx);
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	pas_leave(as);
