@@ -52,13 +52,10 @@
 #define CALM_MAX_NS 1000000000
 /* And to end when told to. */
 #define EXIT_NS 2000000000
+/* So often the CPU is given to a thread that is about to end before we sleep. */
+#define END_YIELDS 8
 
 /* ---- birth ---- */
-
-static struct leader_call unmap_call(uint64_t addr, uint64_t len)
-{
-	return (struct leader_call){.nr = SYS_munmap, .args = {addr, len}};
-}
 
 /* Undoes a birth that went wrong after `done` of its calls.  The channel may be used again only if no stub has it. */
 static void abandon_channel(struct stub *s, uint32_t channel, int done)
@@ -214,24 +211,45 @@ int systrap_ctx_attach(struct pctx *ctx)
 
 /* ---- end ---- */
 
-/* Waits until the host says that the thread is no more: what its word says, the guest may have written. */
-static bool thread_ended(struct stub *s, pid_t tid)
+void thread_tell_end(struct stub *s, uint32_t channel)
 {
-	const struct timespec moment = {.tv_nsec = 50000};
-	int64_t deadline = monotonic_ns() + EXIT_NS;
+	_Atomic uint32_t *word = word_of(systrap_of(&s->as), channel);
 
-	for (;;) {
-		bool there;
+	atomic_store(word, WORD_EXIT);
+	futex_wake_shared(word);
+}
 
-		if (!stub_pid_hold(s))
-			return false;
-		there = syscall(SYS_tgkill, s->as.host_pid, tid, 0) == 0 || errno != ESRCH;
-		stub_pid_drop(s);
-		if (!there)
+static bool is_gone(struct stub *s, pid_t tid)
+{
+	bool gone;
+
+	if (!stub_pid_hold(s))
+		return false;
+	gone = syscall(SYS_tgkill, s->as.host_pid, tid, 0) < 0 && errno == ESRCH;
+	stub_pid_drop(s);
+	return gone;
+}
+
+/* The host clears the word of a thread that ends, and wakes who waits for that, a moment before the thread is gone.  What the word
+ * says is only a hint: the guest may have written it. */
+bool thread_has_ended(struct stub *s, pid_t tid, uint32_t channel, int64_t deadline_ns)
+{
+	const struct timespec moment = {.tv_nsec = 20000};
+	_Atomic uint32_t *word = word_of(systrap_of(&s->as), channel);
+
+	for (unsigned tries = 0;; tries++) {
+		int64_t left = deadline_ns - monotonic_ns();
+
+		if (left > 0 && atomic_load(word) == WORD_EXIT)
+			futex_wait_shared(word, WORD_EXIT, left);
+		if (is_gone(s, tid))
 			return true;
-		if (monotonic_ns() > deadline)
+		if (left <= 0 || atomic_load(&s->as.dead))
 			return false;
-		nanosleep(&moment, NULL);
+		if (tries < END_YIELDS)
+			sched_yield();
+		else
+			nanosleep(&moment, NULL);
 	}
 }
 
@@ -240,9 +258,8 @@ static bool thread_end(struct stub *s, struct context *c)
 {
 	struct leader_call unmap = unmap_call(channel_addr(c->channel), systrap_of(&s->as)->frame.channel_size);
 
-	atomic_store(channel_word(c), WORD_EXIT);
-	futex_wake_shared(channel_word(c));
-	return thread_ended(s, c->tid) && leader_call(s, &unmap) == 0;
+	thread_tell_end(s, c->channel);
+	return thread_has_ended(s, c->tid, c->channel, monotonic_ns() + EXIT_NS) && leader_call(s, &unmap) == 0;
 }
 
 static bool keep_idle(struct stub *s, struct context *c)

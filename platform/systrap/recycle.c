@@ -17,11 +17,8 @@
  * Whatever of this does not come out as it should, or not in time, is the end of the stub.  The next address space is one of
  * the same owner (platform.h), who could have done to it what he likes anyway.
  */
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
 
-#include "abi/errno.h"
 #include "platform/stub_clock.h"
 #include "platform/systrap/systrap.h"
 
@@ -30,63 +27,20 @@
 #define THREADS_MAX 4
 /* So long threads that were told to end may take.  Those that are parked, as they should be, take a few microseconds. */
 #define END_NS 100000000
-/* So often the CPU is given to a thread that is about to end before the clock is asked. */
-#define YIELDS 8
 
 _Static_assert(THREADS_MAX <= IDLE_MAX && THREADS_MAX + 1 <= SYSTRAP_REQUEST_MAX, "one request empties a stub");
 
-static _Atomic uint32_t *word_of(const struct systrap *st, const struct idle_thread *i)
-{
-	return (_Atomic uint32_t *)(void *)(st->channels + (size_t)i->channel * SYSTRAP_CHANNEL_SIZE + CH_WORD);
-}
-
 /* ---- threads ---- */
-
-static bool is_gone(struct stub *s, pid_t tid)
-{
-	bool gone;
-
-	if (!stub_pid_hold(s))
-		return false;
-	gone = syscall(SYS_tgkill, s->as.host_pid, tid, 0) < 0 && errno == ESRCH;
-	stub_pid_drop(s);
-	return gone;
-}
-
-/* The host clears the word of a thread that ends, and wakes who waits for that, a moment before the thread is gone. */
-static bool await_end(struct stub *s, const struct idle_thread *i, int64_t deadline_ns)
-{
-	const struct timespec moment = {.tv_nsec = 20000};
-	_Atomic uint32_t *word = word_of(systrap_of(&s->as), i);
-
-	for (unsigned tries = 0;; tries++) {
-		int64_t left = deadline_ns - monotonic_ns();
-
-		if (left > 0 && atomic_load(word) == WORD_EXIT)
-			futex_wait_shared(word, WORD_EXIT, left);
-		if (is_gone(s, i->tid))
-			return true;
-		if (left <= 0 || atomic_load(&s->as.dead))
-			return false;
-		if (tries < YIELDS)
-			sched_yield();
-		else
-			nanosleep(&moment, NULL);
-	}
-}
 
 /* Nobody else has s any more, so that its idle threads stay as they are; they are still looked up by the receiver. */
 static bool end_threads(struct stub *s)
 {
-	struct systrap *st = systrap_of(&s->as);
 	int64_t deadline_ns = monotonic_ns() + END_NS;
 
+	for (unsigned i = 0; i < s->idle_count; i++)
+		thread_tell_end(s, s->idle[i].channel);
 	for (unsigned i = 0; i < s->idle_count; i++) {
-		atomic_store(word_of(st, &s->idle[i]), WORD_EXIT);
-		futex_wake_shared(word_of(st, &s->idle[i]));
-	}
-	for (unsigned i = 0; i < s->idle_count; i++) {
-		if (!await_end(s, &s->idle[i], deadline_ns)) {
+		if (!thread_has_ended(s, s->idle[i].tid, s->idle[i].channel, deadline_ns)) {
 			stub_kill(s, atomic_load(&s->as.dead) ? NULL : "a thread that should be at rest did not end");
 			return false;
 		}
@@ -95,11 +49,6 @@ static bool end_threads(struct stub *s)
 }
 
 /* ---- all else ---- */
-
-static struct leader_call unmap_call(uint64_t addr, uint64_t len)
-{
-	return (struct leader_call){.nr = SYS_munmap, .args = {addr, len}};
-}
 
 /* The first thread's channel stays, for the next address space's first thread. */
 static void keep_one_channel(struct stub *s)

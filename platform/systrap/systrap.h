@@ -235,6 +235,11 @@ static inline uint64_t slot_addr(const struct systrap *st, uint32_t slot)
 	return st->base + SYSTRAP_REQUESTS_OFF + (uint64_t)slot * SYSTRAP_SLOT_SIZE;
 }
 
+static inline struct leader_call unmap_call(uint64_t addr, uint64_t len)
+{
+	return (struct leader_call){.nr = SYS_munmap, .args = {addr, len}};
+}
+
 /* ---- filter.c ---- */
 
 #define FILTER_MAX 512
@@ -280,6 +285,12 @@ void channel_park(struct stub *s, uint32_t index);
 void channel_free_parked(struct stub *s);
 int slot_alloc(struct systrap *st, uint32_t *slot) MUST_CHECK;
 void slot_free(struct systrap *st, uint32_t slot);
+
+/* The hand-over word of any channel, and of the context's. */
+static inline _Atomic uint32_t *word_of(const struct systrap *st, uint32_t channel)
+{
+	return (_Atomic uint32_t *)(void *)(st->channels + (size_t)channel * SYSTRAP_CHANNEL_SIZE + CH_WORD);
+}
 
 static inline _Atomic uint32_t *channel_word(const struct context *c)
 {
@@ -425,6 +436,12 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size);
 
 /* ---- context.c ---- */
 
+/*
+ * Tells a thread that is parked in the shim to end, and waits until the host says that it is no more.  thread_has_ended is false if
+ * it still is there at deadline_ns (CLOCK_MONOTONIC), or the stub is dead.
+ */
+void thread_tell_end(struct stub *s, uint32_t channel);
+bool thread_has_ended(struct stub *s, pid_t tid, uint32_t channel, int64_t deadline_ns) MUST_CHECK;
 /* Sees to it that the whole state is in a frame.  False if the thread is dead. */
 bool context_save(struct context *c) MUST_CHECK;
 /* Has ctx's thread, which is in the sentry's hands and the caller's own, make a call that filter_lets_shim, if it is one of as's and
