@@ -9,7 +9,6 @@
 #include "host/file.h"
 #include "sentry/vfs/vfs.h"
 
-#define TMPFS_MAGIC 0x01021994u
 #define ENTRIES 512u
 
 int resident_begin(struct resident_map *map, struct mm *mm, bool wanted)
@@ -61,7 +60,7 @@ static void add_part(struct resident_map *map, const struct host_mapping *h, uin
 static void split_pss(const struct vma *v, struct resident *r)
 {
 	uint64_t pss = r->kb[HOST_MEM_PSS];
-	bool shmem = v->shared_id || (v->file && v->file->inode->sb->magic == TMPFS_MAGIC);
+	bool shmem = v->shared_id || (v->file && v->file->inode->sb->flags & SB_SHMEM);
 
 	if (v->flags & L_MAP_PRIVATE)
 		r->pss_anon_kb = v->file ? min_of(pss, r->kb[HOST_MEM_ANONYMOUS]) : pss;

@@ -260,6 +260,14 @@ static int check_fallocate_mode(unsigned mode)
 	}
 }
 
+/* Whether RLIMIT_FSIZE has a say in what fallocate is asked for. */
+static bool is_limited(const struct inode *i, unsigned mode)
+{
+	if (i->sb->flags & SB_SHMEM)
+		return !(mode & ~(unsigned)L_FALLOC_FL_KEEP_SIZE);
+	return !(mode & (L_FALLOC_FL_KEEP_SIZE | L_FALLOC_FL_COLLAPSE_RANGE));
+}
+
 static long allocate(struct task *t, struct file *f, unsigned mode, int64_t off, int64_t len)
 {
 	int64_t end;
@@ -283,9 +291,7 @@ static long allocate(struct task *t, struct file *f, unsigned mode, int64_t off,
 		return -EFBIG;
 	if (!f->ops->fallocate)
 		return -EOPNOTSUPP;
-	/* Of what is kept in memory the limit holds for all that is allocated. */
-	if (f->inode->sb->magic == L_TMPFS_MAGIC ? !(mode & ~(unsigned)L_FALLOC_FL_KEEP_SIZE) :
-						   !(mode & (L_FALLOC_FL_KEEP_SIZE | L_FALLOC_FL_COLLAPSE_RANGE))) {
+	if (is_limited(f->inode, mode)) {
 		r = check_growth(t, f->inode, end);
 		if (r < 0)
 			return r;

@@ -75,8 +75,9 @@ struct super_block {
 };
 #define SB_NO_CACHE 1u	/* dentries are looked up afresh each time (proc) */
 #define SB_RDONLY 2u
+#define SB_NO_HANDLES 4u  /* whatever find_ino could do: handles tell files apart, and no more (sysfs) */
 #define SB_INODE_FLAGS 8u /* its files and directories keep inode flags */
-#define SB_NO_HANDLES 4u /* whatever find_ino could do: handles tell files apart, and no more (sysfs) */
+#define SB_SHMEM 16u	  /* what Linux's shmem is: its pages count as shared memory, and allocating some as making a file longer */
 
 /*
  * Directory operations get the directory inode with its lock held, and a dentry d that is negative and already

@@ -551,7 +551,7 @@ int tmpfs_create_as(const char *type, uint64_t size_limit, uint32_t root_mode, u
 		free(t);
 		return -ENOMEM;
 	}
-	sb->flags = SB_INODE_FLAGS;
+	sb->flags = SB_INODE_FLAGS | SB_SHMEM;
 	r = new_inode(sb, L_S_IFDIR | (root_mode & L_S_IALLUGO), &root);
 	if (r == 0) {
 		root->uid = uid;
