@@ -60,7 +60,6 @@ static int load_ready_made(const char *platform)
 {
 	struct sock_filter code[HOST_FILTER_MAX];
 	struct sock_fprog prog = {.filter = code};
-
 	size_t i = 0;
 	long r;
 

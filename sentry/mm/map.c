@@ -194,7 +194,7 @@ static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t
 	if (r < 0)
 		return r;
 	if ((flags & L_MAP_TYPE) == L_MAP_SHARED_VALIDATE)
-		flags ^= L_MAP_SHARED_VALIDATE ^ L_MAP_SHARED;
+		flags = (flags & ~L_MAP_TYPE) | L_MAP_SHARED;
 	if (mm->mdwe && (prot & L_PROT_EXEC) && (prot & L_PROT_WRITE))
 		return -EACCES;
 	if (vma_any_sealed(mm, (uint64_t)at, len))
