@@ -177,6 +177,7 @@ static int shut_out_host(struct do_options *o, struct confine_report *rep, struc
 		return EXIT_BAILEY;
 	if (o->no_patch)
 		platform_leave_text_alone(*pf);
+	entry_allow_short_cuts(o->short_cuts);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "host/confine.h"
+#include "sentry/entry/entry.h"
 
 /* What is mounted over the root, in the order of the command line. */
 struct do_mount {
@@ -26,6 +27,7 @@ struct do_options {
 	const char *platform;	  /* "auto", "ptrace" or "systrap" */
 	unsigned required;	  /* a bit for each enum confine_layer that must be there */
 	bool no_patch;		  /* the guest's text stays as it is */
+	enum short_cuts short_cuts; /* which calls the platform may answer by itself */
 	struct confine_bind root; /* what is shown as /, under changes in memory */
 	bool foreign_root;	  /* --rootfs: the caller's directory means nothing in it */
 	struct confine_bind *binds;

@@ -272,6 +272,21 @@ static int set_no_patch(void *ctx, char *value, char *second)
 	return 0;
 }
 
+static int set_t0(void *ctx, char *value, char *second)
+{
+	static const char *const names[] = {[SHORT_CUTS_OFF] = "off", [SHORT_CUTS_SAFE] = "safe", [SHORT_CUTS_ALL] = "all"};
+	struct parse *p = ctx;
+
+	(void)second;
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			p->o->short_cuts = (enum short_cuts)i;
+			return 0;
+		}
+	}
+	return bad("--t0 takes off, safe or all, not %s", quoted(value));
+}
+
 static int set_strace(void *ctx, char *value, char *second)
 {
 	struct parse *p = ctx;
@@ -368,6 +383,9 @@ static const struct option options[] = {
 	 set_require},
 	{"no-patch", TAKES_NOTHING, NULL,
 	 "leave the program's text in memory as it is: often used system calls are slower then", set_no_patch},
+	{"t0", TAKES_VALUE, "off|safe|all",
+	 "which often used system calls are answered without leaving the program: none; ids and\nsched_yield; "
+	 "or rt_sigprocmask, too (default: all; needs patched text)", set_t0},
 	{"strace", TAKES_AFTER_SIGN, "NAMES",
 	 "write each system call, or those named (with commas; !NAMES: all others), to\nstandard error", set_strace},
 	{"strace-log", TAKES_VALUE, "FILE", "write them to FILE, which is emptied first", set_strace_log},
@@ -448,6 +466,7 @@ int do_options_parse(struct do_options *o, int argc, char **argv)
 
 	*o = (struct do_options){
 		.platform = "auto",
+		.short_cuts = SHORT_CUTS_ALL,
 		.root = {.source = "/", .read_only = true, .dir_fd = -1},
 		.strace_fd = -1,
 		.log_fd = -1,

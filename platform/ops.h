@@ -29,6 +29,7 @@ struct pas {
 
 struct pctx {
 	struct pas *as; /* counted */
+	struct pctx_mask *mask; /* or NULL; immutable once the context has been handed out */
 };
 
 /* A platform calls this once it has set dead of an address space that somebody still uses. */

@@ -361,6 +361,11 @@ void platform_leave_text_alone(struct platform *pf)
 	pf->patching = false;
 }
 
+struct pctx_mask *pctx_mask(const struct pctx *ctx)
+{
+	return ctx->mask;
+}
+
 void pctx_set_answers(struct pctx *ctx, const struct pctx_answers *answers)
 {
 	const struct platform_ops *ops = ctx->as->pf->ops;

@@ -262,6 +262,18 @@ struct pctx_answers {
 };
 void pctx_set_answers(struct pctx *ctx, const struct pctx_answers *answers);
 
+/*
+ * The signal mask of a guest thread, where it may change it itself, as by rt_sigprocmask(2), while it runs and `open` is set.  It
+ * stores the mask first, then looks at `open`, and if that is no longer set undoes the change and makes an event of the call.
+ * The guest can write what it likes here at any time.  Both are 0 when the context is made.
+ */
+struct pctx_mask {
+	_Atomic uint64_t set;
+	_Atomic uint32_t open;
+};
+/* NULL: the platform has no such thing.  It is there as long as ctx. */
+struct pctx_mask *pctx_mask(const struct pctx *ctx);
+
 /* Atomic compare and exchange on an aligned word of guest memory, done inside the stub.  *seen gets what was there (it
  * is `expected` exactly if the exchange was done).  -EFAULT if the word is not writable. */
 int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen) MUST_CHECK;

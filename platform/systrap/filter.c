@@ -7,7 +7,7 @@
  *                                       that a leader may have, its close, MADV_DONTFORK for a channel, munmap of all
  *                                       that is below GUEST_CEILING; else notify the sentry, which lets a leader do
  *                                       what it asked for, and nobody else
- *     from the shim's page              rt_sigreturn, exit, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
+ *     from the shim's page              rt_sigreturn, exit, sched_yield, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, rseq on guest memory with a bounded length and no flag but that to
  *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE;
  *                                       munmap, mprotect, mremap, madvise(MADV_DONTNEED or _FREE) and mmap of private
@@ -287,6 +287,7 @@ static void judge_shim_call(struct program *p, bool fsgsbase)
 
 	on_equal(p, SYS_rt_sigreturn, SECCOMP_RET_ALLOW);
 	on_equal(p, SYS_exit, SECCOMP_RET_ALLOW);
+	on_equal(p, SYS_sched_yield, SECCOMP_RET_ALLOW);
 	if (!fsgsbase) {
 		from = skip_unless(p, SYS_arch_prctl);
 		load(p, OFF_ARG(0));

@@ -107,6 +107,9 @@ void frame_init(struct context *c)
 	c->second = second;
 	c->in_call = false;
 	systrap_set_answers(&c->ctx, NULL);
+	c->ctx.mask = (struct pctx_mask *)(void *)(c->ch + CH_MASK);
+	atomic_store(&c->ctx.mask->set, 0);
+	atomic_store(&c->ctx.mask->open, 0);
 	memset(&c->regs, 0, sizeof(c->regs));
 	c->regs.cs = L_USER_CS;
 	c->regs.ss = L_USER_DS;

@@ -123,6 +123,8 @@
 #define CH_DO_ARGS 312	   /* its six arguments, */
 #define CH_DO_RESULT 360   /* its result, */
 #define CH_DO_DONE 368	   /* and whether it was made */
+#define CH_MASK 416	   /* struct pctx_mask: the thread's signal mask, */
+#define CH_MASK_OPEN 424   /* and whether it may change it here */
 #define CH_HEADER_SIZE 4096
 #define CH_STACK_TOP CH_HEADER_SIZE
 

@@ -9,7 +9,9 @@
  */
 #include "platform/systrap/layout.h"
 
+#define NR_rt_sigprocmask 14
 #define NR_rt_sigreturn 15
+#define NR_sched_yield 24
 #define NR_getpid 39
 #define NR_exit 60
 #define NR_getuid 102
@@ -33,6 +35,13 @@
 #define FRAME_RSP 168
 #define FRAME_RIP 176
 #define INFO_CODE 8
+
+#define SIGBUS 7
+#define SIGSEGV 11
+#define SIGSET_SIZE 8
+#define SIG_UNBLOCK 1
+#define SIG_SETMASK 2
+#define NOT_KILL_NOR_STOP ~((1 << 8) | (1 << 18))
 
 	.section .rodata.systrap_text, "a", @progbits
 	.balign 4096
@@ -74,15 +83,28 @@ systrap_shim_signal_fsgs:
 	jmp	.Lhand_over
 
 /*
- * A signal struck between a patched call site and its return.  A fault is the sentry's to explain.  A kick must not hand
- * over what are not the guest's registers; nor need it, for the thread is about to hand over anyway, or to find CH_KICKED
- * on its way out.  If it is past that look, it is made to look again.
+ * A signal struck between a patched call site and its return.  A fault is the sentry's to explain, unless it came of
+ * .Lmask's look at guest memory, which then calls the sentry.  A kick must not hand over what are not the guest's registers; nor need
+ * it, for the thread is about to hand over anyway, or to find CH_KICKED on its way out.  If it is past that look, it is made to
+ * look again.
  */
 .Lin_patched_call:
 	cmp	$SYSTRAP_KICK, %edi
 	je	.Ldefer
 	cmpl	$0, INFO_CODE(%rsi)
-	jg	.Lsave_bases		/* a fault */
+	jle	.Ldefer
+	cmp	$SIGSEGV, %edi
+	je	1f
+	cmp	$SIGBUS, %edi
+	jne	.Lsave_bases
+1:	lea	.Lmask_copy(%rip), %rcx
+	mov	%rax, %rdx
+	sub	%rcx, %rdx
+	cmp	$.Lmask_copy_end - .Lmask_copy, %rdx
+	jae	.Lsave_bases
+	lea	.Lmask_failed(%rip), %rcx
+	mov	%rcx, FRAME_RIP(%rsp)
+	jmp	.Lresume
 .Ldefer:
 	movl	$1, CH_KICKED(%rbx)
 	lea	.Lleave(%rip), %rcx
@@ -278,6 +300,10 @@ systrap_shim_call:
 	answer	NR_geteuid, CH_ANSWER_EUID
 	answer	NR_getegid, CH_ANSWER_EGID
 	answer	NR_getpgrp, CH_ANSWER_PGRP
+	cmp	$NR_sched_yield, %eax
+	je	.Lyield
+	cmp	$NR_rt_sigprocmask, %eax
+	je	.Lmask
 
 .Lcall_sentry:
 	call	.Lstore
@@ -309,6 +335,56 @@ systrap_shim_call:
 	mov	CH_RFLAGS(%r11), %r11
 	jmp	*%rcx
 .Lleave_end:
+
+.Lyield:
+	mov	%rbx, CH_RBX(%r11)
+	mov	%r11, %rbx
+	syscall
+	mov	%rbx, %r11
+	mov	CH_RBX(%r11), %rbx
+	jmp	.Lleave
+
+/*
+ * rt_sigprocmask while the mask is ours to change (struct pctx_mask), with valid arguments.  %rax is the old mask, %rcx the new
+ * one.  A fault, or the mask taken away meanwhile: nothing has happened yet, and the sentry is called.
+ */
+.Lmask:
+	cmpl	$0, CH_MASK_OPEN(%r11)
+	je	.Lcall_sentry
+	cmp	$SIGSET_SIZE, %r10
+	jne	.Lcall_sentry
+	mov	%rbx, CH_RBX(%r11)
+	mov	CH_MASK(%r11), %rax
+	mov	%rax, %rcx
+	test	%rsi, %rsi
+	jz	3f
+	cmp	$SIG_SETMASK, %edi
+	ja	.Lmask_failed
+.Lmask_copy:
+	mov	(%rsi), %rcx
+	je	3f
+	cmp	$SIG_UNBLOCK, %edi
+	je	1f
+	or	%rax, %rcx
+	jmp	3f
+1:	not	%rcx
+	and	%rax, %rcx
+3:	test	%rdx, %rdx
+	jz	4f
+	mov	%rax, (%rdx)
+.Lmask_copy_end:
+4:	and	$NOT_KILL_NOR_STOP, %rcx
+	xchg	%rcx, CH_MASK(%r11)
+	cmpl	$0, CH_MASK_OPEN(%r11)
+	je	5f
+	xor	%eax, %eax
+	mov	CH_RBX(%r11), %rbx
+	jmp	.Lleave
+5:	mov	%rax, CH_MASK(%r11)
+.Lmask_failed:
+	mov	CH_RBX(%r11), %rbx
+	mov	$NR_rt_sigprocmask, %eax
+	jmp	.Lcall_sentry
 
 .Lkicked:
 	movl	$0, CH_KICKED(%r11)

@@ -9,6 +9,11 @@
 
 struct platform;
 
+/* Which calls the platform may answer in the sentry's place: none; those that change nothing (ids, sched_yield); also those whose
+ * state the guest's thread then holds itself (its signal mask).  Before there are guests; all, if it is not called. */
+enum short_cuts { SHORT_CUTS_OFF, SHORT_CUTS_SAFE, SHORT_CUTS_ALL };
+void entry_allow_short_cuts(enum short_cuts s);
+
 /* Runs t's guest code until t must leave; t->exit_code then holds its wait status.  t's own thread. */
 void task_run(struct task *t);
 

@@ -95,15 +95,25 @@ static bool before_guest(struct task *t)
 	return true;
 }
 
-/* Tells the platform what the calls that only ask for an id would answer; with strace on, a tracer or filters,
- * each is to be seen. */
+static enum short_cuts allowed = SHORT_CUTS_ALL; /* immutable once there are guests */
+
+void entry_allow_short_cuts(enum short_cuts s)
+{
+	allowed = s;
+}
+
+/* Tells the platform which calls it may answer: those that only ask for an id or change the mask.  With strace on, a tracer or
+ * filters, each is to be seen. */
 static void publish_answers(struct task *t)
 {
 	static const struct sys_args none;
+	bool seen = strace_on || t->syscall_work;
 	struct pctx_answers a;
 
 	atomic_store(&t->answers_stale, false);
-	if (strace_on || t->syscall_work) {
+	t->mask_lendable = !seen && allowed == SHORT_CUTS_ALL;
+	signal_mask_keep(t);
+	if (seen || allowed == SHORT_CUTS_OFF) {
 		pctx_set_answers(t->ctx, NULL);
 		return;
 	}
@@ -127,6 +137,7 @@ void task_run(struct task *t)
 	while (before_guest(t)) {
 		if (UNLIKELY(atomic_load(&t->answers_stale)))
 			publish_answers(t);
+		signal_mask_give(t);
 		atomic_store(&t->ctx_running, true);
 		if (UNLIKELY(signal_pending(t) || atomic_load(&t->answers_stale))) {
 			atomic_store(&t->ctx_running, false);
@@ -137,6 +148,7 @@ void task_run(struct task *t)
 			continue;
 		}
 		platform_switch(t->ctx, &ev);
+		signal_mask_take(t);
 		atomic_store(&t->ctx_running, false);
 		if (UNLIKELY(t->syscall_work & (WORK_STEP | WORK_WATCH)))
 			trace_step_end(t, &ev);

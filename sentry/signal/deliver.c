@@ -157,30 +157,6 @@ static void wait_while_stopped(struct task *t)
 
 /* ---- masks ---- */
 
-/* With its group, or for its tracer, who may also have resumed it alone.  sig_lock held. */
-static bool is_to_stop(const struct task *t)
-{
-	const struct process *p = t->process;
-
-	if (t->trace.traced && (t->trace.trap || t->trace.notify))
-		return true;
-	return p->job == JOB_STOPPED && !(t->trace.traced && t->trace.stop_seen == p->stop_count);
-}
-
-/* Whether anything asks for signal_work; sig_lock held. */
-static bool work_pending(const struct task *t)
-{
-	const struct process *p = t->process;
-
-	return ((t->pending.set | p->shared_pending.set) & ~t->blocked) || is_to_stop(t) || task_killed(t);
-}
-
-/* Of the calling task only; sig_lock held. */
-static void recompute(struct task *t)
-{
-	sleeper_set_interrupt_self(&t->sleeper, work_pending(t));
-}
-
 /* A process-wide signal that t takes no more may be some other thread's business.  sig_lock held, too. */
 static void retarget_shared(struct task *t, sigset lost) REQUIRES(tasks_lock)
 {
@@ -190,7 +166,7 @@ static void retarget_shared(struct task *t, sigset lost) REQUIRES(tasks_lock)
 	if (!moved)
 		return;
 	list_for_each_entry(o, &t->process->threads, thread_node)
-		if (o != t && (moved & ~o->blocked))
+		if (o != t && (moved & ~signal_mask_of(o)))
 			signal_wake_task(o);
 }
 
@@ -211,7 +187,7 @@ void signal_set_blocked(struct task *t, sigset mask)
 		mutex_unlock(&tasks_lock);
 	}
 	t->blocked = mask;
-	recompute(t);
+	signal_recompute(t);
 	mutex_unlock(&p->sig_lock);
 }
 
@@ -285,7 +261,7 @@ int signal_take(struct task *t, sigset mask, struct l_siginfo *info)
 
 	mutex_lock(&t->process->sig_lock);
 	sig = take_locked(t, mask & ~SIG_UNBLOCKABLE, info);
-	recompute(t);
+	signal_recompute(t);
 	mutex_unlock(&t->process->sig_lock);
 	return sig;
 }
@@ -304,7 +280,7 @@ static enum next next_signal(struct task *t, struct l_siginfo *info)
 	if (task_killed(t)) {
 		t->exit_code = p->group_exiting ? p->group_exit_status : 0;
 		n = NEXT_LEAVE;
-	} else if (is_to_stop(t)) {
+	} else if (signal_is_to_stop(t)) {
 		n = NEXT_STOPPED;
 	} else {
 		sig = take_locked(t, ~t->blocked, info);
@@ -312,7 +288,7 @@ static enum next next_signal(struct task *t, struct l_siginfo *info)
 		if (sig)
 			n = NEXT_SIGNAL;
 	}
-	recompute(t);
+	signal_recompute(t);
 	mutex_unlock(&p->sig_lock);
 	return n;
 }

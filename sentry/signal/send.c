@@ -162,7 +162,7 @@ static struct task *choose_thread(struct process *p, int sig)
 	struct task *t, *any = NULL;
 
 	list_for_each_entry(t, &p->threads, thread_node) {
-		if (t->blocked & sig_bit(sig))
+		if (signal_mask_of(t) & sig_bit(sig))
 			continue;
 		if (t->tid == p->pid)
 			return t;
@@ -178,10 +178,14 @@ static void wake_for(struct process *p, struct task *target, int sig)
 	struct task *t;
 
 	signal_watch_tell(p, sig);
-	if (target)
-		t = target->blocked & sig_bit(sig) ? NULL : target;
-	else
+	if (target) {
+		signal_mask_keep(target);
+		t = signal_mask_of(target) & sig_bit(sig) ? NULL : target;
+	} else {
+		list_for_each_entry(t, &p->threads, thread_node)
+			signal_mask_keep(t);
 		t = choose_thread(p, sig);
+	}
 	if (t)
 		signal_wake_task(t);
 }
@@ -192,7 +196,7 @@ static bool wanted(struct process *p, struct task *target, int sig, bool force)
 	struct sighand *sh = target ? target->sighand : process_sighand(p);
 	struct task *t = target ? target : list_first_entry(&p->threads, struct task, thread_node);
 
-	if (((t->blocked | t->wait_blocked) & sig_bit(sig)) || t->trace.traced)
+	if (((signal_mask_of(t) | t->wait_blocked) & sig_bit(sig)) || t->trace.traced)
 		return true;
 	return !ignores(sh, sig) &&
 	       !(p->unkillable && sighand_action(sh, sig).handler == L_SIG_DFL && !(force && sig == L_SIGSTOP));

@@ -4,6 +4,7 @@
  *
  *   send.c     who gets a signal, and what sending does at once (SIGKILL, SIGCONT, stop signals)
  *   pending.c  queues and the table of actions
+ *   mask.c     masks of tasks that run, and whether anything asks for attention
  *   deliver.c  what a task does with its signals before it goes back to the guest; system-call restart
  *   sigio.c    what open files send to their owners
  *   watch.c    who hears of a signal without taking it (signalfd)
@@ -123,6 +124,19 @@ int signal_copy_mask(struct task *t, uint64_t gva, uint64_t size, sigset *out) M
 /* Takes a pending signal of mask (own, then the process's): its number, or 0. */
 int signal_take(struct task *t, sigset mask, struct l_siginfo *info) MUST_CHECK;
 sigset signal_pending_set(struct task *t);
+
+/* ---- mask.c ---- */
+/* With its group, or for its tracer, who may also have resumed it alone; sig_lock held. */
+bool signal_is_to_stop(const struct task *t);
+/* What signal_pending says follows from masks, queues and stops again.  Of the calling task only; sig_lock held. */
+void signal_recompute(struct task *t);
+/* What any task blocks; sig_lock held. */
+sigset signal_mask_of(const struct task *t);
+/* t is to come and ask before it changes its mask, until it is given its mask while no signal is pending: t, or sig_lock held. */
+void signal_mask_keep(struct task *t);
+/* Lends t its mask (if t->mask_lendable), and takes it back: around its run.  t's own thread. */
+void signal_mask_give(struct task *t);
+void signal_mask_take(struct task *t);
 
 /* ---- frame.c ---- */
 /* Builds the handler's frame and points *regs at it.  -EFAULT: the stack cannot take it. */

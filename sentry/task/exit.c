@@ -21,13 +21,6 @@
 #include "sentry/task/usage.h"
 #include "sentry/time/timers.h"
 
-bool task_killed(const struct task *t)
-{
-	struct task *exec = t->process->group_exec;
-
-	return t->process->group_exiting || (exec && exec != t);
-}
-
 void process_group_exit(struct task *t, int wait_status)
 {
 	struct process *p = t->process;

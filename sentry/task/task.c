@@ -323,6 +323,7 @@ struct task *task_new(struct process *p)
 	mutex_init(&t->alloc_lock);
 	sleeper_init(&t->sleeper);
 	atomic_init(&t->answers_stale, true);
+	atomic_init(&t->mask_kept, true);
 	sigpending_init(&t->pending);
 	t->altstack.ss_flags = L_SS_DISABLE;
 	t->process = process_get(p);
@@ -365,6 +366,13 @@ void task_put(struct task *t)
 }
 
 /* ---- parts, for others to look at ---- */
+
+bool task_killed(const struct task *t)
+{
+	struct task *exec = t->process->group_exec;
+
+	return t->process->group_exiting || (exec && exec != t);
+}
 
 struct mm *task_get_mm(struct task *t)
 {

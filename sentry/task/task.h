@@ -217,13 +217,15 @@ struct task {
 
 	/* Signals; guarded by process->sig_lock, but its own thread reads blocked freely. */
 	struct sigpending pending;
-	sigset blocked;
+	sigset blocked;		     /* while it runs: what it was before, see mask.c */
 	sigset wait_blocked;	     /* in sigtimedwait: the mask before it, whose signals are kept even if ignored */
 	bool group_stopped;	     /* it has stopped with its process */
+	_Atomic bool mask_kept;	     /* the platform does not let it change its mask; cleared with sig_lock held */
 
 	/* Its own thread only. */
 	sigset saved_mask;	     /* to be restored when a call like sigsuspend ends */
 	bool restore_mask;
+	bool mask_lendable;	     /* nobody is to see it change its mask */
 	struct l_stack altstack;
 	uint32_t cont_seen;	     /* process->cont_count when the signal in hand was taken */
 	struct restart_block restart;

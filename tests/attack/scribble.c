@@ -57,6 +57,7 @@ static void *calls(void *arg)
 		int fd = open("/proc/self/status", O_RDONLY);
 
 		getppid();
+		sigprocmask(SIG_BLOCK, NULL, NULL);
 		if (fd >= 0) {
 			if (read(fd, buf, sizeof(buf)) < 0)
 				return NULL;

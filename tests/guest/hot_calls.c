@@ -20,6 +20,10 @@ __asm__(".text\n.balign 64\n"
 	/* mov $nr, %eax; syscall */
 	"hot_mov: mov $39, %eax\nhot_mov_call: syscall\nhot_mov_end: ret\n"
 	".balign 64\n"
+	"hot_mask: mov $14, %eax\nsyscall\nhot_mask_end: ret\n"
+	".balign 64\n"
+	"hot_yield: mov $24, %eax\nsyscall\nhot_yield_end: ret\n"
+	".balign 64\n"
 	/* a bare one, with padding near */
 	"hot_bare: mov %rdi, %rax\nmov %rsi, %rdi\nmov %rdx, %rsi\nmov %rcx, %rdx\nmov %r8, "
 	"%r10\nsyscall\nhot_bare_end: ret\n"
@@ -33,7 +37,7 @@ __asm__(".text\n.balign 64\n"
 	/* REX.B mov $39, %r8d before the instruction, which only looks like the first form */
 	"hot_rex: mov $39, %r8d\nsyscall\nmov %r8, %rax\nret\n"
 	".balign 64, 0x90\n");
-extern char hot_mov[], hot_mov_call[], hot_mov_end[], hot_bare[], hot_bare_end[], hot_loop[], hot_rex[];
+extern char hot_mov[], hot_mov_call[], hot_mov_end[], hot_mask[], hot_mask_end[], hot_yield[], hot_yield_end[], hot_bare[], hot_bare_end[], hot_loop[], hot_rex[];
 
 static long bare(long nr, long a, long b, long c, long d)
 {
@@ -93,7 +97,8 @@ __attribute__((noinline)) static void with_regs(void *site, struct regs *r)
 /* Arithmetic flags, direction and the two that are always set. */
 #define FLAGS 0xcd5ul
 
-static bool regs_survive(void *site, void *end, uint64_t rax)
+/* args: of the call, in %rdi, %rsi, %rdx and %r10, or NULL. */
+static bool regs_survive(void *site, void *end, uint64_t rax, const uint64_t args[4], long result)
 {
 	struct regs in, out;
 	uint64_t flags = 0x202 | (0x8d5 & FLAGS);
@@ -102,9 +107,15 @@ static bool regs_survive(void *site, void *end, uint64_t rax)
 		((uint8_t *)&in)[i] = (uint8_t)(i * 7 + 3);
 	in.rax = rax;
 	in.flags = flags;
+	if (args) {
+		in.rdi = args[0];
+		in.rsi = args[1];
+		in.rdx = args[2];
+		in.r10 = args[3];
+	}
 	out = in;
 	with_regs(site, &out);
-	return CHECK_EQ((long)out.rax, getpid()) && CHECK_EQ(out.rbx, in.rbx) && CHECK_EQ(out.rdx, in.rdx) &&
+	return CHECK_EQ((long)out.rax, result) && CHECK_EQ(out.rbx, in.rbx) && CHECK_EQ(out.rdx, in.rdx) &&
 	       CHECK_EQ(out.rsi, in.rsi) && CHECK_EQ(out.rdi, in.rdi) && CHECK_EQ(out.rbp, in.rbp) &&
 	       CHECK_EQ(out.r8, in.r8) && CHECK_EQ(out.r9, in.r9) && CHECK_EQ(out.r10, in.r10) &&
 	       CHECK_EQ(out.r12, in.r12) && CHECK_EQ(out.r13, in.r13) && CHECK_EQ(out.r14, in.r14) &&
@@ -117,8 +128,26 @@ static bool regs_survive(void *site, void *end, uint64_t rax)
 TEST(registers)
 {
 	for (int i = 0; i < ROUNDS; i++)
-		if (!regs_survive(hot_mov, hot_mov_end, 0))
+		if (!regs_survive(hot_mov, hot_mov_end, 0, NULL, getpid()))
 			return;
+}
+
+TEST(registers_and_memory)
+{
+	uint64_t set = 1ull << (SIGUSR2 - 1), old, before;
+	const uint64_t block[4] = {SIG_BLOCK, (uint64_t)&set, (uint64_t)&old, 8};
+	const uint64_t unblock[4] = {SIG_UNBLOCK, (uint64_t)&set, 0, 8};
+	const uint64_t nowhere[4] = {SIG_SETMASK, 8, (uint64_t)&old, 8};
+
+	REQUIRE(syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &before, 8) == 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		old = ~before;
+		if (!regs_survive(hot_mask, hot_mask_end, 0, block, 0) || !CHECK_EQ(old, before) ||
+		    !regs_survive(hot_mask, hot_mask_end, 0, unblock, 0) ||
+		    !regs_survive(hot_mask, hot_mask_end, 0, nowhere, -EFAULT) || !CHECK_EQ(old, before) ||
+		    !regs_survive(hot_yield, hot_yield_end, 0, NULL, 0))
+			return;
+	}
 }
 
 /* Straight to the instruction, past the mov, with another number in %rax. */
@@ -134,7 +163,7 @@ TEST(jump_to_the_instruction)
 		with_regs(hot_mov_call, &r);
 		if (!CHECK_EQ((long)r.rax, getppid()) || !CHECK_EQ(r.rcx, (uint64_t)hot_mov_end))
 			return;
-		if (!regs_survive(hot_mov_call, hot_mov_end, SYS_getpid))
+		if (!regs_survive(hot_mov_call, hot_mov_end, SYS_getpid, NULL, getpid()))
 			return;
 	}
 }
@@ -231,7 +260,8 @@ TEST(signals_at_any_moment)
 	REQUIRE(pthread_create(&t, NULL, signal_now_and_then, &me) == 0);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	while (signals < 500 && good)
-		good = regs_survive(hot_mov, hot_mov_end, 0) && CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), me);
+		good = regs_survive(hot_mov, hot_mov_end, 0, NULL, me) &&
+		       CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), me);
 	signals = 500;
 	pthread_join(t, NULL);
 }
@@ -554,7 +584,8 @@ TEST(gs_is_the_programs)
 		bare(SYS_getpid, 0, 0, 0, 0);
 	CHECK_EQ(own_gs(area), 0);
 	for (int i = 0; i < ROUNDS; i++) {
-		if (!CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), getpid()) || !regs_survive(hot_mov, hot_mov_end, 0))
+		if (!CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), getpid()) ||
+		    !regs_survive(hot_mov, hot_mov_end, 0, NULL, getpid()))
 			break;
 		__asm__ volatile("mov %%gs:8, %0" : "=r"(value));
 		if (!CHECK_EQ(value, 0x1234567890ul))

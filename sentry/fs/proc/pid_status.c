@@ -65,7 +65,7 @@ static void get_signals(struct task *t, struct signal_masks *out)
 	mutex_lock(&p->sig_lock);
 	out->pending = t->pending.set;
 	out->shared_pending = p->shared_pending.set;
-	out->blocked = t->blocked;
+	out->blocked = signal_mask_of(t);
 	out->queued = p->pending_count;
 	mutex_unlock(&p->sig_lock);
 	mutex_lock(&t->alloc_lock);
