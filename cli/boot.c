@@ -11,6 +11,7 @@
 #include "cli/boot_platform.h"
 #include "cli/boot_root.h"
 #include "cli/cmd.h"
+#include "cli/options.h"
 #include "host/caller.h"
 #include "host/front.h"
 #include "host/signals.h"
@@ -112,17 +113,34 @@ static int exit_status(int wait_status)
 	return l_wifsignaled(wait_status) ? 128 + l_wtermsig(wait_status) : l_wexitstatus(wait_status);
 }
 
+/* What to do about a command that cannot be executed. */
+static const char *exec_advice(int error)
+{
+	switch (error) {
+	case -EACCES:
+		return "it must be a file that CMD's user may execute (chmod +x), not on a mount without, and so must its interpreter";
+	case -ENOEXEC:
+	case -ELIBBAD:
+		return "what runs is a program for 64-bit x86 Linux, or a script that begins with #! and its interpreter";
+	case -E2BIG:
+		return "give it fewer arguments and a smaller environment, or a larger stack (ulimit -s)";
+	case -ENOMEM:
+		return "free some memory";
+	default:
+		return "name a program as it is found inside";
+	}
+}
+
 /* What execve said of the command. */
 static int not_run(const char *name, int error)
 {
 	if (error == -ENOENT || error == -ENOTDIR) {
-		log_error("do: %s: not found inside; the host's /tmp, /proc, /sys and /dev are not shown there (see "
-			  "--bind), "
-			  "and a name without a slash is looked for along PATH",
-			  name);
+		log_error("do: %s, or the interpreter that it names, is not found inside; the host's /tmp, /proc, /sys and /dev are "
+			  "not shown there (see --bind), and a name without a slash is looked for along PATH",
+			  quoted(name));
 		return EXIT_NOT_FOUND;
 	}
-	log_error("do: %s: cannot be executed: %s", name, strerror(-error));
+	log_error("do: %s cannot be executed: %s; %s", quoted(name), strerror(-error), exec_advice(error));
 	return EXIT_NOT_EXECUTABLE;
 }
 
@@ -159,12 +177,12 @@ static int shut_out_host(struct do_options *o, struct confine_report *rep, struc
 	int r = confine_root(rep, &o->root, o->binds, o->bind_count);
 
 	if (o->root.error) {
-		log_error("do: cannot use %s as the root: %s; --rootfs takes a directory of the host", o->root.source, strerror(-o->root.error));
+		log_error("do: cannot use %s as the root: %s; --rootfs takes a directory of the host", quoted(o->root.source), strerror(-o->root.error));
 		return EXIT_BAILEY;
 	}
 	for (size_t i = 0; r < 0 && i < o->bind_count; i++) {
 		if (o->binds[i].error) {
-			log_error("do: cannot bind %s: %s; name what is there on the host, or use --bind-try", o->binds[i].source, strerror(-o->binds[i].error));
+			log_error("do: cannot bind %s: %s; name what is there on the host, or use --bind-try", quoted(o->binds[i].source), strerror(-o->binds[i].error));
 			return EXIT_BAILEY;
 		}
 	}
@@ -187,7 +205,7 @@ static int start_strace(const struct do_options *o)
 
 	if (!o->strace || strace_init(o->strace_calls, o->strace_fd >= 0 ? o->strace_fd : log_error_fd(), why, sizeof(why)) == 0)
 		return 0;
-	log_error("do: --strace: %s", why);
+	log_error("do: --strace: %s; \"bailey syscalls\" lists what there is", why);
 	return EXIT_BAILEY;
 }
 
@@ -213,6 +231,7 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 {
 	struct boot_args args = {.argv = o->argv, .envp = o->env, .without_init = o->without_init};
 	const char *platform;
+	bool exec_failed;
 	int status, r;
 
 	command_pid = o->without_init ? 1 : 2;
@@ -245,9 +264,9 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	status = check_required(o->required, rep);
 	if (status)
 		return status;
-	r = sandbox_run(&args, &status);
+	r = sandbox_run(&args, &status, &exec_failed);
 	if (r < 0)
-		return not_run(o->argv[0], r);
+		return exec_failed ? not_run(o->argv[0], r) : setup_failed("start the command", r);
 	platform_stop(args.pf);
 	return exit_status(status);
 }

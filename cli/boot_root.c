@@ -1,11 +1,13 @@
 /* See boot_root.h.  The tree is built by the VFS's own calls, on behalf of a root user of the sandbox. */
 #include "cli/boot_root.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "abi/errno.h"
 #include "base/log.h"
+#include "cli/options.h"
 #include "host/file.h"
 #include "host/front.h"
 #include "host/system.h"
@@ -28,10 +30,15 @@ struct builder {
 	uint64_t size_limit; /* bytes, of each file system in memory, unless it was given one */
 };
 
-static int failed(const char *what, const char *on, int error)
+static int failed(const char *what, const char *on, int error, const char *advice)
 {
-	log_error("do: cannot %s %s: %s", what, on, strerror(-error));
+	log_error("do: cannot %s %s: %s; %s", what, on, strerror(-error), error == -ENOMEM ? "free some memory" : advice);
 	return EXIT_BAILEY;
+}
+
+static int cannot_mount(const char *on, int error)
+{
+	return failed("mount", on, error, "the root needs a directory there, or nothing");
 }
 
 static int resolve(struct builder *b, const char *path, unsigned flags, struct path *out)
@@ -140,28 +147,28 @@ static int mount_system(struct builder *b)
 	if (r == 0)
 		r = mount_at(b, sb, "/proc", MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, "proc");
 	if (r < 0)
-		return failed("mount", "/proc", r);
+		return cannot_mount("/proc", r);
 	r = devfs_create(&sb);
 	if (r == 0)
 		r = mount_at(b, sb, "/dev", MNT_NOSUID | MNT_NOEXEC, "devtmpfs");
 	if (r < 0)
-		return failed("mount", "/dev", r);
+		return cannot_mount("/dev", r);
 	r = mount_devpts(b);
 	if (r < 0)
-		return failed("mount", "/dev/pts", r);
+		return cannot_mount("/dev/pts", r);
 	r = mount_mqueue(b);
 	if (r < 0)
-		return failed("mount", "/dev/mqueue", r);
+		return cannot_mount("/dev/mqueue", r);
 	r = mount_tmpfs(b, "/dev/shm", b->size_limit);
 	if (r < 0)
-		return failed("mount", "/dev/shm", r);
+		return cannot_mount("/dev/shm", r);
 	r = mount_tmpfs(b, "/tmp", b->size_limit);
 	if (r < 0)
-		return failed("mount", "/tmp", r);
+		return cannot_mount("/tmp", r);
 	r = sysfs_create(&sb);
 	if (r == 0)
 		r = mount_at(b, sb, "/sys", MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, "sysfs");
-	return r < 0 ? failed("mount", "/sys", r) : 0;
+	return r < 0 ? cannot_mount("/sys", r) : 0;
 }
 
 /* ---- binds ---- */
@@ -232,19 +239,17 @@ static int mount_one(struct builder *b, const struct do_options *o, const struct
 	if (!m->is_bind) {
 		r = mount_tmpfs(b, m->target, m->size ? m->size : b->memory / 100 * m->percent);
 		if (r < 0)
-			log_error("do: cannot mount a tmpfs at %s: %s; it goes on a directory, which is made if it is "
-				  "missing",
-				  m->target, strerror(-r));
+			log_error("do: cannot mount a tmpfs at %s: %s; it goes on a directory, which is made if it is missing",
+				  quoted(m->target), strerror(-r));
 		return r < 0 ? EXIT_BAILEY : 0;
 	}
 	if (bind->dir_fd < 0)
 		return 0; /* optional, and not there */
 	r = mount_bind(b, bind, m->target);
 	if (r < 0)
-		log_error("do: cannot bind %s at %s: %s; a directory goes on a directory and a file on a file, and "
-			  "either is made "
+		log_error("do: cannot bind %s at %s: %s; a directory goes on a directory and a file on a file, and either is made "
 			  "if it is missing, but not in /proc or /sys",
-			  bind->source, m->target, strerror(-r));
+			  quoted(bind->source), quoted(m->target), strerror(-r));
 	return r < 0 ? EXIT_BAILEY : 0;
 }
 
@@ -259,14 +264,17 @@ static int mount_asked(struct builder *b, const struct do_options *o)
 
 /* ---- the working directory ---- */
 
-/* 0, or why path is no directory inside. */
-static int look_for(struct builder *b, const char *path)
+/* 0, or why path is no directory inside, on which cred may do mask (MAY_*). */
+static int look_for(struct builder *b, const char *path, const struct cred *cred, unsigned mask)
 {
+	struct lookup look = {.fs = b->look.fs, .cred = cred};
 	struct path p;
-	int r = resolve(b, path, LOOKUP_DIRECTORY, &p);
+	int r = vfs_resolve(&look, L_AT_FDCWD, path, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, 0, &p);
 
-	if (r == 0)
-		path_put(&p);
+	if (r < 0)
+		return r;
+	r = mask ? vfs_permission(&p, mask, cred) : 0;
+	path_put(&p);
 	return r;
 }
 
@@ -279,7 +287,7 @@ static int show_cwd(struct builder *b, const char *cwd, int cwd_fd)
 
 	if (cwd_fd < 0)
 		return cwd_fd;
-	if (look_for(b, cwd) == 0) {
+	if (look_for(b, cwd, b->look.cred, 0) == 0) {
 		host_close(cwd_fd);
 		return 0;
 	}
@@ -300,7 +308,7 @@ static int callers_directory(struct builder *b, const struct host_caller *caller
 	if (r == 0 || r == -EACCES)
 		return r;
 	log_warn("do: the working directory %s is not to be found inside; starting in /",
-		 caller->cwd ? caller->cwd : "(removed)");
+		 caller->cwd ? quoted(caller->cwd) : "(removed)");
 	*out = "/";
 	return 0;
 }
@@ -310,9 +318,11 @@ static bool starts_at_root(const struct do_options *o, const struct host_caller 
 	return o->foreign_root || (caller->cwd && strcmp(caller->cwd, "/") == 0);
 }
 
+/* The command itself must be able to get there; and to enter, unless it is the caller, who is there already. */
 static int enter_cwd(struct builder *b, const struct do_options *o, const struct host_caller *caller, int cwd_fd,
-		     const char **out)
+		     const struct cred *cred, const char **out)
 {
+	char who[32] = "";
 	int r = 0;
 
 	if (o->workdir)
@@ -322,10 +332,12 @@ static int enter_cwd(struct builder *b, const struct do_options *o, const struct
 	else
 		r = callers_directory(b, caller, cwd_fd, out);
 	if (r == 0)
-		r = look_for(b, *out);
+		r = look_for(b, *out, cred, o->other_user ? MAY_EXEC : 0);
 	if (r == 0)
 		return 0;
-	log_error("do: cannot start in %s: %s; name another directory inside with --workdir", *out, strerror(-r));
+	if (o->other_user)
+		snprintf(who, sizeof(who), " as user %u", o->uid);
+	log_error("do: cannot start in %s%s: %s; name another directory inside with --workdir", quoted(*out), who, strerror(-r));
 	return EXIT_BAILEY;
 }
 
@@ -398,7 +410,7 @@ static int open_terminal(struct boot_args *args)
 		int r = hostfile_create(own, args->cred, &args->terminal);
 
 		if (r < 0)
-			return failed("pass on", "the terminal", r);
+			return failed("pass on", "the terminal", r, "run it without one (setsid)");
 		line = args->terminal;
 	} else if (own >= 0) {
 		host_close(own);
@@ -439,18 +451,18 @@ int boot_root(const struct do_options *o, const struct host_caller *caller, stru
 		cwd_fd = host_open_dir_path(o->root.dir_fd, caller->cwd + 1);
 	r = make_root(&b, o->root.dir_fd);
 	if (r < 0)
-		return failed("make", "the root", r);
+		return failed("make", "the root", r, "--rootfs takes a directory of the host");
 	status = mount_system(&b);
 	if (status == 0)
 		status = mount_asked(&b, o);
 	if (status == 0)
-		status = enter_cwd(&b, o, caller, cwd_fd, &args->cwd);
+		status = enter_cwd(&b, o, caller, cwd_fd, args->cred, &args->cwd);
 	if (status == 0)
 		status = open_std(args);
 	if (status == 0)
 		status = open_terminal(args);
 	if (status == 0 && (r = name_console(&b, args)) < 0)
-		status = failed("make", "/dev/console", r);
+		status = failed("make", "/dev/console", r, "run it without a terminal");
 	fs_info_put(b.look.fs);
 	cred_put(b.look.cred);
 	args->root = b.root;

@@ -1,5 +1,5 @@
 /*
- * bailey syscalls [--json|--markdown] [NAME...]: what the table in abi/syscalls.def says of each system call.
+ * bailey syscalls [OPTIONS] [NAME...]: what the table in abi/syscalls.def says of each system call.
  * --markdown is what docs/syscalls.md is made from (tools/gen-syscalls-doc).
  */
 #include <stdbool.h>
@@ -8,10 +8,14 @@
 
 #include "abi/errno.h"
 #include "abi/syscalls.h"
+#include "base/compiler.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "cli/cmd.h"
+#include "cli/options.h"
+#include "host/front.h"
 
-static const char usage[] = "usage: bailey syscalls [--json|--markdown] [NAME...]\n";
+enum format { TEXT, JSON, MARKDOWN };
 
 struct counts {
 	unsigned full, partial, absent;
@@ -107,8 +111,6 @@ static void markdown_row(const struct abi_syscall *s)
 	printf(" |\n");
 }
 
-enum format { TEXT, JSON, MARKDOWN };
-
 static void print_row(enum format format, const struct abi_syscall *s, bool first)
 {
 	if (format == JSON)
@@ -128,7 +130,7 @@ static int print_named(enum format format, int count, char **names)
 		const struct abi_syscall *s = abi_syscall_by_name(names[i]);
 
 		if (!s) {
-			fprintf(stderr, "bailey: syscalls: there is no system call named \"%s\" in Linux 6.18\n", names[i]);
+			log_error("syscalls: there is no system call named %s in Linux 6.18; \"bailey syscalls\" lists them", quoted(names[i]));
 			status = 1;
 			continue;
 		}
@@ -138,42 +140,67 @@ static int print_named(enum format format, int count, char **names)
 	return status;
 }
 
+/* ---- the command line ---- */
+
+static int set_json(void *ctx, char *value, char *second)
+{
+	enum format *format = ctx;
+
+	(void)value, (void)second;
+	*format = JSON;
+	return 0;
+}
+
+static int set_markdown(void *ctx, char *value, char *second)
+{
+	enum format *format = ctx;
+
+	(void)value, (void)second;
+	*format = MARKDOWN;
+	return 0;
+}
+
+static const struct option options[] = {
+	{"json", TAKES_NOTHING, NULL, "say it as JSON, with the arguments of each", set_json},
+	{"markdown", TAKES_NOTHING, NULL, "say it as docs/syscalls.md does", set_markdown},
+};
+
+static const struct command_line command_line = {
+	.command = "syscalls",
+	.usage = "usage: bailey syscalls [OPTIONS] [NAME...]\n"
+		 "\n"
+		 "Says of each system call of Linux, or of those named, whether it is there inside: full, partial (and what is\n"
+		 "missing) or absent (and why).\n",
+	.closing = "Exit status: 0; 1 if there is no system call of one of the names; 125 Bailey's own error.\n",
+	.options = options,
+	.option_count = ARRAY_SIZE(options),
+};
+
 int cmd_syscalls(int argc, char **argv)
 {
 	enum format format = TEXT;
-	int i = 1, status = 0;
+	int rest, status = options_parse(&command_line, &format, argc, argv, &rest);
 
-	for (; i < argc && argv[i][0] == '-'; i++) {
-		if (!strcmp(argv[i], "--json")) {
-			format = JSON;
-		} else if (!strcmp(argv[i], "--markdown")) {
-			format = MARKDOWN;
-		} else if (!strcmp(argv[i], "--help")) {
-			fputs(usage, stdout);
-			return 0;
-		} else {
-			fprintf(stderr, "bailey: syscalls: unknown option \"%s\"\n%s", argv[i], usage);
-			return 125;
-		}
-	}
+	if (status)
+		return status == OPTIONS_DONE ? 0 : status;
 	if (format == JSON)
 		printf("[");
 	else if (format == MARKDOWN)
 		markdown_head();
-	if (i < argc)
-		status = print_named(format, argc - i, argv + i);
-	for (size_t row = 0; i >= argc && row < abi_syscall_count; row++)
+	if (rest < argc)
+		status = print_named(format, argc - rest, argv + rest);
+	for (size_t row = 0; rest == argc && row < abi_syscall_count; row++)
 		print_row(format, &abi_syscalls[row], row == 0);
 	if (format == JSON)
 		printf("\n]\n");
-	if (format == TEXT && i >= argc) {
+	if (format == TEXT && rest == argc) {
 		struct counts c = count_all();
 
 		printf("%zu calls: %u full, %u partial, %u absent\n", abi_syscall_count, c.full, c.partial, c.absent);
 	}
 	if (fflush(stdout) != 0) {
-		fprintf(stderr, "bailey: syscalls: cannot write the table: %s\n", strerror(errno));
-		return 125;
+		log_error("syscalls: cannot write the table: %s; give it an output that can be written", strerror(errno));
+		return EXIT_BAILEY;
 	}
 	return status;
 }

@@ -15,7 +15,7 @@ static const char *const usual[] = {"PATH", "HOME", "USER",     "LOGNAME",	"SHEL
 
 static NORETURN void die_out_of_memory(void)
 {
-	log_error("out of memory while reading the command line");
+	log_error("out of memory while reading the command line; free some, or make it shorter");
 	exit(EXIT_BAILEY);
 }
 

@@ -47,7 +47,7 @@ static int load_reporting(const char *platform)
 	sigaction(SIGSYS, &sa, NULL);
 	r = confine_rules(f, platform, (uint32_t)getpid(), &which);
 	if (r < 0)
-		log_error("the filter's rule for %s is refused: %s", which, abi_errno_name(-r));
+		log_warn("the filter's rule for %s is refused: %s", which, abi_errno_name(-r));
 	else
 		r = seccomp_load(f);
 	seccomp_release(f);

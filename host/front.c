@@ -76,11 +76,14 @@ static int status_of(int wait_status)
 	sig = WTERMSIG(wait_status);
 	restore_terminals();
 	if (sig == SIGSYS)
-		log_error("internal error: the sentry made a host call that host/calls.def does not list and was "
-			  "killed; run "
-			  "with BAILEY_HOST_CALLS=report to see which");
+		log_error("internal error: the sentry made a host call that host/calls.def does not list and was killed; run with "
+			  "BAILEY_HOST_CALLS=report to see which");
+	else if (sig == SIGKILL)
+		log_error("the sentry was killed by SIGKILL, and everything inside with it; if nobody meant that, look whether the host "
+			  "is short of memory (dmesg)");
 	else
-		log_error("the sentry was killed by SIG%s; everything inside has ended with it", sigabbrev_np(sig));
+		log_error("internal error: the sentry was killed by SIG%s, and everything inside with it; please report what led to it",
+			  sigabbrev_np(sig));
 	return EXIT_BAILEY;
 }
 

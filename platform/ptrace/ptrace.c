@@ -208,7 +208,7 @@ static int64_t fork_template(struct ptrace_platform *pf)
 	}
 	mutex_unlock(&pf->template_lock);
 	if (r < 0) {
-		log_error("the template stub is gone: no program can be started any more");
+		log_error("the template stub is gone: no program can be started any more; end the sandbox and start it anew");
 		return -ESRCH;
 	}
 	return pid;

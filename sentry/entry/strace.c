@@ -55,7 +55,7 @@ static int parse_names(const char *names, char *why, size_t why_size)
 		if (s) {
 			wanted[s->nr] = !negated;
 		} else {
-			snprintf(why, why_size, "there is no system call named \"%s\" (bailey syscalls lists them)", name);
+			snprintf(why, why_size, "there is no system call named \"%s\"", name);
 			r = -EINVAL;
 		}
 	}

@@ -307,11 +307,8 @@ static int make_command(struct task *init, const struct boot_args *args, struct 
 		goto out_put;
 	l = task_lookup(t);
 	r = enter_directory(t, &l, args->cwd);
-	if (r < 0) {
-		log_error("cannot enter the working directory %s: %s; name another with --workdir", args->cwd,
-			  abi_errno_name(-r));
+	if (r < 0)
 		goto out_put;
-	}
 	r = enter_tree(p, t, init->process->session);
 	if (r < 0)
 		goto out_put;
@@ -399,12 +396,13 @@ static void *watch_stubs(void *arg)
 	return NULL;
 }
 
-int sandbox_run(struct boot_args *args, int *status_out)
+int sandbox_run(struct boot_args *args, int *status_out, bool *exec_failed)
 {
 	struct command c = {.args = args};
 	struct task *init, *cmd;
 	int r, pid;
 
+	*exec_failed = false;
 	platform = args->pf;
 	file_owner_signal = signal_file_owner;
 	r = make_init(args, &init);
@@ -425,6 +423,7 @@ int sandbox_run(struct boot_args *args, int *status_out)
 	r = wait_event(&c.started, c.done);
 	ASSERT(r == 0); /* nobody sends init a signal */
 	r = c.error;
+	*exec_failed = r < 0;
 	reap(init, pid, status_out);
 	if (process_for_each(kill_other, init_process) < 0)
 		log_debug("not every process could be signalled");

@@ -315,8 +315,8 @@ struct boot_args {
 	bool without_init;	  /* CMD is pid 1, with all that Linux makes of it: pid_namespaces(7) */
 };
 /* Starts it; *status_out gets CMD's wait status when it has ended and the sandbox is empty or told to end.  Returns 0 or
- * -errno of what execve said. */
-int sandbox_run(struct boot_args *args, int *status_out) MUST_CHECK;
+ * -errno; *exec_failed is true if that is what execve said of CMD. */
+int sandbox_run(struct boot_args *args, int *status_out, bool *exec_failed) MUST_CHECK;
 /* False until CMD's process can be found by its number.  Any thread. */
 bool sandbox_has_begun(void);
 /* The platform the sandbox runs on; immutable once it runs. */
