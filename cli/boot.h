@@ -42,7 +42,7 @@ struct do_options {
 	uint32_t uid, gid;
 	bool backtrace;
 	bool strace;
-	const char *strace_calls; /* names, comma-separated; NULL: all */
+	const char *strace_calls; /* as strace_init takes them */
 	int strace_fd;		  /* -1: standard error */
 	int log_fd;		  /* -1: standard error */
 	char **argv;		  /* the command, NULL-terminated */

@@ -292,6 +292,8 @@ static int set_strace(void *ctx, char *value, char *second)
 	struct parse *p = ctx;
 
 	(void)second;
+	if (value && !value[0])
+		return bad("--strace= takes names of system calls and groups; --strace alone shows all");
 	p->o->strace = true;
 	p->o->strace_calls = value;
 	return 0;
@@ -387,7 +389,10 @@ static const struct option options[] = {
 	 "which often used system calls are answered without leaving the program: none; ids and\nsched_yield; "
 	 "or rt_sigprocmask, too (default: all; needs patched text)", set_t0},
 	{"strace", TAKES_AFTER_SIGN, "NAMES",
-	 "write each system call, or those named (with commas; !NAMES: all others), to\nstandard error", set_strace},
+	 "write each system call, or those named (with commas), to standard error; %file, %desc,\n"
+	 "%process, %network, %signal, %ipc and %memory are groups as strace has them;\n"
+	 "!NAME,!NAME: all but these",
+	 set_strace},
 	{"strace-log", TAKES_VALUE, "FILE", "write them to FILE, which is emptied first", set_strace_log},
 	{"backtrace", TAKES_NOTHING, NULL,
 	 "say where a process was when SIGSEGV or its like killed it, from its own unwind\ntables", set_backtrace},

@@ -1,4 +1,4 @@
-/* strace lines: which calls are wanted, and what a line looks like.  See strace.h. */
+/* strace lines: what one looks like, and when it is written.  See strace.h. */
 #include "sentry/entry/strace.h"
 
 #include <pthread.h>
@@ -18,10 +18,7 @@
 
 bool strace_on;
 
-/* Set by strace_init, immutable afterwards. */
-static int strace_fd = -1;
-static bool wanted[ABI_SYSCALL_MAX];
-static bool wanted_unknown; /* numbers that are not in the table */
+static int strace_fd = -1; /* set by strace_init, immutable afterwards */
 
 /* A thread's call in hand: its arguments' texts, as far as they were known when it began. */
 struct pending_call {
@@ -32,45 +29,10 @@ struct pending_call {
 
 static pthread_key_t pending_key;
 
-static void want_all(bool all)
-{
-	memset(wanted, all, sizeof(wanted));
-	wanted_unknown = all;
-}
-
-static int parse_names(const char *names, char *why, size_t why_size)
-{
-	bool negated = names[0] == '!';
-	char *copy = strdup(names + negated), *save = NULL;
-	int r = 0;
-
-	if (!copy) {
-		snprintf(why, why_size, "out of memory");
-		return -ENOMEM;
-	}
-	want_all(negated);
-	for (char *name = strtok_r(copy, ",", &save); name && r == 0; name = strtok_r(NULL, ",", &save)) {
-		const struct abi_syscall *s = abi_syscall_by_name(name);
-
-		if (s) {
-			wanted[s->nr] = !negated;
-		} else {
-			snprintf(why, why_size, "there is no system call named \"%s\"", name);
-			r = -EINVAL;
-		}
-	}
-	free(copy);
-	return r;
-}
-
 int strace_init(const char *names, int fd, char *why, size_t why_size)
 {
-	int r = 0;
+	int r = strace_filter_init(names, why, why_size);
 
-	if (names && names[0])
-		r = parse_names(names, why, why_size);
-	else
-		want_all(true);
 	if (r == 0 && pthread_key_create(&pending_key, free) != 0) {
 		snprintf(why, why_size, "no thread key is left");
 		r = -EAGAIN;
@@ -94,14 +56,6 @@ void text_add(struct text *o, const char *fmt, ...)
 	va_end(ap);
 	if (n > 0)
 		o->len = min_of(o->len + (size_t)n, o->cap - 1);
-}
-
-static const struct abi_syscall *find_wanted(uint64_t nr, bool *is_wanted)
-{
-	const struct abi_syscall *s = abi_syscall_by_nr(nr);
-
-	*is_wanted = s ? wanted[s->nr] : wanted_unknown;
-	return s;
 }
 
 static struct pending_call *pending_get(void)
@@ -156,6 +110,15 @@ static void add_result(struct text *o, const struct abi_syscall *s, long result)
 	}
 }
 
+/* What follows the arguments of a line that began at `begin`. */
+static void end_args(struct text *o, size_t begin)
+{
+	text_add(o, ")");
+	if (o->len - begin < RESULT_COLUMN)
+		text_add(o, "%*s", (int)(RESULT_COLUMN - (o->len - begin)), "");
+	text_add(o, " = ");
+}
+
 static void add_head(struct text *o, const struct task *t, const struct abi_syscall *s, uint64_t nr)
 {
 	text_add(o, "%-5d ", t->tid);
@@ -195,16 +158,13 @@ static void build_line(struct text *o, struct task *t, const struct abi_syscall 
 			o->buf[o->len] = '\0';
 		}
 	}
-	text_add(o, ")");
-	if (o->len - begin < RESULT_COLUMN)
-		text_add(o, "%*s", (int)(RESULT_COLUMN - (o->len - begin)), "");
-	text_add(o, " = ");
+	end_args(o, begin);
 }
 
 void strace_enter(struct task *t, const struct sys_args *args)
 {
 	bool is_wanted;
-	const struct abi_syscall *s = find_wanted(args->nr, &is_wanted);
+	const struct abi_syscall *s = strace_wanted(args->nr, &is_wanted);
 	struct pending_call *p = is_wanted ? pending_get() : NULL;
 
 	if (!p)
@@ -230,7 +190,7 @@ void strace_enter(struct task *t, const struct sys_args *args)
 void strace_exit(struct task *t, const struct sys_args *args, long result)
 {
 	bool is_wanted;
-	const struct abi_syscall *s = find_wanted(args->nr, &is_wanted);
+	const struct abi_syscall *s = strace_wanted(args->nr, &is_wanted);
 	struct pending_call *p = is_wanted ? pending_get() : NULL;
 	struct text line;
 
@@ -238,6 +198,44 @@ void strace_exit(struct task *t, const struct sys_args *args, long result)
 		return;
 	line = (struct text){p->line_buf, 0, sizeof(p->line_buf)};
 	build_line(&line, t, s, args, p, &result);
+	add_result(&line, s, result);
+	emit(&line);
+}
+
+static void add_strings(struct text *o, char *const *v)
+{
+	text_add(o, "[");
+	for (unsigned n = 0; v[n]; n++) {
+		if (n == STRACE_ARRAY_MAX) {
+			text_add(o, ", ...");
+			break;
+		}
+		text_add(o, n ? ", " : "");
+		text_quoted(o, v[n], strnlen(v[n], STRACE_ARG_MAX));
+		text_add(o, strnlen(v[n], STRACE_ARG_MAX + 1) > STRACE_ARG_MAX ? "..." : "");
+	}
+	text_add(o, "]");
+}
+
+void strace_first_exec(struct task *t, const char *path, char *const *argv, char *const *envp, long result)
+{
+	bool is_wanted;
+	const struct abi_syscall *s = strace_wanted(abi_syscall_by_name("execve")->nr, &is_wanted);
+	struct pending_call *p = is_wanted ? pending_get() : NULL;
+	struct text line;
+	unsigned vars = 0;
+
+	if (!p)
+		return;
+	while (envp[vars])
+		vars++;
+	line = (struct text){p->line_buf, 0, sizeof(p->line_buf)};
+	add_head(&line, t, s, s->nr);
+	text_quoted(&line, path, strlen(path));
+	text_add(&line, ", ");
+	add_strings(&line, argv);
+	text_add(&line, ", [/* %u vars */]", vars);
+	end_args(&line, 0);
 	add_result(&line, s, result);
 	emit(&line);
 }

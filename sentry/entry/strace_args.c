@@ -104,7 +104,7 @@ static void add_string_array(struct text *o, struct pctx *ctx, gva_t addr, bool 
 		if (only_count)
 			continue;
 		text_add(o, n ? ", " : "");
-		add_string(o, ctx, ptr, STRACE_STRING_MAX * 4);
+		add_string(o, ctx, ptr, STRACE_ARG_MAX);
 	}
 	if (only_count)
 		text_add(o, "%#llx /* %u vars */", (unsigned long long)addr, n);

@@ -1,4 +1,4 @@
-/* What strace.c (lines), strace_args.c (arguments) and strace_types.c (structures) share. */
+/* What strace.c (lines), strace_filter.c (which calls), strace_args.c (arguments) and strace_types.c (structures) share. */
 #ifndef BAILEY_SENTRY_ENTRY_STRACE_INTERNAL_H
 #define BAILEY_SENTRY_ENTRY_STRACE_INTERNAL_H
 
@@ -24,6 +24,11 @@ void text_quoted(struct text *o, const void *bytes, size_t len);
 
 #define STRACE_STRING_MAX 32 /* bytes of a buffer or string that are shown */
 #define STRACE_ARRAY_MAX 32  /* elements of an array that are shown */
+#define STRACE_ARG_MAX 128   /* bytes of a string of execve's that are shown */
+
+/* As strace_init.  Then which calls: the table's row for nr, or NULL, and whether it is shown. */
+int strace_filter_init(const char *names, char *why, size_t why_size) MUST_CHECK;
+const struct abi_syscall *strace_wanted(uint64_t nr, bool *is_wanted);
 
 /* Argument k before the call (result NULL) or after it.  Leaves o as it was if it shows nothing at that time. */
 void strace_arg(struct text *o, struct pctx *ctx, const struct abi_syscall *s, const uint64_t a[6], unsigned k,

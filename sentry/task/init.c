@@ -18,6 +18,7 @@
 #include "host/signals.h"
 #include "loader/loader.h"
 #include "sentry/entry/entry.h"
+#include "sentry/entry/strace.h"
 #include "sentry/mm/mm.h"
 #include "sentry/fs/tty/tty.h"
 #include "sentry/signal/signal.h"
@@ -198,6 +199,8 @@ static int exec_at(struct task *t, const char *path, const struct boot_args *arg
 		r = (int)task_exec(t, &req);
 	strings_free(&argv);
 	strings_free(&envp);
+	if (strace_on && r != -ENOENT) /* nor does strace say where along PATH there is nothing */
+		strace_first_exec(t, path, args->argv, args->envp, r);
 	return r;
 }
 

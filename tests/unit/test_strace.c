@@ -256,6 +256,74 @@ START_TEST(names_are_excluded)
 }
 END_TEST
 
+/* True if a call of that name is shown. */
+static bool shows(const char *name)
+{
+	struct sys_args args = {.nr = abi_syscall_by_name(name)->nr};
+
+	return trace(args, 0)[0] != '\0';
+}
+
+static void filter(const char *names)
+{
+	char why[200] = "";
+
+	ck_assert_msg(strace_init(names, pipe_fd[1], why, sizeof(why)) == 0, "%s", why);
+}
+
+START_TEST(exclusions_and_groups)
+{
+	filter("!getpid,!getppid");
+	ck_assert(!shows("getpid") && !shows("getppid") && shows("gettid"));
+	filter("!getpid,getppid");
+	ck_assert(!shows("getpid") && !shows("getppid") && shows("gettid"));
+	filter("%file,!openat,getpid");
+	ck_assert(shows("open") && shows("getpid") && shows("execve") && shows("getcwd") && shows("chdir") && shows("renameat2"));
+	ck_assert(!shows("openat") && !shows("read") && !shows("fchdir") && !shows("memfd_create"));
+	filter("!%memory");
+	ck_assert(!shows("mmap") && !shows("brk") && !shows("shmat") && shows("shmget") && shows("read"));
+	filter("%desc");
+	ck_assert(shows("read") && shows("openat") && shows("poll") && shows("select") && shows("pipe2") && shows("epoll_wait"));
+	ck_assert(shows("sendfile") && shows("mmap") && !shows("stat") && !shows("socket") && !shows("getpid"));
+	filter("%process,%signal");
+	ck_assert(shows("vfork") && shows("wait4") && shows("exit_group") && shows("kill") && shows("rt_sigreturn") && !shows("getpid"));
+	filter("%network");
+	ck_assert(shows("socket") && shows("socketpair") && shows("sendfile") && !shows("read"));
+	filter("%ipc");
+	ck_assert(shows("semop") && shows("shmget") && !shows("mq_open"));
+}
+END_TEST
+
+/* What there is not is said. */
+START_TEST(bad_filters)
+{
+	static const char *const bad[] = {"", ",", "read,", "!", "%", "%files", "!%nothing", "read,!", "!!read", "a%file"};
+	char why[300];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		why[0] = '\0';
+		ck_assert_int_eq(strace_init(bad[i], pipe_fd[1], why, sizeof(why)), -EINVAL);
+		ck_assert_msg(strstr(why, "there is no "), "%s: %s", bad[i], why);
+	}
+	ck_assert(!strace_on);
+}
+END_TEST
+
+START_TEST(first_exec)
+{
+	char *argv[] = {(char *)(uintptr_t)"a\"b", NULL}, *envp[] = {(char *)(uintptr_t)"A=1", (char *)(uintptr_t)"B=2", NULL};
+
+	filter("read");
+	strace_first_exec(&task, "/bin/x", argv, envp, 0);
+	ck_assert_str_eq(written(), "");
+	filter("%process");
+	strace_first_exec(&task, "/bin/x", argv, envp, 0);
+	CHECK_LINE(written(), "execve(\"/bin/x\", [\"a\\\"b\"], [/* 2 vars */]) = 0");
+	strace_first_exec(&task, "/bin/x", argv, envp + 2, -EACCES);
+	CHECK_LINE(written(), "execve(\"/bin/x\", [\"a\\\"b\"], [/* 0 vars */]) = -1 EACCES (Permission denied)");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("strace");
@@ -275,6 +343,9 @@ int main(void)
 	tcase_add_checked_fixture(filter, setup, NULL);
 	tcase_add_test(filter, names_are_filtered);
 	tcase_add_test(filter, names_are_excluded);
+	tcase_add_test(filter, exclusions_and_groups);
+	tcase_add_test(filter, bad_filters);
+	tcase_add_test(filter, first_exec);
 	suite_add_tcase(s, filter);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);
