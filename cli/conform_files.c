@@ -74,7 +74,7 @@ static bool is_regular(int dir, const char *path)
 	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
-static void compare_entry(struct conform_result *r, int dir, const char *native, const char *inside)
+static void compare_entry(struct conform_outcome *o, int dir, const char *native, const char *inside)
 {
 	char what[4200], a[400], b[400];
 	unsigned long long at;
@@ -85,11 +85,11 @@ static void compare_entry(struct conform_result *r, int dir, const char *native,
 	if (strcmp(a, b) == 0 && is_regular(dir, native) && !conform_same_bytes(dir, native, inside, &at))
 		snprintf(b, sizeof(b), "the same, but other bytes from %llu on", at);
 	if (strcmp(a, b) != 0)
-		conform_note(r, what, a, b);
+		conform_note(o, what, a, b);
 }
 
-/* Compares what is in directory `side`/below, both sides; entries that the other side has as well only from the native one. */
-static int compare_dir(struct conform_result *r, int dir, const char *side, const char *below, unsigned depth)
+/* Compares what is in directory `side`/below, both sides; entries that both have only when side is the native one. */
+static int compare_dir(struct conform_outcome *o, int dir, const char *side, const char *below, unsigned depth)
 {
 	char path[4096], native[4200], inside[4200];
 	struct dirent *e;
@@ -110,25 +110,19 @@ static int compare_dir(struct conform_result *r, int dir, const char *side, cons
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
 		snprintf(native, sizeof(native), "native%s/%s", below, e->d_name);
-		snprintf(inside, sizeof(inside), "inside%s/%s", below, e->d_name);
-		if (side[0] == 'n' || fstatat(dir, native, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			compare_entry(r, dir, native, inside);
+		snprintf(inside, sizeof(inside), "%s%s/%s", o->name, below, e->d_name);
+		if (side != o->name || fstatat(dir, native, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			compare_entry(o, dir, native, inside);
 		if (e->d_type == DT_DIR && depth < DEPTH_MAX && strlen(native) < 3800)
-			err = compare_dir(r, dir, side, native + strlen("native"), depth + 1);
+			err = compare_dir(o, dir, side, native + strlen("native"), depth + 1);
 	}
 	closedir(d);
 	return err;
 }
 
-int conform_compare_files(struct conform_result *r)
+int conform_compare_files(int dir, struct conform_outcome *o)
 {
-	int dir = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+	int err = compare_dir(o, dir, "native", "", 0);
 
-	if (dir < 0)
-		return -errno;
-	err = compare_dir(r, dir, "native", "", 0);
-	if (err == 0)
-		err = compare_dir(r, dir, "inside", "", 0);
-	close(dir);
-	return err;
+	return err < 0 ? err : compare_dir(o, dir, o->name, "", 0);
 }

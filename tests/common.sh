@@ -2,7 +2,9 @@
 #
 #   RUNNER BUILD_DIR PLATFORM [--as-user] [NAME...]
 #
-# Sets: build, platform, as_user (yes or empty), names, scratch (a directory, removed at the end), tests (this folder).
+# A runner that has set takes_all knows "all" as well: both platforms, in $platforms.
+#
+# Sets: build, platform, platforms, as_user (yes or empty), names, scratch (a directory, removed at the end), tests (this folder).
 # --as-user runs everything as an ordinary user where the caller is root: as one that has no name and is not the one that
 # files of others seem to belong to in a user namespace (65534).
 
@@ -16,7 +18,8 @@ build=$(cd "$1" 2>/dev/null && pwd) || { echo "$(basename "$0"): no build direct
 platform=$2
 shift 2
 case $platform in
-ptrace | systrap | auto) ;;
+ptrace | systrap | auto) platforms=$platform ;;
+all) [ -n "${takes_all:-}" ] && platforms="systrap ptrace" || usage ;;
 *) usage ;;
 esac
 as_user=
