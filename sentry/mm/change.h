@@ -13,8 +13,10 @@ static inline struct pctx *mm_via(struct task *t, struct mm *mm)
 
 /* ---- map.c ---- */
 
-/* Whether limits allow a growth by len bytes of a mapping with prot, flags and kind; -ENOMEM if not.  t may be NULL. */
-int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, int prot, int flags, int kind) MUST_CHECK REQUIRES(mm->lock);
+/* Whether t's limits allow len more bytes that are mapped as v is; of v its protection, flags and kind matter.  t may be NULL. */
+bool mm_may_expand(struct task *t, const struct mm *mm, uint64_t len, const struct vma *v) REQUIRES(mm->lock);
+/* The same, and that there may be one more mapping: -ENOMEM if not. */
+int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, const struct vma *v) MUST_CHECK REQUIRES(mm->lock);
 
 /* Whether memory mapped so may be made writable: not if it is shared with a file that is not open for writing. */
 bool mm_may_write(const struct file *file, int flags);

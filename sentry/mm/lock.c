@@ -98,12 +98,17 @@ int mm_lock(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int flag
 
 	if (lock && (flags & ~L_MLOCK_ONFAULT))
 		return -EINVAL;
-	if (!checked_add(len, addr & ~PAGE_MASK, &len)) /* mlock rounds addr down, unlike its kin */
-		return -EINVAL;
+	/* mlock rounds addr down, unlike its kin, and a length that comes round to 0 is as good as none. */
+	len = page_down(len + (addr & ~PAGE_MASK) + PAGE_SIZE - 1);
 	addr = page_down(addr);
-	if (lock && !may_lock_all(t) && len > process_rlimit(t->process, L_RLIMIT_MEMLOCK) &&
-	    process_rlimit(t->process, L_RLIMIT_MEMLOCK) > 0)
-		return -ENOMEM; /* before anybody asks whether that is a range */
+	if (lock && !may_lock_all(t)) { /* before anybody asks whether that is a range */
+		uint64_t limit = process_rlimit(t->process, L_RLIMIT_MEMLOCK);
+
+		if (limit == 0)
+			return -EPERM;
+		if (len > limit)
+			return -ENOMEM;
+	}
 	r = mm_check_range(addr, &len, &end);
 	if (r < 0 || len == 0)
 		return r;

@@ -49,23 +49,27 @@ uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceili
 	}
 }
 
-int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, int prot, int flags, int kind)
+bool mm_may_expand(struct task *t, const struct mm *mm, uint64_t len, const struct vma *v)
 {
-	uint64_t as_limit, data_limit;
+	struct l_rlimit64 data;
 
 	if (!t)
-		return 0;
-	if (mm->vma_count >= tunable_get(&mm_max_map_count))
+		return true;
+	if (mm->total_size + len > process_rlimit(t->process, L_RLIMIT_AS))
+		return false;
+	if (!vma_is_data(v))
+		return true;
+	process_rlimits(t->process, L_RLIMIT_DATA, &data);
+	if (data.rlim_cur == 0) /* nothing was meant for data by brk(2); as Linux has it, the hard limit counts then */
+		data.rlim_cur = data.rlim_max;
+	return mm->data_size + len <= data.rlim_cur;
+}
+
+int mm_check_limits(struct task *t, struct mm *mm, uint64_t len, const struct vma *v)
+{
+	if (t && mm->vma_count >= tunable_get(&mm_max_map_count))
 		return -ENOMEM;
-	as_limit = process_rlimit(t->process, L_RLIMIT_AS);
-	if (mm->total_size + len > as_limit)
-		return -ENOMEM;
-	if ((flags & L_MAP_PRIVATE) && (prot & L_PROT_WRITE) && kind != VMA_STACK) {
-		data_limit = process_rlimit(t->process, L_RLIMIT_DATA);
-		if (mm->data_size + len > data_limit)
-			return -ENOMEM;
-	}
-	return 0;
+	return mm_may_expand(t, mm, len, v) ? 0 : -ENOMEM;
 }
 
 static int check_shared(const struct file *file, int prot)
@@ -170,6 +174,16 @@ int mm_host_flags(const struct file *file, int flags)
 	return host;
 }
 
+/* How much of [addr, addr + len) is mapped. */
+static uint64_t mapped_within(const struct mm *mm, uint64_t addr, uint64_t len)
+{
+	uint64_t sum = 0, end = addr + len;
+
+	for (size_t i = vma_index(mm, addr); i < mm->vma_count && mm->vmas[i]->start < end; i++)
+		sum += min_of(mm->vmas[i]->end, end) - max_of(mm->vmas[i]->start, addr);
+	return sum;
+}
+
 /* mm_map with len a multiple of pages, not 0.  What is wrong with several things is told in Linux's order. */
 static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int prot, int flags, struct file *file,
 			  uint64_t off, int kind) REQUIRES(mm->lock)
@@ -199,7 +213,8 @@ static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t
 		return -EACCES;
 	if (vma_any_sealed(mm, (uint64_t)at, len))
 		return -EPERM;
-	r = mm_check_limits(t, mm, len, v.prot, flags, kind);
+	v.flags = flags & (L_MAP_SHARED | L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_GROWSDOWN | L_MAP_NORESERVE);
+	r = mm_check_limits(t, mm, len - mapped_within(mm, (uint64_t)at, len), &v);
 	if (r < 0)
 		return r;
 	host_flags = mm_host_flags(file, flags);
@@ -220,7 +235,6 @@ static int64_t map_locked(struct task *t, struct mm *mm, uint64_t addr, uint64_t
 		goto out_spare;
 	v.start = (uint64_t)at;
 	v.end = v.start + len;
-	v.flags = flags & (L_MAP_SHARED | L_MAP_PRIVATE | L_MAP_ANONYMOUS | L_MAP_GROWSDOWN | L_MAP_NORESERVE);
 	v.file = file;
 	if ((flags & L_MAP_SHARED) && !file) {
 		v.shared_id = atomic_fetch_add(&next_shared_id, 1);
@@ -303,7 +317,7 @@ static int brk_locked(struct task *t, struct mm *mm, uint64_t brk) REQUIRES(mm->
 	int64_t r = 0;
 
 	if (brk < mm->brk_start || brk >= GUEST_CEILING || !page_up(mm->brk, &old_end) || !page_up(brk, &new_end) ||
-	    brk - mm->brk_start > process_rlimit(t->process, L_RLIMIT_DATA))
+	    brk - mm->brk_start + (mm->end_data - mm->start_data) > process_rlimit(t->process, L_RLIMIT_DATA))
 		return -ENOMEM;
 	if (new_end > old_end) {
 		/* A page is left free above, so that the heap does not grow into a neighbour unnoticed. */

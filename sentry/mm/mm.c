@@ -84,7 +84,9 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 
 		if (from->dont_fork) {
 			mm->total_size -= vma_len(from);
-			if ((from->flags & L_MAP_PRIVATE) && (from->prot & L_PROT_WRITE))
+			if (vma_grows(from))
+				mm->stack_size -= vma_len(from);
+			else if (vma_is_data(from))
 				mm->data_size -= vma_len(from);
 			continue;
 		}

@@ -10,7 +10,7 @@
 static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t end, int prot) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
-	struct vma *v = mm_find(mm, start);
+	struct vma *v = mm_find(mm, start), changed = *v;
 	int r;
 
 	if (v->sealed)
@@ -21,6 +21,9 @@ static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t 
 		return -EACCES;
 	if (v->prot == prot)
 		return 0;
+	changed.prot = prot;
+	if ((prot & L_PROT_WRITE) && !mm_may_expand(t, mm, end - start, &changed) && mm_may_expand(t, mm, end - start, v))
+		return -ENOMEM; /* it becomes data, of which there may be no more */
 	r = vma_reserve(mm, &spare);
 	if (r < 0)
 		return r;
@@ -29,13 +32,11 @@ static int protect_part(struct task *t, struct mm *mm, uint64_t start, uint64_t 
 		vma_split(mm, start, &spare);
 		vma_split(mm, end, &spare);
 		v = mm_find(mm, start);
-		if ((v->flags & L_MAP_PRIVATE) && v->kind != VMA_STACK) {
-			if ((prot & L_PROT_WRITE) && !(v->prot & L_PROT_WRITE))
-				mm->data_size += vma_len(v);
-			else if (!(prot & L_PROT_WRITE) && (v->prot & L_PROT_WRITE))
-				mm->data_size -= vma_len(v);
-		}
+		if (vma_is_data(v))
+			mm->data_size -= vma_len(v);
 		v->prot = prot;
+		if (vma_is_data(v))
+			mm->data_size += vma_len(v);
 	}
 	vma_spare_free(&spare);
 	return r;

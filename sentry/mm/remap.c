@@ -122,7 +122,7 @@ static int64_t remap_locked(struct task *t, struct mm *mm, struct remap *m) REQU
 	if (m->old_len > v->end - m->addr)
 		return -EFAULT;
 	if (m->new_len > m->old_len) {
-		r = mm_check_limits(t, mm, m->new_len - m->old_len, v->prot, v->flags, v->kind);
+		r = mm_check_limits(t, mm, m->new_len - m->old_len, v);
 		if (r == 0 && v->locked)
 			r = mm_check_more_locked(t, mm, m->new_len - m->old_len);
 		if (r < 0)

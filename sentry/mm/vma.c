@@ -71,12 +71,17 @@ size_t vma_index(const struct mm *mm, uint64_t addr)
 	return lo;
 }
 
+bool vma_is_data(const struct vma *v)
+{
+	return (v->flags & L_MAP_PRIVATE) && (v->prot & L_PROT_WRITE) && !vma_grows(v);
+}
+
 void vma_account(struct mm *mm, const struct vma *v, uint64_t len)
 {
 	mm->total_size += len;
-	if (v->kind == VMA_STACK)
+	if (vma_grows(v))
 		mm->stack_size += len;
-	else if ((v->flags & L_MAP_PRIVATE) && (v->prot & L_PROT_WRITE))
+	else if (vma_is_data(v))
 		mm->data_size += len;
 	if (v->locked)
 		mm->locked_size += len;

@@ -42,6 +42,8 @@ void vma_refs_put(struct vma *v);
 /* Takes another name, or NULL; counted anew. */
 void vma_set_name(struct vma *v, struct vma_name *name);
 
+/* Whether v counts as data: private and writable, and no stack. */
+bool vma_is_data(const struct vma *v);
 /* v has grown by len bytes, which the sums that limits and /proc speak of are to count. */
 void vma_account(struct mm *mm, const struct vma *v, uint64_t len);
 

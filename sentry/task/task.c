@@ -458,12 +458,17 @@ void task_get_sched(struct task *t, struct sched_params *out)
 	mutex_unlock(&t->alloc_lock);
 }
 
+void process_rlimits(struct process *p, unsigned resource, struct l_rlimit64 *out)
+{
+	mutex_lock(&p->limits_lock);
+	*out = p->rlimits[resource];
+	mutex_unlock(&p->limits_lock);
+}
+
 uint64_t process_rlimit(struct process *p, unsigned resource)
 {
-	uint64_t soft;
+	struct l_rlimit64 l;
 
-	mutex_lock(&p->limits_lock);
-	soft = p->rlimits[resource].rlim_cur;
-	mutex_unlock(&p->limits_lock);
-	return soft;
+	process_rlimits(p, resource, &l);
+	return l.rlim_cur;
 }

@@ -300,6 +300,7 @@ static inline uint64_t task_timer_slack(const struct task *t)
 	return t->timer_slack_ns ? t->timer_slack_ns : t->timer_slack_default_ns;
 }
 uint64_t process_rlimit(struct process *p, unsigned resource); /* the soft limit */
+void process_rlimits(struct process *p, unsigned resource, struct l_rlimit64 *out);
 
 /* ---- life ---- */
 

@@ -220,10 +220,86 @@ static void data_fn(void)
 	CHECK(p != MAP_FAILED);
 }
 
+static char *anon(size_t size, int prot, int flags)
+{
+	return mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+}
+
+/* Memory that becomes data by mprotect(2) counts, too. */
+static void data_by_mprotect_fn(void)
+{
+	size_t size = 64 << 20;
+	char *m = anon(size, PROT_NONE, 0), *f;
+	char *s = mmap(NULL, size, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd = open("/proc/self/exe", O_RDONLY);
+
+	REQUIRE(m != MAP_FAILED && s != MAP_FAILED && fd >= 0);
+	set_soft(RLIMIT_DATA, 32 << 20);
+	CHECK_ERR(mprotect(m, size, PROT_READ | PROT_WRITE), ENOMEM);
+	CHECK_ERR(mprotect(m, size, PROT_WRITE | PROT_EXEC), ENOMEM);
+	OK(mprotect(m, size, PROT_READ | PROT_EXEC));
+	OK(mprotect(m, 8 << 20, PROT_READ | PROT_WRITE));
+	CHECK_ERR(mprotect(m, size, PROT_READ | PROT_WRITE), ENOMEM); /* the rest, that is */
+	OK(mprotect(m, size, PROT_READ));
+	OK(mprotect(s, size, PROT_READ | PROT_WRITE));
+	f = mmap(NULL, size, PROT_NONE, MAP_PRIVATE, fd, 0);
+	CHECK(f != MAP_FAILED);
+	CHECK_ERR(mprotect(f, size, PROT_READ | PROT_WRITE), ENOMEM);
+	CHECK(anon(size, PROT_READ | PROT_WRITE, 0) == MAP_FAILED);
+	CHECK(anon(size, PROT_READ | PROT_WRITE, MAP_GROWSDOWN) != MAP_FAILED); /* a stack */
+	CHECK(anon(size, PROT_READ | PROT_WRITE, MAP_STACK) == MAP_FAILED);
+}
+
+/* What comes before the part that is refused stays changed. */
+static void data_in_part_fn(void)
+{
+	char *m = anon(64 << 20, PROT_NONE, 0);
+
+	REQUIRE(m != MAP_FAILED);
+	OK(mprotect(m, 4096, PROT_READ));
+	set_soft(RLIMIT_DATA, 32 << 20);
+	CHECK_ERR(mprotect(m, 64 << 20, PROT_READ | PROT_WRITE), ENOMEM);
+	m[0] = 1;
+	CHECK_ERR(mprotect(m + 4096, (64 << 20) - 4096, PROT_WRITE), ENOMEM);
+}
+
+/* A limit of none at all is meant for brk(2) alone. */
+static void no_data_fn(void)
+{
+	char *m = anon(8192, PROT_NONE, 0);
+
+	REQUIRE(m != MAP_FAILED);
+	set_soft(RLIMIT_DATA, 0);
+	OK(mprotect(m, 8192, PROT_READ | PROT_WRITE));
+	CHECK(anon(4096, PROT_READ | PROT_WRITE, 0) != MAP_FAILED);
+	CHECK(sbrk(1 << 20) == (void *)-1 && errno == ENOMEM);
+	execl("/bin/true", "true", NULL);
+	H_FAIL("no exec\n");
+}
+
+/* What a mapping takes the place of does not count twice. */
+static void as_replaced_fn(void)
+{
+	char *m = anon(64 << 20, PROT_NONE, 0);
+
+	REQUIRE(m != MAP_FAILED);
+	set_soft(RLIMIT_AS, 96 << 20);
+	CHECK(mmap(m, 64 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == m);
+	CHECK(anon(64 << 20, PROT_NONE, 0) == MAP_FAILED && errno == ENOMEM);
+	set_soft(RLIMIT_AS, 1 << 20); /* less than there is */
+	CHECK(anon(4096, PROT_NONE, 0) == MAP_FAILED && errno == ENOMEM);
+	OK(mprotect(m, 4096, PROT_READ | PROT_WRITE));
+	OK(munmap(m, 64 << 20));
+}
+
 TEST(memory)
 {
 	in_child(as_fn);
+	in_child(as_replaced_fn);
 	in_child(data_fn);
+	in_child(data_by_mprotect_fn);
+	in_child(data_in_part_fn);
+	in_child(no_data_fn);
 }
 
 static void memlock_fn(void)
@@ -236,8 +312,11 @@ static void memlock_fn(void)
 	OK(mlock(p, 16 << 10));
 	CHECK_ERR(mlock(p, 32 << 10), ENOMEM);
 	OK(munlock(p, 16 << 10));
+	OK(mlock(p, (size_t)-1)); /* comes round to nothing */
 	set_soft(RLIMIT_MEMLOCK, 0);
 	CHECK_ERR(mlock(p, 4096), EPERM);
+	CHECK_ERR(mlock(p, 0), EPERM);
+	OK(munlock(p, 4096));
 	CHECK_ERR(mlockall(MCL_CURRENT), EPERM);
 }
 
