@@ -40,6 +40,8 @@ int64_t host_process_cpu_ns(pid_t pid);
 int64_t host_thread_cpu_ns(pid_t tid);
 /* The same of a thread of another process (a stub's), which no clock tells; negative if that cannot be learnt. */
 int64_t host_stub_thread_cpu_ns(pid_t pid, pid_t tid);
+/* On which CPU such a thread runs, or ran last; negative if that cannot be learnt. */
+int host_stub_thread_cpu(pid_t pid, pid_t tid);
 /* The calling thread's id on the host. */
 pid_t host_gettid(void);
 

@@ -37,19 +37,37 @@ static int64_t sentry_cpu_ns(const struct task *t)
 	return ns > 0 ? ns : 0;
 }
 
-/* What t's thread of the stub has used; negative if the host does not tell. */
-static int64_t guest_cpu_ns(struct task *t)
+/* t's thread of the stub, which is *pid; its tid is 0 if there is none. */
+static struct pf_thread guest_thread(struct task *t, pid_t *pid)
 {
 	struct pf_thread thread = {0};
-	pid_t pid = 0;
-	int64_t ns;
 
+	*pid = 0;
 	mutex_lock(&t->process->sig_lock);
 	if (t->ctx) {
 		thread = pctx_thread(t->ctx);
-		pid = pas_host_pid(pctx_as(t->ctx));
+		*pid = pas_host_pid(pctx_as(t->ctx));
 	}
 	mutex_unlock(&t->process->sig_lock);
+	return thread;
+}
+
+unsigned task_cpu(struct task *t)
+{
+	pid_t pid;
+	struct pf_thread thread = guest_thread(t, &pid);
+	int cpu = thread.tid ? host_stub_thread_cpu(pid, thread.tid) : 0;
+
+	return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
+/* What t's thread of the stub has used; negative if the host does not tell. */
+static int64_t guest_cpu_ns(struct task *t)
+{
+	pid_t pid;
+	struct pf_thread thread = guest_thread(t, &pid);
+	int64_t ns;
+
 	ns = thread.tid ? host_stub_thread_cpu_ns(pid, thread.tid) : -1;
 	return ns < 0 ? ns : max_of(ns - thread.before_ns, (int64_t)0);
 }

@@ -18,6 +18,8 @@ int64_t task_cpu_ns(struct task *t);
 int64_t process_cpu_ns(struct process *p);
 /* Of p's live and dead threads. */
 void process_usage(struct process *p, struct rusage_sum *out);
+/* The CPU that it ran on last; 0 if that cannot be learnt. */
+unsigned task_cpu(struct task *t);
 void task_usage(struct task *t, struct rusage_sum *out);
 /* Adds the faults and resident memory of t's address space, which its process has not been booked for yet. */
 void process_memory_usage(struct task *t, struct rusage_sum *out);

@@ -24,6 +24,32 @@ static long long number(const char *text, const char *name)
 	return -1;
 }
 
+/* Field 39 of stat: the CPU that it ran on last. */
+TEST(last_cpu)
+{
+	cpu_set_t all, one;
+
+	OK(sched_getaffinity(0, sizeof(all), &all));
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		char text[1024], *p;
+
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		OK(sched_setaffinity(0, sizeof(one), &one));
+		for (volatile int i = 0; i < 1000; i++)
+			;
+		REQUIRE(read_file("/proc/self/stat", text, sizeof(text)) > 0);
+		p = strrchr(text, ')');
+		for (int field = 2; p && field < 39; field++)
+			p = strchr(p + 1, ' ');
+		REQUIRE(p);
+		CHECK_EQ(atoi(p), cpu);
+	}
+	OK(sched_setaffinity(0, sizeof(all), &all));
+}
+
 TEST(namespaces)
 {
 	static const struct {

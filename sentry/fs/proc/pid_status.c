@@ -203,9 +203,9 @@ int proc_show_stat(const struct proc_ctx *c, FILE *out)
 	fprintf(out, "%llu %llu %llu 0 0 ", permitted ? (ull)m.start_code : (ull)m.any,
 		permitted ? (ull)m.end_code : (ull)m.any, (ull)m.start_stack);
 	/* The old 31-bit signal masks, wchan, swaps, exit_signal, processor, rt_priority, policy, delays, guest times */
-	fprintf(out, "%llu %llu %llu %llu 0 0 0 %d 0 %d %d 0 0 0 ", (ull)(sig.pending & INT32_MAX),
+	fprintf(out, "%llu %llu %llu %llu 0 0 0 %d %u %d %d 0 0 0 ", (ull)(sig.pending & INT32_MAX),
 		(ull)(sig.blocked & INT32_MAX), (ull)(sig.ignored & INT32_MAX), (ull)(sig.caught & INT32_MAX),
-		t->tid == p->pid ? p->exit_signal : -1, sched.rt_priority, sched.policy);
+		t->tid == p->pid ? p->exit_signal : -1, task_cpu(t), sched.rt_priority, sched.policy);
 	fprintf(out, "%llu %llu %llu %llu %llu %llu %llu %d\n", (ull)m.start_data, (ull)m.end_data, (ull)m.start_brk,
 		(ull)m.arg_start, (ull)m.arg_end, (ull)m.env_start, (ull)m.env_end, exit_code);
 	return 0;
