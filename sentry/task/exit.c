@@ -93,19 +93,24 @@ int task_become_only_thread(struct task *t)
 	return p->group_exiting ? -ERESTARTNOINTR : 0;
 }
 
+/* Somebody who shares the memory may look at the word, or wait for it. */
+static void clear_child_tid(struct task *t)
+{
+	uint32_t zero = 0;
+
+	if (copy_out(t->ctx, t->clear_child_tid, &zero, sizeof(zero)) == 0)
+		futex_wake_at(t, t->clear_child_tid);
+}
+
 void task_release_mm(struct task *t)
 {
 	rseq_release(t);
 	if (t->ctx && t->mm) {
 		futex_exit_robust_list(t);
 		futex_exit_pi(t);
-		if (t->clear_child_tid) {
-			uint32_t zero = 0;
-
-			if (copy_out(t->ctx, t->clear_child_tid, &zero, sizeof(zero)) == 0)
-				futex_wake_at(t, t->clear_child_tid);
-			t->clear_child_tid = 0;
-		}
+		if (t->clear_child_tid && refcount_read(&t->mm->refs) > 1)
+			clear_child_tid(t);
+		t->clear_child_tid = 0;
 	}
 	vfork_complete(t);
 }

@@ -343,6 +343,39 @@ TEST(clone_vm_process)
 	munmap(stack, size);
 }
 
+/* The word that a task's end clears is of use to those who share its memory: where nobody does it is left. */
+TEST(cleared_tid)
+{
+	size_t size = 64 << 10;
+	char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int *word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), value = 1;
+	long pid;
+
+	REQUIRE(stack != MAP_FAILED && word != MAP_FAILED);
+	*word = 77;
+	pid = syscall(SYS_clone, CLONE_CHILD_CLEARTID | SIGCHLD, 0, 0, word, 0);
+	if (pid == 0)
+		_exit(0);
+	CHECK_EQ(h_wait((pid_t)pid), 0);
+	CHECK_EQ(*word, 77);
+	pid = h_fork();
+	if (pid == 0) {
+		syscall(SYS_set_tid_address, word);
+		raise(SIGKILL);
+	}
+	CHECK_EQ(h_wait((pid_t)pid), SIGKILL);
+	CHECK_EQ(*word, 77);
+	pid = clone(clone_child, stack + size, CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, &value, NULL, NULL, word);
+	CHECK_EQ(h_wait((pid_t)pid), W_EXIT(9));
+	CHECK_EQ(*word, 0);
+	*word = 77;
+	pid = clone(clone_child, stack + size, CLONE_VM | CLONE_VFORK | CLONE_CHILD_CLEARTID | SIGCHLD, &value, NULL, NULL, word);
+	CHECK_EQ(h_wait((pid_t)pid), W_EXIT(9));
+	CHECK_EQ(*word, 0);
+	munmap(stack, size);
+	munmap(word, 4096);
+}
+
 static void *big_stack(void *arg)
 {
 	volatile char big[3 << 20];
