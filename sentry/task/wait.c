@@ -101,14 +101,19 @@ static void report_tracee(struct task *o, int status, int code, struct wait_resu
 	out->usage = o->process->self;
 }
 
+/* Its process has ended, and it is what stands for that. */
+static bool leader_ended(const struct task *o) REQUIRES(tasks_lock)
+{
+	return o->process->zombie && o->tid == o->process->pid;
+}
+
 /* One look at a tracee, as look_at at a child.  Its stops are news whether or not they were asked for. */
 static bool look_at_tracee(struct task *o, const struct wait_request *req, struct wait_result *out,
 			   struct list_head *dropped) REQUIRES(tasks_lock)
 {
-	bool leader_ended = o->process->zombie && o->tid == o->process->pid;
 	int status = o->trace.zombie ? o->trace.exit_status : o->process->exit_status;
 
-	if (o->trace.zombie || leader_ended) {
+	if (o->trace.zombie || leader_ended(o)) {
 		if (!(req->options & L_WEXITED))
 			return false;
 		report_tracee(o, status, exit_code_of(status), out);
@@ -134,7 +139,8 @@ static int scan_tracees(struct task *tracer, const struct wait_request *req, str
 	list_for_each_entry_safe(o, tmp, &tracer->tracees, trace.node) {
 		if (!selects_tracee(o, req))
 			continue;
-		r = 0;
+		if ((req->options & L_WEXITED) || !(o->trace.zombie || leader_ended(o)))
+			r = 0;
 		if (look_at_tracee(o, req, out, dropped))
 			return 1;
 	}
@@ -174,7 +180,9 @@ static int scan(struct task *t, const struct wait_request *req, struct wait_resu
 	list_for_each_entry(c, &t->process->children, sibling) {
 		if (!selected(t, c, req))
 			continue;
-		r = 0;
+		/* Nothing that did not ask for its end will ever be told of a zombie. */
+		if ((req->options & L_WEXITED) || !c->zombie || trace_hides_from_parent(c))
+			r = 0;
 		if (look_at(c, req, out, &reap, &leader)) {
 			r = 1;
 			break;

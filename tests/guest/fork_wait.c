@@ -218,6 +218,33 @@ TEST(waitid_codes)
 	CHECK_EQ(syscall(SYS_waitid, P_ALL, 0, NULL, WEXITED, NULL), 0); /* no siginfo wanted */
 }
 
+/* A zombie is no child to one who asks for stops alone. */
+TEST(waitid_for_stops)
+{
+	siginfo_t si;
+	pid_t pid = h_fork();
+
+	if (pid == 0)
+		_exit(3);
+	OK(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT));
+	CHECK_ERR(waitid(P_PID, (id_t)pid, &si, WSTOPPED | WNOHANG), ECHILD);
+	CHECK_ERR(waitid(P_PID, (id_t)pid, &si, WSTOPPED), ECHILD);
+	CHECK_ERR(waitid(P_ALL, 0, &si, WSTOPPED | WCONTINUED), ECHILD);
+	OK(waitid(P_PID, (id_t)pid, &si, WEXITED | WSTOPPED));
+	CHECK_EQ(si.si_status, 3);
+	pid = h_fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	OK(waitid(P_PID, (id_t)pid, &si, WSTOPPED | WNOHANG));
+	kill(pid, SIGSTOP);
+	OK(waitid(P_PID, (id_t)pid, &si, WSTOPPED));
+	CHECK_EQ(si.si_status, SIGSTOP);
+	kill(pid, SIGKILL);
+	CHECK_ERR(waitid(P_PID, (id_t)pid, &si, WSTOPPED), ECHILD); /* waits until it is one */
+	OK(waitid(P_PID, (id_t)pid, &si, WEXITED));
+}
+
 TEST(stop_and_continue)
 {
 	siginfo_t info;
