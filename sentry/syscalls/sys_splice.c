@@ -189,8 +189,7 @@ static long splice(struct task *t, struct end *in, uint64_t off_in, struct end *
 	buf = malloc(CHUNK);
 	if (!buf)
 		return -ENOMEM;
-	if (out->pipe)
-		nonblock |= file_nonblock(out->f) || (in->pipe && file_nonblock(in->f));
+	nonblock |= (in->pipe && file_nonblock(in->f)) || (out->pipe && file_nonblock(out->f));
 	if (in->pipe && out->pipe) {
 		n = between_pipes(in->pipe, out->pipe, len, nonblock, buf);
 	} else if (in->pipe) {
@@ -308,7 +307,6 @@ long sys_vmsplice(struct task *t, const struct sys_args *args)
 		r = -EBADF;
 	if (r == 0) {
 		u = uio_guest(t->ctx, &iov);
-		nonblock |= file_nonblock(f);
 		if (uio_left(&u) == 0)
 			r = 0;
 		else if (!pipe_of(f))

@@ -117,6 +117,41 @@ TEST(from_memory)
 	end();
 }
 
+static struct iovec one = {"x", 1};
+
+static void vmsplice_waits(void)
+{
+	alarm(1);
+	vmsplice(a[1], &one, 1, 0);
+	H_FAIL("vmsplice returned: errno %d\n", errno);
+}
+
+/* A pipe's O_NONBLOCK counts for splice and tee, for vmsplice SPLICE_F_NONBLOCK alone. */
+TEST(whose_nonblock)
+{
+	char fill[4096] = "";
+	pid_t pid;
+
+	begin();
+	OK(fcntl(a[0], F_SETFL, O_NONBLOCK));
+	CHECK_ERR(splice(a[0], NULL, file, NULL, 1, 0), EAGAIN);
+	CHECK_ERR(splice(a[0], NULL, b[1], NULL, 1, 0), EAGAIN);
+	CHECK_ERR(tee(a[0], b[1], 1, 0), EAGAIN);
+	OK(fcntl(a[1], F_SETFL, O_NONBLOCK));
+	while (write(a[1], fill, sizeof(fill)) > 0)
+		;
+	CHECK_EQ(errno, EAGAIN);
+	CHECK_ERR(splice(file, NULL, a[1], NULL, 1, 0), EAGAIN);
+	CHECK_ERR(vmsplice(a[1], &one, 1, SPLICE_F_NONBLOCK), EAGAIN);
+	pid = h_fork();
+	if (pid == 0) {
+		vmsplice_waits();
+		child_exit();
+	}
+	CHECK_EQ(h_wait(pid), SIGALRM);
+	end();
+}
+
 TEST(refusals)
 {
 	loff_t off = 0;
