@@ -407,6 +407,101 @@ TEST(get_info)
 	close(fd);
 }
 
+/* What a core dump of it would be like, which newer kernels tell. */
+TEST(get_info_of_core)
+{
+	struct {
+		struct info i;
+		uint32_t coredump_mask, spare;
+	} x = {.i.mask = 16};
+	unsigned long get = _IOWR(0xFF, 11, struct info);
+	int fd = pidfd_open_(getpid(), 0);
+	pid_t pid;
+
+	if (ioctl(fd, _IOWR(0xFF, 11, x), &x) < 0 || !(x.i.mask & 16))
+		SKIP("a kernel before 6.16");
+	CHECK_EQ(x.i.mask, 16 | 7);
+	CHECK_EQ(x.coredump_mask, 4); /* PIDFD_COREDUMP_USER */
+	OK(prctl(PR_SET_DUMPABLE, 0));
+	OK(ioctl(fd, _IOWR(0xFF, 11, x), &x));
+	CHECK_EQ(x.coredump_mask, 2); /* _SKIP */
+	OK(prctl(PR_SET_DUMPABLE, 1));
+	x.i.mask = 16;
+	x.coredump_mask = 77;
+	OK(ioctl(fd, get, &x));
+	CHECK_EQ(x.coredump_mask, 77); /* behind what was asked for */
+	close(fd);
+	pid = h_fork();
+	if (pid == 0)
+		_exit(3);
+	fd = pidfd_open_(pid, 0);
+	CHECK_EQ(events(fd, 10000), POLLIN);
+	x.i.mask = 16;
+	OK(ioctl(fd, _IOWR(0xFF, 11, x), &x));
+	CHECK_EQ(x.coredump_mask, 0);
+	CHECK_EQ(h_wait(pid), W_EXIT(3));
+	CHECK_ERR(ioctl(fd, _IOWR(0xFF, 11, x), &x), ESRCH);
+	x.i.mask = 16 | 8;
+	OK(ioctl(fd, _IOWR(0xFF, 11, x), &x));
+	CHECK_EQ(x.i.mask & ~4u, 16 | 8);
+	CHECK_EQ(x.i.exit_code, W_EXIT(3));
+	close(fd);
+}
+
+/* What PIDFD_GET_*_NAMESPACE open, in their order from 1 on. */
+static const char *const ns_names[] = {NULL,	"cgroup",	    "ipc",  "mnt",		 "net",	 "pid",
+				       "pid_for_children", "time", "time_for_children", "user", "uts"};
+
+static bool same_ns(int fd, const char *name)
+{
+	struct stat here, there;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+	return fstat(fd, &here) == 0 && stat(path, &there) == 0 && here.st_ino == there.st_ino;
+}
+
+TEST(get_namespaces)
+{
+	pid_t pid = paused_child(), other;
+	int fd = pidfd_open_(pid, 0), self = pidfd_open_(getpid(), 0);
+	uint32_t version = 77;
+
+	for (unsigned n = 1; n <= 10; n++) {
+		int ns = ioctl(fd, _IO(0xFF, n), 0);
+
+		CHECK(ns >= 0 && same_ns(ns, ns_names[n]));
+		CHECK_EQ(fcntl(ns, F_GETFD), FD_CLOEXEC);
+		CHECK_EQ(fcntl(ns, F_GETFL), O_RDONLY);
+		CHECK_ERR(ioctl(fd, _IO(0xFF, n), 1), EINVAL);
+		close(ns);
+	}
+	CHECK_ERR(ioctl(fd, _IO(0xFF, 0), 0), ENOTTY);
+	CHECK_ERR(ioctl(fd, _IO(0xFF, 11), 0), ENOTTY);
+	CHECK_ERR(ioctl(fd, _IO(0xFF, 12), 0), ENOTTY);
+	CHECK_ERR(ioctl(fd, _IOW(0xFF, 3, int), 0), ENOTTY);
+	if (ioctl(fd, _IOR('v', 1, long), &version) == 0) /* FS_IOC_GETVERSION; since 6.15 */
+		CHECK_EQ(version, 0);
+	if (geteuid() == 0) {
+		other = h_fork();
+		if (other == 0) {
+			REQUIRE(setresuid(4242, 4242, 4242) == 0);
+			CHECK_ERR(ioctl(self, _IO(0xFF, 10), 0), EACCES);
+			CHECK_ERR(ioctl(self, _IO(0xFF, 10), 1), EINVAL);
+			child_exit();
+		}
+		JOIN(other);
+	}
+	kill(pid, SIGKILL);
+	CHECK_EQ(events(fd, 10000), POLLIN);
+	CHECK_ERR(ioctl(fd, _IO(0xFF, 10), 0), ESRCH);
+	CHECK_ERR(ioctl(fd, _IO(0xFF, 9), 0), ESRCH);
+	CHECK_EQ(h_wait(pid), SIGKILL);
+	CHECK_ERR(ioctl(fd, _IO(0xFF, 10), 1), ESRCH);
+	close(fd);
+	close(self);
+}
+
 TEST(self)
 {
 	if (send_(PIDFD_SELF_GROUP, 0, NULL, 0) < 0)

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "abi/errno.h"
 #include "abi/ioctl.h"
@@ -14,6 +15,9 @@
 #include "abi/wait.h"
 #include "base/checked.h"
 #include "sentry/fs/anon/anon.h"
+#include "sentry/fs/proc/proc.h"
+#include "sentry/mm/mm.h"
+#include "sentry/task/namespaces.h"
 #include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 #include "sentry/task/tree.h"
@@ -114,6 +118,17 @@ static void info_of_creds(struct task *t, struct l_pidfd_info *info)
 	cred_put(c);
 }
 
+/* How a core of t would be dumped; 0 for one without memory. */
+static uint32_t core_dump_way(struct task *t)
+{
+	struct mm *mm = task_get_mm(t);
+
+	if (!mm)
+		return 0;
+	mm_put(mm);
+	return t->process->dumpable ? L_PIDFD_COREDUMP_USER : L_PIDFD_COREDUMP_SKIP;
+}
+
 static int read_info(const struct pidfd *pf, uint64_t asked, struct l_pidfd_info *info)
 {
 	const struct pid_ns *ns = task_pid_ns(task_current());
@@ -134,7 +149,11 @@ static int read_info(const struct pidfd *pf, uint64_t asked, struct l_pidfd_info
 		info->ppid = p->parent ? (uint32_t)process_nr(p->parent, ns) : 0;
 	}
 	mutex_unlock(&tasks_lock);
+	if (asked & L_PIDFD_INFO_COREDUMP)
+		info->mask |= L_PIDFD_INFO_COREDUMP;
 	if (!reaped) {
+		if (asked & L_PIDFD_INFO_COREDUMP)
+			info->coredump_mask = core_dump_way(t);
 		info_of_creds(t, info);
 		task_put(t);
 		return 0;
@@ -145,17 +164,14 @@ static int read_info(const struct pidfd *pf, uint64_t asked, struct l_pidfd_info
 	return 0;
 }
 
-/* PIDFD_GET_INFO: the struct's size is part of the command, and may be of a newer program's. */
-static long pidfd_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t arg)
+/* PIDFD_GET_INFO: the struct's size is part of the command, and may be an older or a newer program's. */
+static long get_info(struct file *f, struct pctx *ctx, uint64_t size, uint64_t arg)
 {
-	uint64_t asked, size = L_IOC_SIZE(cmd);
 	struct l_pidfd_info info;
+	uint64_t asked;
 	uint8_t *out;
 	int r;
 
-	if (L_IOC_TYPE(cmd) != L_PIDFD_IOC_TYPE || L_IOC_NR(cmd) != L_PIDFD_IOC_GET_INFO_NR ||
-	    L_IOC_DIR(cmd) != (L_IOC_READ | L_IOC_WRITE) || size < sizeof(info))
-		return -ENOTTY;
 	if (!arg)
 		return -EINVAL;
 	r = copy_in(ctx, &asked, arg, sizeof(asked));
@@ -166,10 +182,93 @@ static long pidfd_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t
 	out = calloc(1, size); /* at most 16383: the command has 14 bits for it */
 	if (!out)
 		return -ENOMEM;
-	*(struct l_pidfd_info *)out = info;
+	memcpy(out, &info, min_of(size, (uint64_t)sizeof(info)));
 	r = copy_out(ctx, arg, out, size);
 	free(out);
 	return r;
+}
+
+/* Those that /proc/PID/ns has. */
+static struct ns *namespace_of(struct task *t, unsigned cmd)
+{
+	switch (cmd) {
+	case L_PIDFD_GET_CGROUP_NAMESPACE:
+		return task_get_ns(t, NS_CGROUP);
+	case L_PIDFD_GET_IPC_NAMESPACE:
+		return task_get_ns(t, NS_IPC);
+	case L_PIDFD_GET_MNT_NAMESPACE:
+		return task_get_ns(t, NS_MNT);
+	case L_PIDFD_GET_NET_NAMESPACE:
+		return task_get_ns(t, NS_NET);
+	case L_PIDFD_GET_PID_NAMESPACE:
+		return task_get_ns(t, NS_PID);
+	case L_PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE:
+		return task_get_children_ns(t, NS_PID);
+	case L_PIDFD_GET_TIME_NAMESPACE:
+		return task_get_ns(t, NS_TIME);
+	case L_PIDFD_GET_TIME_FOR_CHILDREN_NAMESPACE:
+		return task_get_children_ns(t, NS_TIME);
+	case L_PIDFD_GET_USER_NAMESPACE:
+		return task_get_ns(t, NS_USER);
+	default:
+		return task_get_ns(t, NS_UTS);
+	}
+}
+
+static long open_namespace(struct task *t, unsigned cmd)
+{
+	struct ns *uts = task_get_ns(t, NS_UTS), *ns;
+	int r = uts ? 0 : -ESRCH; /* it has let go of them all */
+
+	ns_put(uts);
+	if (r == 0)
+		r = proc_may_access(t, task_current()->cred);
+	if (r < 0)
+		return r;
+	ns = namespace_of(t, cmd);
+	if (!ns)
+		return -ESRCH;
+	r = ns_open(ns);
+	ns_put(ns);
+	return r;
+}
+
+/* A descriptor of a namespace of what f stands for. */
+static long get_namespace(struct file *f, unsigned cmd, uint64_t arg)
+{
+	struct pidfd *pf = f->priv;
+	struct task *t = NULL;
+	long r;
+
+	mutex_lock(&tasks_lock);
+	if (!is_reaped(pf))
+		t = task_get(pf->thread ? pf->thread : process_any_task(pf->process));
+	mutex_unlock(&tasks_lock);
+	if (!t)
+		return -ESRCH;
+	r = arg ? -EINVAL : open_namespace(t, cmd);
+	task_put(t);
+	return r;
+}
+
+/* Processes are not numbered anew: there is one generation. */
+static long get_version(struct pctx *ctx, uint64_t arg)
+{
+	uint32_t version = 0;
+
+	return arg ? copy_out(ctx, arg, &version, sizeof(version)) : -EINVAL;
+}
+
+static long pidfd_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t arg)
+{
+	if (cmd >= L_PIDFD_GET_CGROUP_NAMESPACE && cmd <= L_PIDFD_GET_UTS_NAMESPACE)
+		return get_namespace(f, cmd, arg);
+	if (cmd == L_FS_IOC_GETVERSION)
+		return get_version(ctx, arg);
+	if (L_IOC_TYPE(cmd) != L_PIDFD_IOC_TYPE || L_IOC_NR(cmd) != L_PIDFD_IOC_GET_INFO_NR ||
+	    L_IOC_DIR(cmd) != (L_IOC_READ | L_IOC_WRITE) || L_IOC_SIZE(cmd) < L_PIDFD_INFO_SIZE_VER0)
+		return -ENOTTY;
+	return get_info(f, ctx, L_IOC_SIZE(cmd), arg);
 }
 
 /* ---- making them ---- */

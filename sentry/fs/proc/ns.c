@@ -41,15 +41,13 @@ static struct super_block *nsfs_super(void)
 
 /* ---- its files ---- */
 
-static int open_ns(struct ns *ns);
-
 /* What owns ns, unless that is above the caller's own: out of sight. */
 static int open_owner(struct ns *ns)
 {
 	const struct task *self = task_current();
 	struct user_ns *owner = ns->owner;
 
-	return self && owner && user_ns_within(owner, self->cred->user_ns) ? open_ns(&owner->ns) : -EPERM;
+	return self && owner && user_ns_within(owner, self->cred->user_ns) ? ns_open(&owner->ns) : -EPERM;
 }
 
 static int open_pid_parent(struct ns *ns)
@@ -57,7 +55,7 @@ static int open_pid_parent(struct ns *ns)
 	const struct task *self = task_current();
 	struct ns *parent = pid_ns_parent(ns);
 
-	return self && parent && pid_ns_within(parent, pid_ns_common(task_pid_ns(self))) ? open_ns(parent) : -EPERM;
+	return self && parent && pid_ns_within(parent, pid_ns_common(task_pid_ns(self))) ? ns_open(parent) : -EPERM;
 }
 
 static int put_owner_uid(struct ns *ns, struct pctx *ctx, uint64_t arg)
@@ -114,8 +112,7 @@ int ns_file_new(struct ns *ns, const struct cred *c, struct file **out)
 	return r;
 }
 
-/* A descriptor of ns for the calling task. */
-static int open_ns(struct ns *ns)
+int ns_open(struct ns *ns)
 {
 	struct task *self = task_current();
 	struct file *f;

@@ -23,6 +23,8 @@ int proc_may_access_real(struct task *t, const struct cred *caller) MUST_CHECK;
 
 /* A file of nsfs that stands for ns (which it holds), as /proc/PID/ns/KIND does when it is opened. */
 int ns_file_new(struct ns *ns, const struct cred *c, struct file **out) MUST_CHECK;
+/* The same as a new descriptor of the calling task, closed by execve; -errno. */
+int ns_open(struct ns *ns) MUST_CHECK;
 
 /* The types of file systems that there are, by their place in /proc/filesystems; NULL past the last. */
 const char *proc_filesystem(size_t index);
