@@ -23,6 +23,9 @@ struct pas {
 	_Atomic bool dead;	    /* set by the reaper, or by whoever found out first */
 	uint64_t owner;		    /* as pas_create_for's; 0: the stub is not used again; immutable once others know of it */
 	_Atomic bool kept_apart;    /* an owner of another kind had it as well: likewise */
+	_Atomic uint32_t version;   /* changes with what is mapped, and how */
+	_Atomic uint32_t watchers;  /* others that are between pas_watch and pas_unwatch */
+	_Atomic bool giving;	    /* what a call has written may not have arrived: pieces.c */
 	struct pas_before before;   /* immutable once others know of it */
 	_Atomic uint64_t faults[2]; /* the stub's, minor and major, as last noted */
 };
@@ -30,6 +33,7 @@ struct pas {
 struct pctx {
 	struct pas *as; /* counted */
 	struct pctx_mask *mask; /* or NULL; immutable once the context has been handed out */
+	bool pieces;		/* the call in hand has memory with it: see pctx_read; its thread's */
 };
 
 /* A platform calls this once it has set dead of an address space that somebody still uses. */
@@ -61,6 +65,18 @@ struct platform_ops {
 	int (*mincore)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec);
 	ssize_t (*read)(struct pas *as, gva_t addr, void *buf, size_t len);
 	ssize_t (*write)(struct pas *as, gva_t addr, const void *buf, size_t len);
+
+	/*
+	 * Of a context with pieces.  read and write do all of it, or nothing (0) and leave it to the address space's; string
+	 * gives the length with the NUL, or 0; pieces_end ends them.  await_given comes back when nothing is giving any more, and
+	 * takes its time.  NULL in a platform that never sets pieces.
+	 */
+	ssize_t (*piece_read)(struct pctx *ctx, gva_t addr, void *buf, size_t len);
+	ssize_t (*piece_write)(struct pctx *ctx, gva_t addr, const void *buf, size_t len);
+	size_t (*piece_string)(struct pctx *ctx, gva_t addr, char *dst, size_t cap);
+	void (*pieces_end)(struct pctx *ctx);
+	void (*set_room)(struct pctx *ctx, gva_t low, gva_t high, bool room);
+	void (*await_given)(struct pas *as);
 
 	int (*ctx_spawn)(struct pas *as, struct pctx *via, struct pctx **out);
 	int (*ctx_attach)(struct pctx *ctx);

@@ -116,6 +116,30 @@ bool platform_vdso_part(const struct platform *pf, unsigned i, struct pf_vdso_pa
 	return pf->vdso && vdso_part(i, pf->vdso, &out->start, &out->end, &out->name, &out->code);
 }
 
+/* ---- pieces ---- */
+
+static _Thread_local struct pctx *own; /* the latest that the thread has attached and not destroyed; or NULL */
+
+/* Whoever looks through another thread's context, which does not run a call, finds none there. */
+static bool has_pieces(const struct pctx *ctx)
+{
+	return ctx == own && ctx->pieces;
+}
+
+/* Before the calling thread does to as what the pieces of its call do not know of. */
+static void end_pieces_in(const struct pas *as)
+{
+	if (own && own->pieces && own->as == as)
+		as->pf->ops->pieces_end(own);
+}
+
+/* The same for what changes the map. */
+static void map_changes(struct pas *as)
+{
+	end_pieces_in(as);
+	atomic_fetch_add_explicit(&as->version, 1, memory_order_relaxed);
+}
+
 /* ---- address spaces ---- */
 
 int pas_create(struct platform *pf, struct pas **out)
@@ -125,6 +149,7 @@ int pas_create(struct platform *pf, struct pas **out)
 
 int pas_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out)
 {
+	end_pieces_in(via->as);
 	return via->as->pf->ops->as_fork(via, out, ctx_out);
 }
 
@@ -171,6 +196,7 @@ int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot
 		return -EINVAL;
 	if ((host_fd < 0) != !!(flags & L_MAP_ANONYMOUS))
 		return -EINVAL;
+	map_changes(as);
 	return as->pf->ops->map(as, via, addr, len, host_prot(prot), flags | L_MAP_FIXED, host_fd, off);
 }
 
@@ -189,6 +215,7 @@ int pas_unmap(struct pas *as, struct pctx *via, gva_t addr, uint64_t len)
 {
 	if (!range_ok(addr, len))
 		return -EINVAL;
+	map_changes(as);
 	return as->pf->ops->unmap(as, via, addr, len);
 }
 
@@ -196,6 +223,7 @@ int pas_protect(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int 
 {
 	if (!range_ok(addr, len) || (prot & ~PROT_OK))
 		return -EINVAL;
+	map_changes(as);
 	return as->pf->ops->protect(as, via, addr, len, host_prot(prot));
 }
 
@@ -206,6 +234,7 @@ int pas_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len, ui
 	if (!range_ok(addr, old_len ? old_len : PAGE_SIZE) || !range_ok(new_addr, new_len) ||
 	    (extra_flags & ~L_MREMAP_DONTUNMAP))
 		return -EINVAL;
+	map_changes(as);
 	return as->pf->ops->remap(as, via, addr, old_len, new_len, new_addr, extra_flags);
 }
 
@@ -213,6 +242,7 @@ int pas_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t ad
 {
 	if (!range_ok(addr, len))
 		return -EINVAL;
+	map_changes(as);
 	return as->pf->ops->advise(as, via, op, addr, len, arg);
 }
 
@@ -222,6 +252,7 @@ int pas_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_
 		return -EINVAL;
 	if (vec >= GUEST_CEILING || len / PAGE_SIZE > GUEST_CEILING - vec)
 		return -EFAULT;
+	end_pieces_in(as);
 	return as->pf->ops->mincore(as, via, addr, len, vec);
 }
 
@@ -241,6 +272,7 @@ ssize_t pas_read(struct pas *as, gva_t addr, void *buf, size_t len)
 		return 0;
 	if (n == 0)
 		return -EFAULT;
+	end_pieces_in(as);
 	return as->pf->ops->read(as, addr, buf, n);
 }
 
@@ -252,7 +284,68 @@ ssize_t pas_write(struct pas *as, gva_t addr, const void *buf, size_t len)
 		return 0;
 	if (n == 0)
 		return -EFAULT;
+	end_pieces_in(as);
 	return as->pf->ops->write(as, addr, buf, n);
+}
+
+ssize_t pctx_read(struct pctx *ctx, gva_t addr, void *buf, size_t len)
+{
+	size_t n = below_ceiling(addr, len);
+	ssize_t done = 0;
+
+	if (len == 0)
+		return 0;
+	if (n == 0)
+		return -EFAULT;
+	if (has_pieces(ctx))
+		done = ctx->as->pf->ops->piece_read(ctx, addr, buf, n);
+	return done > 0 ? done : ctx->as->pf->ops->read(ctx->as, addr, buf, n);
+}
+
+ssize_t pctx_write(struct pctx *ctx, gva_t addr, const void *buf, size_t len)
+{
+	size_t n = below_ceiling(addr, len);
+	ssize_t done = 0;
+
+	if (len == 0)
+		return 0;
+	if (n == 0)
+		return -EFAULT;
+	if (has_pieces(ctx))
+		done = ctx->as->pf->ops->piece_write(ctx, addr, buf, n);
+	return done > 0 ? done : ctx->as->pf->ops->write(ctx->as, addr, buf, n);
+}
+
+size_t pctx_read_string(struct pctx *ctx, gva_t addr, char *dst, size_t cap)
+{
+	return has_pieces(ctx) ? ctx->as->pf->ops->piece_string(ctx, addr, dst, cap) : 0;
+}
+
+void pctx_settle(void)
+{
+	if (own && own->pieces)
+		own->as->pf->ops->pieces_end(own);
+}
+
+void pctx_set_room(struct pctx *ctx, gva_t low, gva_t high, bool room)
+{
+	if (ctx->as->pf->ops->set_room)
+		ctx->as->pf->ops->set_room(ctx, low, high, room);
+}
+
+bool pas_watch(struct pas *as)
+{
+	if (own && own->as == as)
+		return false;
+	atomic_fetch_add(&as->watchers, 1);
+	if (atomic_load(&as->giving))
+		as->pf->ops->await_given(as);
+	return true;
+}
+
+void pas_unwatch(struct pas *as)
+{
+	atomic_fetch_sub(&as->watchers, 1);
 }
 
 /* ---- contexts ---- */
@@ -264,11 +357,17 @@ int pctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 
 int pctx_attach(struct pctx *ctx)
 {
-	return ctx->as->pf->ops->ctx_attach(ctx);
+	int r = ctx->as->pf->ops->ctx_attach(ctx);
+
+	if (r == 0)
+		own = ctx;
+	return r;
 }
 
 void pctx_destroy(struct pctx *ctx)
 {
+	if (ctx && ctx == own)
+		own = NULL;
 	if (ctx)
 		ctx->as->pf->ops->ctx_destroy(ctx);
 }

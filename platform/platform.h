@@ -62,6 +62,7 @@ struct pf_event {
 	uint64_t nr;   /* PF_SYSCALL: as in rax, x32 bit and all */
 	uint64_t args[6];
 	bool hot;	 /* PF_SYSCALL: the call site is worth a pctx_patch */
+	gva_t wants_room; /* PF_SYSCALL: pctx_set_room is worth it here; 0: nowhere */
 	uint64_t ip, sp; /* always valid but for PF_DEAD */
 	struct pf_fault fault;
 };
@@ -189,6 +190,30 @@ int pas_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_
  * part of the way through, or -EFAULT when nothing could be done, -ESRCH when the stub is dead. */
 ssize_t pas_read(struct pas *as, gva_t addr, void *buf, size_t len) MUST_CHECK;
 ssize_t pas_write(struct pas *as, gva_t addr, const void *buf, size_t len) MUST_CHECK;
+
+/*
+ * The same for the address space of ctx, which the calling thread has attached and in its hands.  What the call in hand
+ * names, the guest's thread may have brought along: such a read sees the memory as it was when the call was made, and such a
+ * write is there when the call returns, or before anything else is done to the address space by this thread.
+ */
+ssize_t pctx_read(struct pctx *ctx, gva_t addr, void *buf, size_t len) MUST_CHECK;
+ssize_t pctx_write(struct pctx *ctx, gva_t addr, const void *buf, size_t len) MUST_CHECK;
+/* A string that was brought along: its length with the NUL, at most cap; 0 if it was not. */
+size_t pctx_read_string(struct pctx *ctx, gva_t addr, char *dst, size_t cap) MUST_CHECK;
+/* What the calling thread has written for its call is to be there now: before it sleeps, or says that it stops.  Cheap; nothing
+ * without a context. */
+void pctx_settle(void);
+/*
+ * Of a PF_SYSCALL's wants_room: memory [low, high) around that address is alike, and there is room or not: it is private, anonymous, can be
+ * written, and no copy there can fail.  The caller keeps the mappings as they are meanwhile.
+ */
+void pctx_set_room(struct pctx *ctx, gva_t low, gva_t high, bool room);
+/*
+ * Around reads and writes of an address space by others than its own threads: what a call of its has written is there before, and
+ * nothing arrives late in between.  May wait for the guest: no lock held.  False, and no pas_unwatch: it is the caller's own.
+ */
+bool pas_watch(struct pas *as) MUST_CHECK;
+void pas_unwatch(struct pas *as);
 
 /* ---- contexts ---- */
 

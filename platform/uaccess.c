@@ -1,5 +1,5 @@
 /*
- * See uaccess.h.  Built on pas_read and pas_write alone, which check the ceiling; a dead stub looks like memory that
+ * See uaccess.h.  Built on pctx_read and pctx_write alone, which check the ceiling; a dead stub looks like memory that
  * is not there (-EFAULT), for the run loop finds out the truth at the next switch.
  */
 #include "platform/uaccess.h"
@@ -12,14 +12,14 @@
 
 ssize_t copy_in_some(struct pctx *ctx, void *dst, gva_t src, size_t len)
 {
-	ssize_t n = pas_read(pctx_as(ctx), src, dst, len);
+	ssize_t n = pctx_read(ctx, src, dst, len);
 
 	return n < 0 ? -EFAULT : n;
 }
 
 ssize_t copy_out_some(struct pctx *ctx, gva_t dst, const void *src, size_t len)
 {
-	ssize_t n = pas_write(pctx_as(ctx), dst, src, len);
+	ssize_t n = pctx_write(ctx, dst, src, len);
 
 	return n < 0 ? -EFAULT : n;
 }
@@ -55,8 +55,10 @@ int clear_out(struct pctx *ctx, gva_t dst, size_t len)
 
 ssize_t copy_in_str(struct pctx *ctx, char *dst, gva_t src, size_t cap)
 {
-	size_t done = 0;
+	size_t done = pctx_read_string(ctx, src, dst, cap);
 
+	if (done > 0)
+		return (ssize_t)done - 1;
 	while (done < cap) {
 		/* Not past the end of a page, lest the next one be missing; and little at first: most strings
 		 * are short. */

@@ -160,6 +160,17 @@ static void place_text(uint64_t base)
 	check(mprotect(at, size, PROT_READ | PROT_EXEC) == 0, "mprotect of the shim");
 }
 
+static void place_pieces(uint64_t at)
+{
+	void *page = (void *)(uintptr_t)at;
+
+	check(mmap(page, SYSTRAP_PIECES_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == page,
+	      "mmap of the pieces");
+	pieces_table_copy(page);
+	check(mprotect(page, SYSTRAP_PIECES_SIZE, PROT_READ) == 0, "mprotect of the pieces");
+}
+
 static void install_handlers(uint64_t base, bool fsgsbase)
 {
 	static const int signals[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SYSTRAP_KICK};
@@ -205,6 +216,7 @@ static NORETURN void child(struct systrap *st)
 	prctl(PR_SET_NAME, "bailey-stub", 0, 0, 0);
 	unregister_rseq();
 	place_text(st->base);
+	place_pieces(st->base + SYSTRAP_PIECES_OFF);
 	check(mmap(slots, slots_size, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, st->slots_fd, 0) == slots,
 	      "mmap of the requests");
 	check(vdso_move(st->base + SYSTRAP_VDSO_OFF) == 0, "mremap of the vDSO");
@@ -284,7 +296,7 @@ static int rid(struct stub *s, const char *what, struct leader_call call, char *
 static int strip_template(struct systrap *st, char *why, size_t why_size)
 {
 	struct stub *s = st->template;
-	uint64_t text_end = st->base + SYSTRAP_TEXT_SIZE, slots = st->base + SYSTRAP_REQUESTS_OFF;
+	uint64_t text_end = st->base + SYSTRAP_PIECES_OFF + SYSTRAP_PIECES_SIZE, slots = st->base + SYSTRAP_REQUESTS_OFF;
 	uint64_t slots_end = slots + (uint64_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE;
 	uint64_t vdso = st->base + SYSTRAP_VDSO_OFF, vdso_end = vdso + vdso_size();
 	const struct {

@@ -184,6 +184,7 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 		goto out_free;
 	}
 done:
+	atomic_fetch_add(&s->threads, 1);
 	pas_get(as);
 	*out = &c->ctx;
 	return 0;
@@ -286,6 +287,8 @@ void systrap_ctx_destroy(struct pctx *ctx)
 	struct stub *s = stub_of(ctx->as);
 	struct systrap *st = systrap_of(ctx->as);
 
+	pieces_end(c);
+	atomic_fetch_sub(&s->threads, 1);
 	if (c->attached)
 		placement_detach(&c->place);
 	/* It is parked in the shim: a spawn will find it there. */
@@ -388,6 +391,8 @@ static uint32_t tell(struct context *c, uint32_t say, bool at_once)
 	bool spin = c->place.away != PLACEMENT_NONE;
 	int looks = 0;
 
+	if (say != WORD_RETURN && c->ctx.pieces)
+		pieces_end(c);
 	/* If we do not spin, we are as good as asleep; and who sleeps says so before it looks. */
 	if (!spin)
 		atomic_store_explicit(sleeps, 1, memory_order_relaxed);
@@ -441,8 +446,13 @@ static uint32_t hand_over(struct context *c)
 	uint32_t say = WORD_RUN;
 
 	if (c->in_call && !c->regs_dirty && !c->bases_dirty && !c->rseq_due) {
+		uint32_t word;
+
 		memcpy(c->ch + CH_RESULT, &c->regs.rax, sizeof(c->regs.rax));
-		return tell(c, WORD_RETURN, false);
+		pieces_return(c);
+		word = tell(c, WORD_RETURN, false);
+		pieces_arrived(c);
+		return word;
 	}
 	if (!context_save(c))
 		return WORD_DEAD;
@@ -638,6 +648,9 @@ static void decode(struct context *c, uint32_t word, struct pf_event *ev)
 		c->in_call = true;
 		call_load(c);
 		decode_call(c, L_AUDIT_ARCH_X86_64, ev);
+		pieces_begin(c, ev->nr, ev->args);
+		ev->wants_room = c->want_room;
+		c->want_room = 0;
 		break;
 	case WORD_KICKED:
 		c->in_call = true;

@@ -4,6 +4,7 @@
  *
  *     base + 0               shim text      (read, execute)   calls from here: the filter's short list
  *     base + 0x1000          leader text    (read, execute)   calls from here: notified to the sentry
+ *     base + 0x2000          pieces         (read only)       which memory a call takes along: pieces.c
  *     base + 0x10000         request slots  (read only)       written by the sentry, one slot a stub
  *     base + 0x1000000       trampolines    (read, execute)   written by the sentry, one a patched site: patch.c
  *     base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
@@ -19,6 +20,8 @@
 #define SYSTRAP_BASE_2 0x7fff04000000
 #define SYSTRAP_TEXT_SIZE 0x2000
 #define SYSTRAP_LEADER_OFF 0x1000
+#define SYSTRAP_PIECES_OFF 0x2000
+#define SYSTRAP_PIECES_SIZE 0x1000
 #define SYSTRAP_REQUESTS_OFF 0x10000
 #define SYSTRAP_TRAMPOLINES_OFF 0x1000000
 #define SYSTRAP_VDSO_OFF 0x2000000
@@ -61,9 +64,30 @@
 #define SYSTRAP_OWN_FD 4
 
 /*
+ * Pieces: the guest memory that a patched call takes along in its channel, two pieces at most.  The page holds a byte for
+ * each number of a call, the index of a shape (0: takes nothing), and then the shapes, of two pieces each:
+ *
+ *     PC_KIND       a PIECE_ below; 0: there is none
+ *     PC_ADDR       which argument is the address
+ *     PC_LEN        which argument is the length, if PC_UNIT is not 0, in units of PC_UNIT bytes
+ *     PC_SIZE       the length in bytes, if PC_UNIT is 0
+ */
+#define SYSTRAP_PIECES_CALLS 512
+#define SYSTRAP_SHAPE_SIZE 16
+#define SYSTRAP_SHAPE_MAX 64
+#define PC_KIND 0
+#define PC_ADDR 1
+#define PC_LEN 2
+#define PC_UNIT 3
+#define PC_SIZE 4
+#define PC_DESC_SIZE 8
+#define PIECE_STR 1 /* up to its NUL, which may lie beyond */
+#define PIECE_MEM 2 /* all or nothing */
+
+/*
  * Channels.  The size is the distance between two of them; only the first pages are mapped (frame_layout.channel_size):
  *
- *     0                  the header page: words, the registers of a patched call, and that call's stack below its end
+ *     0                  the header page: words, the registers of a patched call, pieces, and that call's stack below its end
  *     CH_HEADER_SIZE     the alternate stack: signal frames, at a fixed place at its end
  *     after that         room for another frame: what rt_sigreturn takes when a patched call was not left by its return
  */
@@ -123,8 +147,17 @@
 #define CH_DO_ARGS 312	   /* its six arguments, */
 #define CH_DO_RESULT 360   /* its result, */
 #define CH_DO_DONE 368	   /* and whether it was made */
+#define CH_TAKEN 376	   /* how much of each piece was taken along; 32 bits each */
+#define CH_GIVE_COUNT 384  /* how much of what follows is to be copied to the guest */
 #define CH_MASK 416	   /* struct pctx_mask: the thread's signal mask, */
 #define CH_MASK_OPEN 424   /* and whether it may change it here */
+#define CH_GIVE 448	   /* struct give */
+#define CH_GIVE_SIZE 16
+#define CH_GIVE_MAX 4
+#define CH_PIECES 512	   /* a place for each piece, */
+#define CH_PIECE_SIZE 1024
+#define CH_OUT 2560	   /* and one for all that is given */
+#define CH_OUT_SIZE 1024
 #define CH_HEADER_SIZE 4096
 #define CH_STACK_TOP CH_HEADER_SIZE
 

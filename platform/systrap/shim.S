@@ -38,6 +38,7 @@
 
 #define SIGBUS 7
 #define SIGSEGV 11
+#define EFAULT 14
 #define SIGSET_SIZE 8
 #define SIG_UNBLOCK 1
 #define SIG_SETMASK 2
@@ -54,6 +55,16 @@
 	.hidden systrap_shim_announce, systrap_shim_cmpxchg, systrap_shim_cmpxchg_insn, systrap_shim_cmpxchg_end
 	.hidden systrap_leader, systrap_leader_child, systrap_leader_next_ip, systrap_leader_call_ip, systrap_text_end
 systrap_text:
+
+	/* A fault at %rax between from and to. */
+	.macro resume_at there, from, to
+	lea	\from(%rip), %rcx
+	mov	%rax, %rdx
+	sub	%rcx, %rdx
+	lea	\there(%rip), %rcx
+	cmp	$\to - \from, %rdx
+	jb	.Lresume_there
+	.endm
 
 /*
  * Every host signal of a guest thread arrives here, on the alternate stack in its channel.  The kernel has put the
@@ -84,7 +95,7 @@ systrap_shim_signal_fsgs:
 
 /*
  * A signal struck between a patched call site and its return.  A fault is the sentry's to explain, unless it came of
- * .Lmask's look at guest memory, which then calls the sentry.  A kick must not hand over what are not the guest's registers; nor need
+ * a copy from or to guest memory, which then is just not made.  A kick must not hand over what are not the guest's registers; nor need
  * it, for the thread is about to hand over anyway, or to find CH_KICKED on its way out.  If it is past that look, it is made to
  * look again.
  */
@@ -97,12 +108,11 @@ systrap_shim_signal_fsgs:
 	je	1f
 	cmp	$SIGBUS, %edi
 	jne	.Lsave_bases
-1:	lea	.Lmask_copy(%rip), %rcx
-	mov	%rax, %rdx
-	sub	%rcx, %rdx
-	cmp	$.Lmask_copy_end - .Lmask_copy, %rdx
-	jae	.Lsave_bases
-	lea	.Lmask_failed(%rip), %rcx
+1:	resume_at .Lmask_failed, .Lmask_copy, .Lmask_copy_end
+	resume_at .Ltake_nothing, .Ltake_copy, .Ltake_copy_end
+	resume_at .Lgive_failed, .Lgive_copy, .Lgive_copy_end
+	jmp	.Lsave_bases
+.Lresume_there:
 	mov	%rcx, FRAME_RIP(%rsp)
 	jmp	.Lresume
 .Ldefer:
@@ -307,12 +317,30 @@ systrap_shim_call:
 
 .Lcall_sentry:
 	call	.Lstore
-	mov	$WORD_CALL, %r8d
+	cld
+	mov	CH_RAX(%rbx), %eax
+	cmp	$SYSTRAP_PIECES_CALLS, %eax
+	jae	1f
+	lea	systrap_text + SYSTRAP_PIECES_OFF(%rip), %r8
+	movzbl	(%r8, %rax), %eax
+	test	%eax, %eax
+	jz	1f
+	shl	$4, %eax
+	lea	SYSTRAP_PIECES_CALLS(%r8, %rax), %r8
+	xor	%r10d, %r10d
+	call	.Ltake
+	add	$PC_DESC_SIZE, %r8
+	inc	%r10d
+	call	.Ltake
+1:	mov	$WORD_CALL, %r8d
 .Lcall_post:
 	cld
 	call	.Lpost
 	cmp	$WORD_RETURN, %eax
 	jne	.Lcall_other
+	cmpl	$0, CH_GIVE_COUNT(%rbx)
+	jne	.Lgive_all
+.Lcall_return:
 	mov	CH_RBX(%rbx), %rcx
 	mov	%rbx, %r11
 	mov	%rcx, %rbx
@@ -385,6 +413,82 @@ systrap_shim_call:
 	mov	CH_RBX(%r11), %rbx
 	mov	$NR_rt_sigprocmask, %eax
 	jmp	.Lcall_sentry
+
+/*
+ * Takes piece %r10, described at %r8, along to its place in the channel.  Uses registers that are loaded again on the way back:
+ * %rax, %rcx, %rdx, %rsi, %rdi and %r9.  The sentry reckons likewise how long it is (pieces_find), from its own copies of the
+ * registers and the table.
+ */
+.Ltake:
+	movl	$0, CH_TAKEN(%rbx, %r10, 4)
+	movzbl	PC_KIND(%r8), %eax
+	test	%eax, %eax
+	jz	.Ltake_nothing
+	movzbl	PC_ADDR(%r8), %ecx
+	mov	CH_RDI(%rbx, %rcx, 8), %rsi
+	test	%rsi, %rsi
+	jz	.Ltake_nothing
+	imul	$CH_PIECE_SIZE, %r10d, %edi
+	lea	CH_PIECES(%rbx, %rdi), %rdi
+	cmp	$PIECE_STR, %eax
+	je	.Ltake_string
+	movzwl	PC_SIZE(%r8), %edx
+	movzbl	PC_UNIT(%r8), %ecx
+	test	%ecx, %ecx
+	jz	1f
+	movzbl	PC_LEN(%r8), %eax
+	mov	CH_RDI(%rbx, %rax, 8), %rdx
+	cmp	$CH_PIECE_SIZE, %rdx
+	ja	.Ltake_nothing
+	imul	%ecx, %edx
+1:	cmp	$CH_PIECE_SIZE, %edx
+	ja	.Ltake_nothing
+	mov	%edx, %ecx
+	jmp	.Ltake_bytes
+.Ltake_string:
+	mov	%rdi, %r9
+	mov	$CH_PIECE_SIZE, %edx
+.Ltake_copy: /* faults from here on mean that nothing is taken along */
+2:	movzbl	(%rsi), %eax
+	mov	%al, (%rdi)
+	inc	%rsi
+	inc	%rdi
+	test	%eax, %eax
+	jz	3f
+	dec	%edx
+	jnz	2b
+	ret
+3:	sub	%r9, %rdi
+	mov	%edi, %edx
+	jmp	.Ltaken
+.Ltake_bytes:
+	rep movsb
+.Ltake_copy_end:
+.Ltaken:
+	mov	%edx, CH_TAKEN(%rbx, %r10, 4)
+.Ltake_nothing:
+	ret
+
+/* The other way, what the sentry says. */
+.Lgive_all:
+	xor	%r10d, %r10d
+.Lgive:
+	mov	%r10d, %eax
+	imul	$CH_GIVE_SIZE, %eax
+	mov	CH_GIVE(%rbx, %rax), %rdi
+	mov	CH_GIVE + 8(%rbx, %rax), %ecx
+	mov	CH_GIVE + 12(%rbx, %rax), %esi
+	add	%rbx, %rsi
+.Lgive_copy:
+	rep movsb
+.Lgive_copy_end:
+	inc	%r10d
+	cmp	CH_GIVE_COUNT(%rbx), %r10d
+	jb	.Lgive
+	jmp	.Lcall_return
+.Lgive_failed:
+	movq	$-EFAULT, CH_RESULT(%rbx)
+	jmp	.Lcall_return
 
 .Lkicked:
 	movl	$0, CH_KICKED(%r11)

@@ -45,6 +45,7 @@ static int systrap_start(struct platform **out, char *why, size_t why_size)
 	st->mmap_is_atomic = probe_mmap_is_atomic();
 	keep_zombies();
 	placement_start();
+	pieces_table_make();
 	r = channel_pool_create(st, why, why_size);
 	if (r < 0)
 		goto out_free;
@@ -145,6 +146,12 @@ const struct platform_ops systrap_platform = {
 	.mincore = systrap_mincore,
 	.read = systrap_read,
 	.write = systrap_write,
+	.piece_read = systrap_piece_read,
+	.piece_write = systrap_piece_write,
+	.piece_string = systrap_piece_string,
+	.pieces_end = systrap_pieces_end,
+	.set_room = systrap_set_room,
+	.await_given = systrap_await_given,
 	.ctx_spawn = systrap_ctx_spawn,
 	.ctx_attach = systrap_ctx_attach,
 	.ctx_destroy = systrap_ctx_destroy,

@@ -7,7 +7,7 @@
  *     recycle.c   stubs that are emptied and used again
  *     memory.c    map and its kin, read and write                             context.c  guest threads: spawn, switch
  *     frame.c     the signal frame in a channel: registers, xstate            probe.c    can it work here?
- *     patch.c     hot call sites made to jump into the shim
+ *     patch.c     hot call sites made to jump into the shim                   pieces.c   guest memory that calls take along
  *
  * Trust.  Everything in a channel is the guest's to scribble on, at any moment: each word is read once, nothing read
  * there is used as an address or an index, and nonsense kills that stub alone.  A leader's notifications cannot be
@@ -159,6 +159,7 @@ struct stub {
 	struct list_head node;	   /* guarded by systrap.lock */
 	struct list_head contexts; /* of context.node; guarded by systrap.lock */
 	uint32_t slot;		   /* immutable */
+	_Atomic uint32_t threads;  /* contexts that there are */
 	struct mutex leader_lock;
 	struct note next; /* the leader's NEXT that waits for an answer; guarded by leader_lock */
 	uint64_t seq;	  /* of the last request; guarded by leader_lock */
@@ -188,6 +189,28 @@ struct stub {
 
 #define STUB_REAPED 0x80000000u
 
+/* Guest memory as it was when the call in hand was made, in the channel; pieces.c. */
+#define PIECE_COUNT 2
+struct piece {
+	gva_t addr;
+	uint32_t len;
+	uint8_t kind; /* a PIECE_ of layout.h; 0: there is none */
+};
+
+/* What is to be written when it returns. */
+struct give {
+	gva_t addr;
+	uint32_t len;
+	uint32_t at; /* where in the channel */
+};
+
+/* Memory [low, high) of which the sentry has said whether there is room. */
+#define ROOM_COUNT 4
+struct room {
+	gva_t low, high;
+	bool room;
+};
+
 struct context {
 	struct pctx ctx;
 	struct list_head node; /* guarded by systrap.lock */
@@ -206,7 +229,16 @@ struct context {
 	bool in_call; /* it waits in a patched call: registers are known, vector state is the thread's own */
 	bool second;  /* not in a call: its state is in the second frame */
 	bool regs_dirty, bases_dirty, result_dirty;
+	bool may_give;	      /* nobody else has this memory */
+	bool given;	      /* by the last return */
+	uint8_t give_count, next_room;
+	uint32_t give_used;   /* bytes of CH_OUT */
+	uint32_t room_version; /* of as.version, which rooms is about */
+	gva_t want_room;      /* where a room was missed, or 0 */
 	bool rseq_due;	      /* the next hand-over begins with what the channel's CH_RSEQ_ fields ask for */
+	struct piece pieces[PIECE_COUNT]; /* valid if ctx.pieces, as is the next */
+	struct give gives[CH_GIVE_MAX];
+	struct room rooms[ROOM_COUNT];
 	struct abi_regs regs; /* the sentry's copy; the truth between two switches */
 };
 
@@ -411,6 +443,33 @@ void patch_hide_detour(struct context *c);
 void patch_take_back(struct stub *s, gva_t low, gva_t high) EXCLUDES(s->leader_lock);
 struct patches *patches_get(struct patches *p);
 void patches_put(struct patches *p);
+
+/* ---- pieces.c ---- */
+
+/* Makes the table of what calls take along.  Before the template is made. */
+void pieces_table_make(void);
+/* The same for the shim. */
+void pieces_table_copy(uint8_t page[SYSTRAP_PIECES_SIZE]);
+/* What a call may take along, each at its place in the channel (piece_at); kind 0: nothing. */
+void pieces_find(uint64_t nr, const uint64_t args[6], struct piece out[PIECE_COUNT]);
+static inline uint32_t piece_at(unsigned i)
+{
+	return CH_PIECES + i * CH_PIECE_SIZE;
+}
+/* A patched call has come; its pieces are there until one of the other two. */
+void pieces_begin(struct context *c, uint64_t nr, const uint64_t args[6]);
+/* It is about to return: the shim is told what to copy to the guest. */
+void pieces_return(struct context *c);
+/* The thread is back, or dead. */
+void pieces_arrived(struct context *c);
+/* What is to come out is written now, and all goes by process_vm from here on. */
+void pieces_end(struct context *c);
+ssize_t systrap_piece_read(struct pctx *ctx, gva_t addr, void *buf, size_t len);
+ssize_t systrap_piece_write(struct pctx *ctx, gva_t addr, const void *buf, size_t len);
+size_t systrap_piece_string(struct pctx *ctx, gva_t addr, char *dst, size_t cap);
+void systrap_pieces_end(struct pctx *ctx);
+void systrap_set_room(struct pctx *ctx, gva_t low, gva_t high, bool room);
+void systrap_await_given(struct pas *as) EXCLUDES(systrap_of(as)->lock);
 
 /* ---- frame.c ---- */
 

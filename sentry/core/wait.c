@@ -8,6 +8,7 @@
 #include "abi/poll.h"
 #include "host/futex.h"
 #include "platform/placement.h"
+#include "platform/platform.h"
 
 void waitqueue_init(struct waitqueue *wq)
 {
@@ -108,6 +109,7 @@ static int sleep_on(struct sleeper *s, int64_t deadline_ns, bool interruptible)
 	if (atomic_load(&s->word))
 		return 0;
 	atomic_store_explicit(&s->sleeps, atomic_load_explicit(&s->sleeps, memory_order_relaxed) + 1, memory_order_relaxed);
+	pctx_settle();
 	placement_block();
 	atomic_store(&s->asleep, true);
 	for (;;) {

@@ -65,6 +65,8 @@ static void on_syscall(struct task *t, const struct pf_event *ev)
 	}
 	if (UNLIKELY(ev->hot) && !t->trace.traced) /* a debugger is to find the text as it was */
 		mm_patch_text(t, ev);
+	if (UNLIKELY(ev->wants_room))
+		mm_tell_room(t, ev->wants_room);
 	cover_stack(t, ev->sp);
 	if (UNLIKELY(strace_on))
 		strace_enter(t, &args);

@@ -48,8 +48,42 @@ static ssize_t access_in_page(struct task *t, struct mm *mm, uint64_t addr, void
 	return n;
 }
 
+void mm_tell_room(struct task *t, uint64_t addr)
+{
+	struct mm *mm = t->mm;
+	const struct vma *v;
+
+	mutex_lock(&mm->lock);
+	v = mm_find(mm, addr);
+	if (v)
+		pctx_set_room(t->ctx, v->start, v->end,
+			      !v->file && (v->flags & L_MAP_TYPE) == L_MAP_PRIVATE && (v->prot & L_PROT_WRITE) && !mm->guarded);
+	mutex_unlock(&mm->lock);
+}
+
+ssize_t mm_read(struct mm *mm, uint64_t addr, void *buf, size_t len)
+{
+	bool watches = pas_watch(mm->as);
+	ssize_t n = pas_read(mm->as, addr, buf, len);
+
+	if (watches)
+		pas_unwatch(mm->as);
+	return n;
+}
+
+ssize_t mm_write(struct mm *mm, uint64_t addr, const void *buf, size_t len)
+{
+	bool watches = pas_watch(mm->as);
+	ssize_t n = pas_write(mm->as, addr, buf, len);
+
+	if (watches)
+		pas_unwatch(mm->as);
+	return n;
+}
+
 ssize_t mm_access(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t len, bool write)
 {
+	bool watches = pas_watch(mm->as);
 	size_t done = 0;
 	ssize_t n = 0;
 
@@ -68,5 +102,7 @@ ssize_t mm_access(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_
 		if ((size_t)n < part)
 			break;
 	}
+	if (watches)
+		pas_unwatch(mm->as);
 	return done ? (ssize_t)done : n < 0 ? n : -EFAULT;
 }

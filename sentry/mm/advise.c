@@ -159,6 +159,7 @@ int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int ad
 	if (r < 0 || len == 0)
 		return r;
 	mutex_lock(&mm->lock);
+	mm->guarded |= advice == L_MADV_GUARD_INSTALL;
 	/* What is to be brought in is so up to a hole; other advice passes over it. */
 	till = advice == L_MADV_POPULATE_READ || advice == L_MADV_POPULATE_WRITE ? mm_mapped_end(mm, addr, end) : end;
 	r = mm_for_each_part(t, mm, addr, till, advise_part, (uintptr_t)advice);

@@ -76,6 +76,7 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 	mm->stack_size = old->stack_size;
 	mm->membarriers = old->membarriers;
 	mm->mdwe = mm_inherited_mdwe(old);
+	mm->guarded = old->guarded;
 	user_ns_put(mm->user_ns);
 	mm->user_ns = user_ns_get(old->user_ns);
 	for (size_t i = 0; i < old->vma_count; i++) {

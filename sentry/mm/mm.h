@@ -70,6 +70,7 @@ struct mm {
 	uint64_t start_code, end_code, start_data, end_data, start_stack;
 	uint64_t auxv[2 * 32]; /* as on the stack, AT_NULL-terminated */
 	bool lock_future, lock_future_on_fault; /* mlockall(MCL_FUTURE), with MCL_ONFAULT */
+	bool guarded; /* it has, or had, guard pages, which are in no VMA: MADV_GUARD_INSTALL */
 
 	_Atomic uint32_t mdwe;	      /* L_PR_MDWE_*: what may not become writable and executable */
 	struct aio_contexts aio;      /* io_setup(2)'s; not inherited */
@@ -129,6 +130,11 @@ int mm_unlock_all(struct task *t, struct mm *mm) MUST_CHECK;
  * calling task or NULL: a platform may refuse (-EINVAL) to force an access through any but a context of mm.  The count done, short
  * where that ends, or -errno. */
 ssize_t mm_access(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t len, bool write) MUST_CHECK;
+/* The same within its protection, of any process's memory: pas_read and pas_write with pas_watch around them. */
+ssize_t mm_read(struct mm *mm, uint64_t addr, void *buf, size_t len) MUST_CHECK;
+ssize_t mm_write(struct mm *mm, uint64_t addr, const void *buf, size_t len) MUST_CHECK;
+/* Tells t's platform whether there is room around addr (pctx_set_room). */
+void mm_tell_room(struct task *t, uint64_t addr);
 /* True if every page of [addr, addr + len) is mapped. */
 bool mm_range_mapped(struct mm *mm, uint64_t addr, uint64_t len);
 

@@ -110,6 +110,7 @@ static bool begin_stop(struct task *t, const struct trace_stop *s, const struct 
 	struct trace_state *tr = &t->trace;
 	bool stops;
 
+	pctx_settle();
 	mutex_lock(&tasks_lock);
 	stops = tr->tracer && (s->final ? t->process->kill_count == 0 : !task_killed(t));
 	if (stops) {

@@ -414,6 +414,7 @@ bool signal_work(struct task *t)
 	struct l_siginfo info;
 	int r;
 
+	pctx_settle();
 	for (;;) {
 		enum next n = next_signal(t, &info);
 

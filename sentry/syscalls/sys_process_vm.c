@@ -18,7 +18,7 @@
 
 /* One call: the other's memory and the two lists. */
 struct transfer {
-	struct pas *as; /* borrowed, of mm that the caller holds */
+	struct mm *mm; /* borrowed; the caller holds it */
 	struct ua_iov local;
 	struct l_iovec *remote; /* allocated */
 	size_t remote_count;
@@ -52,11 +52,11 @@ static int import_remote(struct task *t, gva_t addr, uint64_t count, struct tran
 /* Moves n <= CHUNK_SIZE bytes between the other's addr and the local list's offset; the count done, or -EFAULT. */
 static ssize_t move_chunk(struct task *t, struct transfer *x, gva_t addr, uint64_t off, size_t n)
 {
-	ssize_t got = x->write ? ua_iov_read(t->ctx, &x->local, off, x->buf, n) : pas_read(x->as, addr, x->buf, n);
+	ssize_t got = x->write ? ua_iov_read(t->ctx, &x->local, off, x->buf, n) : mm_read(x->mm, addr, x->buf, n);
 
 	if (got <= 0)
 		return got;
-	return x->write ? pas_write(x->as, addr, x->buf, (size_t)got) :
+	return x->write ? mm_write(x->mm, addr, x->buf, (size_t)got) :
 			  ua_iov_write(t->ctx, &x->local, off, x->buf, (size_t)got);
 }
 
@@ -125,7 +125,7 @@ static long process_vm(struct task *t, const struct sys_args *args, bool write)
 	r = mm_to_attach(t, (int)args->a[0], &mm);
 	if (r < 0)
 		goto out_remote;
-	x.as = mm->as;
+	x.mm = mm;
 	x.buf = malloc(CHUNK_SIZE);
 	r = x.buf ? move_all(t, &x) : -ENOMEM;
 	free(x.buf);

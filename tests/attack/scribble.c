@@ -12,7 +12,17 @@ static unsigned next_random(unsigned *s)
 	return *s >> 8;
 }
 
-enum kind { NOISE, WORDS, POINTERS, FLIPS };
+enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES };
+
+/* Where a channel holds the memory that calls take along, how much of it there is, and where it came from
+ * (platform/systrap/layout.h); the rest stays, so that calls go on being made. */
+static bool holds_pieces(uintptr_t at)
+{
+	uintptr_t off = at % SYSTRAP_CHANNEL_SIZE;
+
+	return at >= SYSTRAP_CHANNELS && at < SYSTRAP_CHANNELS + 48 * SYSTRAP_CHANNEL_SIZE &&
+	       ((off >= 376 && off < 392) || (off >= 448 && off < 3584));
+}
 
 struct job {
 	enum kind kind;
@@ -40,6 +50,13 @@ static void *scribble(void *arg)
 					break;
 				case POINTERS:
 					page[k] = CEILING + next_random(&j->seed) % 0x10000000;
+					break;
+				case PIECES:
+					if (holds_pieces((uintptr_t)&page[k]))
+						page[k] = next_random(&j->seed) % 2 ?
+								  next_random(&j->seed) % 0x8000 :
+								  (uint64_t)next_random(&j->seed) << 32 |
+									  next_random(&j->seed);
 					break;
 				case FLIPS:
 					page[next_random(&j->seed) % 512] ^= 1ull << (next_random(&j->seed) % 64);
@@ -75,6 +92,38 @@ static void *calls(void *arg)
 	return NULL;
 }
 
+/* Calls that take memory along, whatever becomes of them. */
+static void *calls_with_pieces(void *arg)
+{
+	static char big[65536];
+	char path[] = "/proc/self/status", small[600];
+	struct stat st;
+	int p[2];
+
+	if (pipe2(p, O_NONBLOCK) < 0)
+		return NULL;
+	for (unsigned i = 0;; i++) {
+		struct pollfd fds[3] = {{p[0], POLLIN, 0}, {p[1], POLLOUT, 0}, {-1, 0, 0}};
+		int fd = open(path, O_RDONLY);
+
+		(void)!write(p[1], big, i * 37 % sizeof(big));
+		(void)!read(p[0], big, sizeof(big) - i % 100);
+		(void)!write(p[1], small, i % sizeof(small));
+		(void)!read(p[0], small, sizeof(small));
+		(void)!poll(fds, 3, 0);
+		(void)!stat(path, &st);
+		(void)!fstat(p[0], &st);
+		(void)!readlink("/proc/self/exe", small, sizeof(small));
+		(void)!rename("/tmp/none such", "/tmp/nor this");
+		(void)!getcwd(small, sizeof(small));
+		if (fd >= 0) {
+			(void)!read(fd, big, sizeof(big));
+			close(fd);
+		}
+	}
+	return NULL;
+}
+
 static void attack(enum kind kind)
 {
 	for (int round = 0; round < 8; round++) {
@@ -85,8 +134,8 @@ static void attack(enum kind kind)
 			pthread_t t;
 
 			/* The threads first: their channels are to be found too. */
-			pthread_create(&t, NULL, calls, NULL);
-			pthread_create(&t, NULL, calls, NULL);
+			pthread_create(&t, NULL, kind == PIECES ? calls_with_pieces : calls, NULL);
+			pthread_create(&t, NULL, kind == PIECES ? calls_with_pieces : calls, NULL);
 			find_pages(&found);
 			for (int sig = 1; sig < 32; sig++)
 				signal(sig, round % 2 ? SIG_DFL : SIG_IGN);
@@ -117,6 +166,11 @@ TEST(pointers)
 TEST(flips)
 {
 	attack(FLIPS);
+}
+
+TEST(pieces)
+{
+	attack(PIECES);
 }
 
 static struct gate neighbour;
