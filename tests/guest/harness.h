@@ -7,6 +7,7 @@
  * fork, end with child_exit(), whose status tells the parent of failed checks; wait for it with JOIN.
  *
  *     PROG [NAME...]     runs all tests, or those named, or with -NAME all but that one
+ *     PROG --list        prints their names
  *     PROG @role ARGS    a program that executes itself: calls role(), which such a file defines with ROLE
  */
 #ifndef BAILEY_TESTS_HARNESS_H
@@ -335,6 +336,11 @@ int main(int argc, char **argv)
 	if (!realpath(argv[0], self))
 		strcpy(self, argv[0]);
 	h_self = self;
+	if (argc > 1 && strcmp(argv[1], "--list") == 0) {
+		for (int i = 0; i < h_test_count; i++)
+			puts(h_tests[i].name);
+		return 0;
+	}
 	for (int i = 0; i < h_test_count; i++) {
 		bool wanted = argc == 1 || argv[1][0] == '-';
 
