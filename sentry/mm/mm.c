@@ -175,6 +175,23 @@ bool mm_next_of_file(struct mm *mm, uint64_t at, uint64_t base, const struct fil
 	return found;
 }
 
+bool mm_next_file_mapping(struct mm *mm, uint64_t from, struct mm_mapping *out)
+{
+	bool found = false;
+
+	mutex_lock(&mm->lock);
+	for (size_t i = vma_index(mm, from); i < mm->vma_count && !found; i++) {
+		const struct vma *v = mm->vmas[i];
+
+		if (v->start < from || !v->file)
+			continue;
+		*out = (struct mm_mapping){v->start, v->end, file_get(v->file)};
+		found = true;
+	}
+	mutex_unlock(&mm->lock);
+	return found;
+}
+
 struct file *mm_file_at(struct mm *mm, uint64_t addr)
 {
 	struct file *f = NULL;

@@ -152,6 +152,14 @@ struct file_ops;
 bool mm_next_of_file(struct mm *mm, uint64_t at, uint64_t base, const struct file_ops *ops, struct file **file, uint64_t *start,
 		     uint64_t *end) MUST_CHECK;
 
+/* A mapping of a file, which is counted. */
+struct mm_mapping {
+	uint64_t start, end;
+	struct file *file;
+};
+/* The first of a file that begins at or above from; false if there is none. */
+bool mm_next_file_mapping(struct mm *mm, uint64_t from, struct mm_mapping *out) MUST_CHECK;
+
 /* The file that is mapped at addr, counted, or NULL. */
 struct file *mm_file_at(struct mm *mm, uint64_t addr);
 /* From where the beginning of the file that is mapped at addr is mapped to the end of the mapping at addr, as a program's or

@@ -12,7 +12,7 @@ bool inode_capable(const struct inode *i, const struct cred *c, unsigned cap)
 	return cred_file_capable(c, i->uid, i->gid, cap);
 }
 
-static int by_mode(const struct inode *i, unsigned mask, const struct cred *c)
+int inode_permission_by_mode(const struct inode *i, unsigned mask, const struct cred *c)
 {
 	uint32_t mode = i->mode;
 	bool dir = L_S_ISDIR(mode);
@@ -39,7 +39,7 @@ int inode_permission(struct inode *i, unsigned mask, const struct cred *c)
 		return -EPERM;
 	if (i->ops && i->ops->permission)
 		return i->ops->permission(i, mask, c);
-	return by_mode(i, mask, c);
+	return inode_permission_by_mode(i, mask, c);
 }
 
 int vfs_permission(const struct path *p, unsigned mask, const struct cred *c)

@@ -366,6 +366,83 @@ TEST(net)
 }
 
 /* Somebody else's process: what everybody may see, and what only those who may trace it. */
+/* map_files: a link for each mapping of a file. */
+TEST(map_files)
+{
+	char name[128], bad[128], link[256];
+	struct dirent *e;
+	struct stat st;
+	int fd, count = 0;
+	char *m;
+	DIR *d;
+
+	use_tmpdir();
+	fd = open("mapped", O_RDWR | O_CREAT, 0600);
+	REQUIRE(fd >= 0 && ftruncate(fd, 12288) == 0);
+	m = mmap(NULL, 12288, PROT_READ, MAP_PRIVATE, fd, 0);
+	REQUIRE(m != MAP_FAILED);
+	snprintf(name, sizeof(name), "/proc/self/map_files/%lx-%lx", (long)m, (long)m + 12288);
+	OK(lstat(name, &st));
+	CHECK_EQ(st.st_mode, S_IFLNK | 0600); /* as the file is open */
+	CHECK_EQ(st.st_size, 64);
+	memset(link, 0, sizeof(link));
+	CHECK(readlink(name, link, sizeof(link) - 1) > 0);
+	CHECK(strrchr(link, '/') && !strcmp(strrchr(link, '/'), "/mapped"));
+	CHECK(stat(name, &st) == 0 || errno == EPERM); /* without CAP_CHECKPOINT_RESTORE */
+	snprintf(bad, sizeof(bad), "/proc/self/map_files/%lx-%lx", (long)m, (long)m + 4096);
+	CHECK_ERR(lstat(bad, &st), ENOENT);
+	snprintf(bad, sizeof(bad), "/proc/self/map_files/0%lx-%lx", (long)m, (long)m + 12288);
+	CHECK_ERR(lstat(bad, &st), ENOENT);
+	CHECK_ERR(lstat("/proc/self/map_files/nonsense", &st), ENOENT);
+	d = opendir("/proc/self/map_files");
+	REQUIRE(d);
+	while ((e = readdir(d)))
+		count += e->d_type == DT_LNK && !strcmp(e->d_name, strrchr(name, '/') + 1);
+	closedir(d);
+	CHECK_EQ(count, 1);
+	OK(munmap(m, 12288));
+	CHECK_ERR(lstat(name, &st), ENOENT);
+	CHECK_ERR(access("/proc/thread-self/map_files", F_OK), ENOENT);
+	close(fd);
+}
+
+TEST(map_files_of_others)
+{
+	char name[128], link[64];
+	pid_t pid;
+
+	if (getuid() != 0)
+		SKIP("needs root");
+	pid = h_fork();
+	if (pid == 0) {
+		REQUIRE(setresgid(4711, 4711, 4711) == 0 && setresuid(4711, 4711, 4711) == 0);
+		OK(access("/proc/self/map_files", R_OK | X_OK)); /* though root owns it now */
+		OK(access("/proc/self/fd", R_OK | X_OK));
+		snprintf(name, sizeof(name), "/proc/%d/map_files", (int)getppid());
+		CHECK(opendir(name) == NULL && errno == EACCES);
+		snprintf(name, sizeof(name), "/proc/%d/map_files/1000-2000", (int)getppid());
+		CHECK_ERR(readlink(name, link, sizeof(link)), EACCES);
+		child_exit();
+	}
+	JOIN(pid);
+}
+
+/* The first time namespace's offsets are none, and stay so. */
+TEST(time_offsets)
+{
+	static const char path[] = "/proc/self/timens_offsets";
+
+	CHECK_STR(text_of(path), "monotonic           0         0\nboottime            0         0\n");
+	CHECK_EQ(write_text(path, "monotonic\n"), -EINVAL);
+	CHECK_EQ(write_text(path, "realtime 1 0\n"), -EINVAL);
+	CHECK_EQ(write_text(path, "monotonic 1 1000000000\n"), -EINVAL);
+	if (getuid() == 0) {
+		CHECK_EQ(write_text(path, "monotonic 1 0\n"), -EACCES);
+		CHECK_EQ(write_text(path, "monotonic 1 0\n7 -1 0\n"), -EACCES);
+		CHECK_EQ(write_text(path, "monotonic 1 0\nnonsense\n"), -EINVAL);
+	}
+}
+
 TEST(permissions)
 {
 	static const char *const open_to_all[] = {"stat", "status", "cmdline", "statm", "comm", "limits", "wchan"};

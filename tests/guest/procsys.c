@@ -255,3 +255,92 @@ TEST(machine)
 	CHECK(read_file("/proc/crypto", buf, sizeof(buf)) >= 0);
 	CHECK(read_file("/proc/keys", buf, sizeof(buf)) >= 0);
 }
+
+/* ---- what cannot be made or changed ---- */
+
+static void nothing_is_made_in(const char *dir)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s/nonsense", dir);
+	CHECK_ERR(open(name, O_RDWR | O_CREAT, 0600), ENOENT);
+	CHECK_ERR(open(name, O_WRONLY | O_CREAT | O_EXCL, 0600), ENOENT);
+	CHECK_ERR(mkdir(name, 0700), ENOENT);
+	CHECK_ERR(mknod(name, S_IFIFO | 0600, 0), ENOENT);
+	CHECK_ERR(mknod(name, S_IFREG | 0600, 0), ENOENT);
+	CHECK_ERR(symlink("somewhere", name), ENOENT);
+	CHECK_ERR(link("/proc/version", name), ENOENT);
+	CHECK_ERR(unlink(name), ENOENT);
+	CHECK_ERR(rmdir(name), ENOENT);
+	CHECK_ERR(rename("/proc/version", name), ENOENT);
+	CHECK_ERR(mkdir(dir, 0700), EEXIST);
+}
+
+TEST(nothing_is_made)
+{
+	static const char *const dirs[] = {"/proc", "/proc/self", "/proc/self/fd", "/proc/self/task", "/proc/sys", "/proc/sys/kernel",
+					   "/proc/tty", "/proc/self/ns"};
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		nothing_is_made_in(dirs[i]);
+	CHECK_ERR(unlink("/proc/version"), EPERM);
+	CHECK_ERR(rename("/proc/version", "/proc/uptime"), EPERM);
+	CHECK_ERR(link("/proc/version", "/proc/uptime"), EEXIST);
+}
+
+/* A process's directory is immutable, and below /proc/sys the modes count for root, too. */
+TEST(nobody_writes)
+{
+	struct stat st;
+
+	CHECK_ERR(access("/proc/self/", W_OK), EPERM);
+	CHECK_ERR(utimensat(AT_FDCWD, "/proc/self/", NULL, 0), EPERM);
+	CHECK_ERR(unlink("/proc/self/stat"), EPERM);
+	CHECK_ERR(rmdir("/proc/self/stat"), EPERM);
+	CHECK_ERR(rmdir("/proc/self/fd"), EPERM);
+	CHECK_ERR(unlink("/proc/self/fd"), EPERM);
+	CHECK_ERR(open("/proc/self/", O_TMPFILE | O_RDWR, 0600), EPERM);
+	CHECK_ERR(chmod("/proc/self/stat", 0777), EPERM);
+	OK(lstat("/proc/self/stat", &st));
+	OK(lchown("/proc/self/stat", st.st_uid, st.st_gid));
+	OK(access("/proc/sys/kernel", R_OK | X_OK));
+	CHECK_ERR(access("/proc/sys/kernel", W_OK), EACCES);
+	CHECK_ERR(access("/proc/sys/kernel/ostype", W_OK), EACCES);
+	CHECK_ERR(unlink("/proc/sys/kernel/ostype"), EACCES);
+	CHECK_ERR(rmdir("/proc/sys/kernel"), EACCES);
+	CHECK_ERR(truncate("/proc/sys/kernel/ostype", 0), EACCES);
+	CHECK_ERR(chown("/proc/sys/kernel/ostype", 0, 0), EPERM);
+	CHECK_ERR(chmod("/proc/sys/kernel/ostype", 0444), EPERM);
+}
+
+/* What tells of memory and of waiting agrees with meminfo and is in the form that programs parse. */
+TEST(zones_and_pressure)
+{
+	static const char *const resources[] = {"/proc/pressure/cpu", "/proc/pressure/io", "/proc/pressure/memory"};
+	long long managed = 0, total;
+	double avg[3];
+	long long us;
+	char *at;
+
+	at = strstr(text_of("/proc/meminfo"), "MemTotal:");
+	REQUIRE(at);
+	total = atoll(at + 9);
+	REQUIRE(!strncmp(text_of("/proc/zoneinfo"), "Node 0, zone", 12));
+	CHECK(strstr(buf, "\n  pages free     ") && strstr(buf, "\n      nr_free_pages "));
+	for (at = buf; (at = strstr(at, "\n        managed  ")); at++)
+		managed += atoll(at + 18) * 4;
+	CHECK(managed > total - total / 20 && managed < total + total / 20);
+	for (size_t i = 0; i < 3; i++) {
+		if (access(resources[i], F_OK) < 0)
+			continue; /* a kernel that does not count */
+		REQUIRE(sscanf(text_of(resources[i]), "some avg10=%lf avg60=%lf avg300=%lf total=%lld\n", &avg[0], &avg[1], &avg[2],
+			       &us) == 4);
+		at = strchr(buf, '\n');
+		REQUIRE(at && sscanf(at + 1, "full avg10=%lf avg60=%lf avg300=%lf total=%lld\n", &avg[0], &avg[1], &avg[2], &us) == 4);
+	}
+	CHECK(!strncmp(text_of("/proc/tty/ldiscs"), "n_tty       0\n", 14));
+	OK(access("/proc/tty/ldisc", F_OK));
+	OK(access("/proc/driver", F_OK));
+	OK(access("/proc/fs", F_OK));
+	OK(access("/proc/bus", F_OK));
+}

@@ -9,6 +9,7 @@
  *   sysctl.c   /proc/sys                                          ns.c          its namespaces
  *   net.c      /proc/net                                          machine.c     devices, interrupts, memory...
  *   sysvipc.c  /proc/sysvipc                                  user.c        maps of ids, limits of namespaces
+ *                                                             map_files.c   its mappings of files
  */
 #ifndef BAILEY_SENTRY_FS_PROC_INTERNAL_H
 #define BAILEY_SENTRY_FS_PROC_INTERNAL_H
@@ -34,6 +35,8 @@ struct proc_node {
 	int tid;		 /* its task, as the sentry numbers it; of a process the leader */
 	bool thread;		 /* below task/: of that thread alone */
 	int fd;			 /* of a member of fd/ and fdinfo/; else -1 */
+	uint64_t start, end;	 /* of a member of map_files/: the mapping's; else 0 */
+	uint32_t link_mode;	 /* of the same: its permissions */
 	bool sysctl;		 /* below /proc/sys, where no capability helps against a mode */
 };
 
@@ -50,6 +53,8 @@ struct proc_entry {
 	const char *name;
 	uint32_t mode; /* with the type */
 	bool guarded;  /* only for those who may trace the task: ptrace(2), PTRACE_MODE_READ */
+	bool own;      /* a directory that the process itself may always read and search */
+	bool checkpoint; /* a magic link that only those follow who may take checkpoints: capabilities(7) */
 	bool polls_mounts; /* poll(2) tells of changes of the task's mounts */
 	bool of_mm;    /* of the memory that there was at open: nothing is left of it after an execve */
 	bool at_open;  /* its text is that of the time when it was opened, whatever becomes of the process; it is small */
@@ -79,13 +84,19 @@ struct proc_dir {
 	int (*next)(const struct proc_ctx *c, int from);
 	int (*enter)(const struct proc_ctx *c, int number, struct proc_node *child);
 	const struct proc_entry *member;
+	/* In place of those, members with names of their own, for those alone who may trace the task: the node of one, as enter gives
+	 * it, but with its entry; and the first whose position is from or above, its name, and that position, or -ENOENT. */
+	int (*find)(const struct proc_ctx *c, const char *name, struct proc_node *child);
+	int64_t (*list)(const struct proc_ctx *c, int64_t from, char *name, size_t size, struct proc_node *child);
 };
 
 #define PROC_FILE(name_, mode_, show_, ...) { .name = (name_), .mode = L_S_IFREG | (mode_), .show = (show_), ##__VA_ARGS__ }
-#define PROC_DIR(name_, mode_, dir_) { .name = (name_), .mode = L_S_IFDIR | (mode_), .dir = &(dir_) }
+#define PROC_DIR(name_, mode_, dir_, ...) { .name = (name_), .mode = L_S_IFDIR | (mode_), .dir = &(dir_), ##__VA_ARGS__ }
 #define PROC_LINK(name_, text_, ...) { .name = (name_), .mode = L_S_IFLNK | 0777, .text = (text_), ##__VA_ARGS__ }
 #define PROC_MAGIC(name_, follow_, ...)                                                                                \
 	{ .name = (name_), .mode = L_S_IFLNK | 0777, .follow = (follow_), .guarded = true, ##__VA_ARGS__ }
+
+#define PROC_MIN_FREE_KB 67584 /* vm.min_free_kbytes */
 
 /* ---- node.c ---- */
 
@@ -106,12 +117,14 @@ extern const struct proc_entry proc_pid_entry;	       /* pid.c */
 extern const struct proc_dir proc_sys_dir;	       /* sysctl.c */
 extern const struct proc_dir proc_sysvipc_dir;	       /* sysvipc.c */
 int proc_root_next(const struct proc_ctx *c, int from); /* pid.c */
+bool proc_is_task_dir(const struct proc_entry *e); /* /proc/PID or task/TID */
 int proc_root_enter(const struct proc_ctx *c, int number, struct proc_node *child);
 int proc_show_cpuinfo(const struct proc_ctx *c, FILE *out);
 int proc_show_meminfo(const struct proc_ctx *c, FILE *out); /* machine.c */
 int proc_show_devices(const struct proc_ctx *c, FILE *out);
 int proc_show_interrupts(const struct proc_ctx *c, FILE *out);
 int proc_show_softirqs(const struct proc_ctx *c, FILE *out);
+int proc_show_zoneinfo(const struct proc_ctx *c, FILE *out);
 int proc_show_vmstat(const struct proc_ctx *c, FILE *out);
 int proc_show_key_users(const struct proc_ctx *c, FILE *out);
 void proc_sysctl_init(void);
@@ -174,6 +187,9 @@ int proc_show_setgroups(const struct proc_ctx *c, FILE *out);
 int proc_store_setgroups(const struct proc_ctx *c, const char *text, size_t len);
 extern const struct proc_dir proc_user_dir; /* /proc/sys/user */
 extern const struct proc_dir proc_ns_dir, proc_net_dir;
+extern const struct proc_dir proc_map_files_dir; /* map_files.c */
+int proc_show_timens_offsets(const struct proc_ctx *c, FILE *out); /* pid_misc.c */
+int proc_store_timens_offsets(const struct proc_ctx *c, const char *text, size_t len);
 
 /* The entry's string as it is; with a newline; its number with a newline. */
 int proc_show_text(const struct proc_ctx *c, FILE *out);

@@ -91,6 +91,40 @@ int proc_show_vmstat(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+/* One node with one zone, all of the memory. */
+int proc_show_zoneinfo(const struct proc_ctx *c, FILE *out)
+{
+	struct host_memory m;
+
+	(void)c;
+	host_memory(&m);
+	const ull total = m.total / PAGE_SIZE, free = m.free / PAGE_SIZE, file = m.buffers / PAGE_SIZE;
+	const ull min = PROC_MIN_FREE_KB * 1024 / PAGE_SIZE;
+	const ull used = total - min_of(total, free + file), shmem = m.shared / PAGE_SIZE;
+	const struct {
+		const char *name;
+		ull pages;
+	} node[] = {
+		{"nr_inactive_anon", 0}, {"nr_active_anon", used}, {"nr_inactive_file", file},	 {"nr_active_file", 0},
+		{"nr_unevictable", 0},	 {"nr_mapped", 0},	   {"nr_file_pages", file},	 {"nr_dirty", 0},
+		{"nr_writeback", 0},	 {"nr_shmem", shmem},	   {"nr_anon_pages", used - min_of(used, shmem)},
+	};
+
+	fputs("Node 0, zone   Normal\n  per-node stats\n", out);
+	for (size_t i = 0; i < ARRAY_SIZE(node); i++)
+		fprintf(out, "      %-12s %llu\n", node[i].name, node[i].pages);
+	fprintf(out, "  pages free     %llu\n        boost    0\n        min      %llu\n        low      %llu\n        high     %llu\n"
+		     "        promo    %llu\n        spanned  %llu\n        present  %llu\n        managed  %llu\n"
+		     "        cma      0\n        protection: (0)\n      nr_free_pages %llu\n  pagesets\n",
+		free, min, min + min / 4, min + min / 2, min + min / 4 * 3, total, total, total, free);
+	for (unsigned i = 0; i < HOST_CPUS_MAX; i++)
+		if (host_cpu_usable(i))
+			fprintf(out, "    cpu: %u\n              count:    0\n              high:     0\n"
+				     "              batch:    1\n  vm stats threshold: 0\n", i);
+	fputs("  node_unreclaimable:  0\n  start_pfn:           0\n", out);
+	return 0;
+}
+
 /* The caller's keys: none, of what Linux allows. */
 int proc_show_key_users(const struct proc_ctx *c, FILE *out)
 {

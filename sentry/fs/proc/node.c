@@ -6,6 +6,7 @@
 #include "abi/capability.h"
 #include "abi/dirent.h"
 #include "abi/errno.h"
+#include "abi/ioctl.h"
 #include "abi/types.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/proc/internal.h"
@@ -111,6 +112,8 @@ static uint64_t node_ino(const struct proc_node *n)
 
 	if (n->entry == &proc_root_entry)
 		return 1;
+	if (n->end)
+		return ((uint64_t)n->tid << 40 ^ n->start / PAGE_SIZE << 20) | (place & 0xfffff);
 	return (uint64_t)n->thread << 62 | (uint64_t)n->tid << 40 | ((uint64_t)(n->fd + 1) ^ age) << 20 | (place & 0xfffff);
 }
 
@@ -169,7 +172,7 @@ static uint32_t dir_nlink(const struct proc_dir *dir)
 	return n;
 }
 
-static const struct inode_ops dir_ops, link_ops, magic_ops, file_ops;
+static const struct inode_ops dir_ops, link_ops, magic_ops, file_ops, own_dir_ops, sysctl_dir_ops, sysctl_file_ops;
 static const struct file_ops dir_file_ops;
 
 int proc_inode_new(struct super_block *sb, const struct proc_node *node, struct inode **out)
@@ -180,13 +183,14 @@ int proc_inode_new(struct super_block *sb, const struct proc_node *node, struct 
 
 	if (copy) {
 		if (e->dir)
-			i = inode_new(sb, e->mode, &dir_ops, &dir_file_ops);
+			i = inode_new(sb, e->mode, node->sysctl ? &sysctl_dir_ops : e->own ? &own_dir_ops : &dir_ops,
+				      &dir_file_ops);
 		else if (e->follow)
-			i = inode_new(sb, node->fd >= 0 ? fd_link_mode(node) : e->mode, &magic_ops, NULL);
+			i = inode_new(sb, node->fd >= 0 ? fd_link_mode(node) : e->mode | node->link_mode, &magic_ops, NULL);
 		else if (e->text)
 			i = inode_new(sb, e->mode, &link_ops, NULL);
 		else
-			i = inode_new(sb, e->mode, &file_ops, &proc_file_ops);
+			i = inode_new(sb, e->mode, node->sysctl ? &sysctl_file_ops : &file_ops, &proc_file_ops);
 	}
 	if (!i) {
 		free(copy);
@@ -198,7 +202,9 @@ int proc_inode_new(struct super_block *sb, const struct proc_node *node, struct 
 	i->ino = node_ino(node);
 	if (e->dir)
 		i->nlink = dir_nlink(e->dir);
-	if (e->follow && node->fd >= 0)
+	if (proc_is_task_dir(e))
+		i->iflags |= L_FS_IMMUTABLE_FL;
+	if (e->follow && (node->fd >= 0 || node->end))
 		i->size = 64; /* what Linux says of them */
 	set_owner(i, node);
 	*out = i;
@@ -213,16 +219,44 @@ static void proc_release(struct inode *i)
 	free(n);
 }
 
-/* Times may be set and files "truncated", as shells do; owner and mode are what they are. */
+static bool changes_owner(const struct inode *i, const struct iattr *a)
+{
+	return ((a->valid & ATTR_UID) && a->uid != i->uid) || ((a->valid & ATTR_GID) && a->gid != i->gid);
+}
+
+/*
+ * Times may be set and files "truncated", as shells do; owner and mode are what they are.  What is a process's takes another
+ * owner, but for no longer than until it is looked up again.  DIVERGES: what is of no process keeps its owner; Linux lets root
+ * change it, but not below /proc/sys.  Test: procsys.
+ */
 static int proc_setattr(struct inode *i, const struct iattr *a)
 {
-	struct iattr times = *a;
+	const struct proc_node *n = i->priv;
+	struct iattr kept = *a;
 
-	if (a->valid & (ATTR_MODE | ATTR_UID | ATTR_GID))
+	if ((a->valid & ATTR_MODE) || (n->sysctl && (a->valid & (ATTR_UID | ATTR_GID))) || (!n->process && changes_owner(i, a)))
 		return -EPERM;
-	times.valid &= ATTR_ATIME | ATTR_MTIME;
-	inode_apply(i, &times);
+	kept.valid &= ATTR_ATIME | ATTR_MTIME | ATTR_UID | ATTR_GID;
+	inode_apply(i, &kept);
 	return 0;
+}
+
+/* Below /proc/sys by the mode alone, whatever capabilities one has. */
+static int sysctl_permission(struct inode *i, unsigned mask, const struct cred *c)
+{
+	uint32_t mode = c->euid == i->uid ? i->mode >> 6 : i->mode;
+
+	return (mask & ~mode & (MAY_READ | MAY_WRITE | MAY_EXEC)) ? -EACCES : 0;
+}
+
+/* fd/ and map_files/ are open to the process that they are of, whoever owns them. */
+static int own_dir_permission(struct inode *i, unsigned mask, const struct cred *c)
+{
+	const struct proc_node *n = i->priv;
+	const struct task *self = task_current();
+	int r = inode_permission_by_mode(i, mask, c);
+
+	return r < 0 && self && self->process == n->process ? 0 : r;
 }
 
 /* ---- directories ---- */
@@ -237,6 +271,13 @@ static int parse_number(const char *name)
 		return -1;
 	n = strtol(name, NULL, 10);
 	return n <= INT_MAX ? (int)n : -1;
+}
+
+static int may_look_into(const struct proc_ctx *c)
+{
+	const struct task *self = task_current();
+
+	return c->task && self ? proc_may_access(c->task, self->cred) : 0;
 }
 
 static int find_child(const struct proc_ctx *c, const char *name, struct proc_node *child)
@@ -255,6 +296,11 @@ static int find_child(const struct proc_ctx *c, const char *name, struct proc_no
 			process_get(child->process);
 		return 0;
 	}
+	if (dir->find) {
+		*child = *n;
+		r = may_look_into(c);
+		return r < 0 ? r : dir->find(c, name, child);
+	}
 	number = dir->enter ? parse_number(name) : -1;
 	if (number < 0)
 		return -ENOENT;
@@ -264,6 +310,7 @@ static int find_child(const struct proc_ctx *c, const char *name, struct proc_no
 	return r;
 }
 
+/* What is not there is an error and no negative dentry: so that is what whoever wants to make something hears, too. */
 static int dir_lookup(struct inode *i, struct dentry *d)
 {
 	struct proc_node child;
@@ -275,8 +322,6 @@ static int dir_lookup(struct inode *i, struct dentry *d)
 		return r == -ESRCH ? -ENOENT : r;
 	r = find_child(&c, dentry_name(d), &child);
 	proc_ctx_end(&c);
-	if (r == -ENOENT)
-		return 0; /* negative */
 	if (r == 0)
 		r = proc_inode_new(i->sb, &child, &inode);
 	if (r == 0)
@@ -311,6 +356,30 @@ static int emit_members(const struct proc_ctx *c, struct dir_context *dc)
 	return 0;
 }
 
+/* Positions behind the table: those of list. */
+static int emit_named(const struct proc_ctx *c, struct dir_context *dc)
+{
+	const struct proc_dir *dir = c->node->entry->dir;
+	int64_t base = 2 + (int64_t)dir->count;
+	int r = may_look_into(c);
+
+	while (r == 0) {
+		struct proc_node child = *c->node;
+		char name[40];
+		int64_t at = dir->list(c, dc->pos - base, name, sizeof(name), &child);
+		uint64_t ino;
+
+		if (at < 0)
+			break;
+		ino = node_ino(&child);
+		node_release_fields(&child);
+		if (!dc->emit(dc, name, strlen(name), ino, fs_dirent_type(child.entry->mode), base + at + 1))
+			break;
+		dc->pos = base + at + 1;
+	}
+	return r;
+}
+
 static int dir_iterate(struct file *f, struct dir_context *dc)
 {
 	const struct proc_node *n = f->inode->priv;
@@ -334,6 +403,8 @@ static int dir_iterate(struct file *f, struct dir_context *dc)
 	}
 	if (dir->next)
 		r = emit_members(&c, dc);
+	else if (dir->list)
+		r = emit_named(&c, dc);
 out:
 	proc_ctx_end(&c);
 	return r;
@@ -353,7 +424,7 @@ static int link_readlink(struct inode *i, char **out)
 	return r;
 }
 
-static int magic_follow(struct inode *i, struct path *out)
+static int where_to(struct inode *i, struct path *out)
 {
 	const struct proc_node *n = i->priv;
 	struct proc_ctx c;
@@ -363,6 +434,17 @@ static int magic_follow(struct inode *i, struct path *out)
 		r = n->entry->follow(&c, out);
 	proc_ctx_end(&c);
 	return r == -ESRCH ? -ENOENT : r;
+}
+
+static int magic_follow(struct inode *i, struct path *out)
+{
+	const struct proc_node *n = i->priv;
+	const struct task *self = task_current();
+
+	if (n->entry->checkpoint && self && !cred_capable(self->cred, L_CAP_CHECKPOINT_RESTORE) &&
+	    !cred_capable(self->cred, L_CAP_SYS_ADMIN))
+		return -EPERM;
+	return where_to(i, out);
 }
 
 /* Where it leads, as the reader would name that. */
@@ -375,7 +457,7 @@ static int magic_readlink(struct inode *i, char **out)
 
 	if (!self)
 		return -EINVAL;
-	r = magic_follow(i, &target);
+	r = where_to(i, &target);
 	if (r < 0)
 		return r;
 	text = malloc(L_PATH_MAX);
@@ -412,6 +494,24 @@ static const struct inode_ops magic_ops = {
 };
 static const struct inode_ops file_ops = {
 	.open = proc_file_open,
+	.setattr = proc_setattr,
+	.release = proc_release,
+};
+static const struct inode_ops own_dir_ops = {
+	.lookup = dir_lookup,
+	.permission = own_dir_permission,
+	.setattr = proc_setattr,
+	.release = proc_release,
+};
+static const struct inode_ops sysctl_dir_ops = {
+	.lookup = dir_lookup,
+	.permission = sysctl_permission,
+	.setattr = proc_setattr,
+	.release = proc_release,
+};
+static const struct inode_ops sysctl_file_ops = {
+	.open = proc_file_open,
+	.permission = sysctl_permission,
 	.setattr = proc_setattr,
 	.release = proc_release,
 };

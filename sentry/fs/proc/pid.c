@@ -244,7 +244,7 @@ static const struct proc_entry pid_entries[] = {
 	PROC_MAGIC("cwd", follow_cwd),
 	PROC_FILE("environ", 0400, proc_show_environ, .guarded = true, .of_mm = true),
 	PROC_MAGIC("exe", follow_exe),
-	PROC_DIR("fd", 0500, fd_dir),
+	PROC_DIR("fd", 0500, fd_dir, .own = true),
 	PROC_DIR("fdinfo", 0555, fdinfo_dir),
 	PROC_FILE("gid_map", 0644, proc_show_id_map, .store = proc_store_id_map, .value = ID_GROUP),
 	PROC_FILE("io", 0400, proc_show_io, .guarded = true),
@@ -278,11 +278,13 @@ static const struct proc_entry pid_entries[] = {
 	PROC_FILE("uid_map", 0644, proc_show_id_map, .store = proc_store_id_map, .value = ID_USER),
 	PROC_FILE("wchan", 0444, proc_show_wchan),
 
-#define PROCESS_ONLY 5
+#define PROCESS_ONLY 7
 	PROC_FILE("coredump_filter", 0644, proc_show_coredump_filter, .store = proc_store_coredump_filter,
 		  .guarded = true),
+	PROC_DIR("map_files", 0500, proc_map_files_dir, .own = true),
 	PROC_FILE("mountstats", 0400, proc_show_mountstats),
 	PROC_DIR("task", 0555, task_dir),
+	PROC_FILE("timens_offsets", 0644, proc_show_timens_offsets, .store = proc_store_timens_offsets),
 	PROC_FILE("timers", 0444, proc_show_timers, .guarded = true),
 	PROC_FILE("timerslack_ns", 0666, proc_show_timerslack, .store = proc_store_timerslack),
 };
@@ -291,6 +293,11 @@ static const struct proc_dir tid_dir = {.entries = pid_entries, .count = ARRAY_S
 
 const struct proc_entry proc_pid_entry = PROC_DIR("PID", 0555, pid_dir);
 static const struct proc_entry tid_entry = PROC_DIR("TID", 0555, tid_dir);
+
+bool proc_is_task_dir(const struct proc_entry *e)
+{
+	return e == &proc_pid_entry || e == &tid_entry;
+}
 
 /* ---- the root's numbers ---- */
 

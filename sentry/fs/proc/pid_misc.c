@@ -358,3 +358,38 @@ ssize_t proc_mem_transfer(const struct proc_ctx *c, const struct cred *caller, s
 		return done;
 	return r == -EFAULT ? -EIO : r;
 }
+
+/* ---- time namespaces: there is the first alone, whose clocks are the machine's ---- */
+
+int proc_show_timens_offsets(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fprintf(out, "%-10s %10d %9d\n%-10s %10d %9d\n", "monotonic", 0, 0, "boottime", 0, 0);
+	return 0;
+}
+
+/* "CLOCK SECONDS NANOSECONDS", the clock by its name or number. */
+static bool is_offset(const char *line)
+{
+	static const char *const clocks[] = {"monotonic", "1", "boottime", "7"};
+	unsigned long ns;
+	long long seconds;
+	char clock[10];
+	bool known = false;
+
+	if (sscanf(line, "%9s %lld %lu", clock, &seconds, &ns) != 3 || ns >= L_NSEC_PER_SEC)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(clocks); i++)
+		known |= strcmp(clock, clocks[i]) == 0;
+	return known;
+}
+
+int proc_store_timens_offsets(const struct proc_ctx *c, const char *text, size_t len)
+{
+	const char *second = strchr(text, '\n');
+
+	(void)len;
+	if (c->pos != 0 || c->size >= PAGE_SIZE || !is_offset(text) || (second && second[1] && !is_offset(second + 1)))
+		return -EINVAL;
+	return cred_capable(c->opener, L_CAP_SYS_TIME) ? -EACCES : -EPERM; /* programs live in it already */
+}

@@ -182,17 +182,32 @@ static int show_locks(const struct proc_ctx *c, FILE *out)
 
 #define TEXT(name, s) PROC_FILE(name, 0444, proc_show_text, .string = (s))
 
+static const struct proc_dir empty_dir = {.count = 0};
+
+/* Nothing of the sandbox is known to have waited: who runs, reads and pages when is the host's business. */
+#define CALM "avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+static const struct proc_entry pressure_entries[] = {
+	TEXT("cpu", "some " CALM "full " CALM),
+	TEXT("io", "some " CALM "full " CALM),
+	TEXT("memory", "some " CALM "full " CALM),
+};
+static const struct proc_dir pressure_dir = {.entries = pressure_entries, .count = ARRAY_SIZE(pressure_entries)};
+
 static const struct proc_entry tty_entries[] = {
+	PROC_DIR("driver", 0500, empty_dir),
 	TEXT("drivers", "/dev/tty             /dev/tty        5       0 system:/dev/tty\n"
 			"/dev/console         /dev/console    5       1 system:console\n"
 			"/dev/ptmx            /dev/ptmx       5       2 system\n"
 			"pty_slave            /dev/pts      136 0-1048575 pty:slave\n"
 			"pty_master           /dev/ptm      128 0-1048575 pty:master\n"),
+	PROC_DIR("ldisc", 0555, empty_dir),
+	TEXT("ldiscs", "n_tty       0\n"),
 };
 static const struct proc_dir tty_dir = {.entries = tty_entries, .count = ARRAY_SIZE(tty_entries)};
 
 static const struct proc_entry root_entries[] = {
 	TEXT("buddyinfo", ""),
+	PROC_DIR("bus", 0555, empty_dir),
 	TEXT("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
 	PROC_FILE("cmdline", 0444, proc_show_string, .string = "bailey"),
 	TEXT("consoles", ""),
@@ -200,8 +215,10 @@ static const struct proc_entry root_entries[] = {
 	TEXT("crypto", ""),
 	PROC_FILE("devices", 0444, proc_show_devices),
 	TEXT("diskstats", ""),
+	PROC_DIR("driver", 0555, empty_dir),
 	TEXT("execdomains", "0-0\tLinux           \t[kernel]\n"),
 	PROC_FILE("filesystems", 0444, show_filesystems),
+	PROC_DIR("fs", 0555, empty_dir),
 	PROC_FILE("interrupts", 0444, proc_show_interrupts),
 	TEXT("kallsyms", ""),
 	PROC_FILE("key-users", 0444, proc_show_key_users),
@@ -214,6 +231,7 @@ static const struct proc_entry root_entries[] = {
 	PROC_LINK("mounts", proc_text_string, .string = "self/mounts"),
 	PROC_LINK("net", proc_text_string, .string = "self/net"),
 	TEXT("partitions", "major minor  #blocks  name\n\n"),
+	PROC_DIR("pressure", 0555, pressure_dir),
 	PROC_LINK("self", text_self),
 	PROC_FILE("softirqs", 0444, proc_show_softirqs),
 	PROC_FILE("stat", 0444, show_stat),
@@ -225,6 +243,7 @@ static const struct proc_entry root_entries[] = {
 	PROC_FILE("uptime", 0444, show_uptime),
 	PROC_FILE("version", 0444, show_version),
 	PROC_FILE("vmstat", 0444, proc_show_vmstat),
+	PROC_FILE("zoneinfo", 0444, proc_show_zoneinfo),
 };
 static const struct proc_dir root_dir = {
 	.entries = root_entries,
