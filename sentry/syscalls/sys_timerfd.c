@@ -57,7 +57,7 @@ long sys_timerfd_settime(struct task *t, const struct sys_args *args)
 	r = arg_timerfd(t, args->a[0], &f);
 	if (r < 0)
 		return r;
-	r = timerfd_set(f, flags & L_TFD_TIMER_ABSTIME, &spec, &old);
+	r = timerfd_set(f, flags, &spec, &old);
 	file_put(f);
 	if (r == 0 && args->a[3])
 		r = copy_out(t->ctx, args->a[3], &old, sizeof(old));

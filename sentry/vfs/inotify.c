@@ -247,7 +247,7 @@ int inotify_watch(struct file *f, struct inode *i, uint32_t mask)
 		fresh->wd = next_wd(n);
 		fresh->next_of_inode = i->watches;
 		i->watches = fresh;
-		list_add_tail(&fresh->of_instance, &n->watches);
+		list_add(&fresh->of_instance, &n->watches); /* the newest first, as fdinfo shows them */
 		watch_count++;
 		r = change_watch(fresh, mask & ~L_IN_MASK_CREATE);
 		fresh = NULL;

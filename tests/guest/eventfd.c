@@ -105,3 +105,25 @@ TEST(writer_blocks)
 	CHECK_EQ(take(fd), 7);
 	close(fd);
 }
+
+static int shown_id(int fd)
+{
+	char path[64], text[512], *at;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	REQUIRE(read_file(path, text, sizeof(text)) > 0);
+	at = strstr(text, "\neventfd-id: ");
+	return at ? atoi(at + 13) : -1;
+}
+
+TEST(ids)
+{
+	int a = eventfd(7, 0), b = eventfd(7, EFD_SEMAPHORE), c = dup(a);
+
+	CHECK(shown_id(a) >= 0);
+	CHECK(shown_id(a) != shown_id(b));
+	CHECK_EQ(shown_id(a), shown_id(c));
+	close(a);
+	close(b);
+	close(c);
+}

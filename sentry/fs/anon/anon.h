@@ -52,7 +52,7 @@ int eventpoll_wait(struct file *ep, size_t max, int64_t deadline_ns, eventpoll_p
 int timerfd_file_new(int clock, uint32_t flags, const struct cred *c, struct file **out) MUST_CHECK;
 bool timerfd_file_is(const struct file *f);
 /* spec has been checked.  *old is what timerfd_gettime would have said. */
-int timerfd_set(struct file *f, bool absolute, const struct l_itimerspec *spec, struct l_itimerspec *old) MUST_CHECK;
+int timerfd_set(struct file *f, unsigned flags, const struct l_itimerspec *spec, struct l_itimerspec *old) MUST_CHECK;
 void timerfd_get(struct file *f, struct l_itimerspec *out);
 
 /* ---- pidfd_open(2) ---- */

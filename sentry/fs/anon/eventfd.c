@@ -1,5 +1,6 @@
 /* eventfd(2): a counter that readers wait for. */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,10 +14,13 @@ struct eventfd {
 	struct mutex lock;
 	uint64_t count;	  /* guarded by lock; UINT64_MAX only by overflow of eventfd_file_signal */
 	bool semaphore;	  /* immutable */
+	uint32_t id;	  /* tells it from others; immutable */
 	struct waitqueue wq;
 };
 
 /* Takes what a read gives; false if there is nothing. */
+static _Atomic uint32_t next_id;
+
 static bool take(struct eventfd *e, uint64_t *value)
 {
 	bool some;
@@ -121,7 +125,7 @@ static void eventfd_fdinfo(struct file *f, char *buf, size_t size)
 	mutex_lock(&e->lock);
 	count = e->count;
 	mutex_unlock(&e->lock);
-	snprintf(buf, size, "eventfd-count: %16" PRIx64 "\neventfd-semaphore: %d\n", count, e->semaphore);
+	snprintf(buf, size, "eventfd-count: %16" PRIx64 "\neventfd-id: %u\neventfd-semaphore: %d\n", count, e->id, e->semaphore);
 }
 
 static void eventfd_release(struct file *f)
@@ -159,6 +163,7 @@ int eventfd_file_new(uint32_t initial, uint32_t flags, const struct cred *c, str
 	waitqueue_init(&e->wq);
 	e->count = initial;
 	e->semaphore = (flags & L_EFD_SEMAPHORE) != 0;
+	e->id = atomic_fetch_add(&next_id, 1) & INT32_MAX;
 	r = file_anonymous("anon_inode:[eventfd]", &eventfd_ops, e, L_O_RDWR | (flags & L_EFD_NONBLOCK),
 			   FILE_READ | FILE_WRITE | FILE_STREAM, c, out);
 	if (r < 0)

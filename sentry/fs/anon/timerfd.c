@@ -134,9 +134,9 @@ void timerfd_get(struct file *f, struct l_itimerspec *out)
 	mutex_unlock(&tf->lock);
 }
 
-int timerfd_set(struct file *f, bool absolute, const struct l_itimerspec *spec, struct l_itimerspec *old)
+int timerfd_set(struct file *f, unsigned flags, const struct l_itimerspec *spec, struct l_itimerspec *old)
 {
-	bool armed = spec->it_value.tv_sec || spec->it_value.tv_nsec;
+	bool armed = spec->it_value.tv_sec || spec->it_value.tv_nsec, absolute = flags & L_TFD_TIMER_ABSTIME;
 	struct timerfd *tf = f->priv;
 	int r = 0;
 
@@ -146,7 +146,7 @@ int timerfd_set(struct file *f, bool absolute, const struct l_itimerspec *spec, 
 	ktimer_cancel_nowait(&tf->timer);
 	tf->expired = false;
 	tf->ticks = 0;
-	tf->settime_flags = absolute ? L_TFD_TIMER_ABSTIME : 0;
+	tf->settime_flags = flags;
 	tf->interval_ns = timespec_to_ns(&spec->it_interval);
 	tf->expiry_ns = 0;
 	if (armed) {

@@ -1,6 +1,7 @@
 /* The two ends of a pseudo-terminal: opening, reading, writing, poll, hang-up.  See pty.h. */
 #include "sentry/fs/tty/pty.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "abi/capability.h"
@@ -509,7 +510,13 @@ const struct file_ops pty_slave_ops = {
 	.fasync = pty_fasync,
 	.release = release_slave,
 };
+static void master_fdinfo(struct file *f, char *buf, size_t size)
+{
+	snprintf(buf, size, "tty-index:\t%u\n", pty_of(f)->index);
+}
+
 const struct file_ops pty_master_ops = {
+	.fdinfo = master_fdinfo,
 	.read = master_read,
 	.write = master_write,
 	.poll = master_poll,
