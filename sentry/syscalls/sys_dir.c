@@ -171,7 +171,7 @@ long sys_getcwd(struct task *t, const struct sys_args *args)
 		return -ENOMEM;
 	fs_info_root(t->fs, &root);
 	fs_info_cwd(t->fs, &cwd);
-	r = dentry_is_unlinked(cwd.dentry) ? -ENOENT : vfs_path_name(&cwd, &root, buf, L_PATH_MAX);
+	r = dentry_is_unlinked(cwd.dentry) ? -ENOENT : vfs_path_name_marked(&cwd, &root, buf, L_PATH_MAX);
 	path_put(&root);
 	path_put(&cwd);
 	if (r == 0) {

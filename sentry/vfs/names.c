@@ -76,21 +76,41 @@ int path_name_locked(const struct path *p, const struct path *root, char *buf, s
 	}
 	mutex_unlock(&dcache_lock);
 	*unreachable = !reached;
-	if (fits && !reached)
-		fits = prepend(&r, UNREACHABLE, strlen(UNREACHABLE));
 	if (!fits)
 		return -ENAMETOOLONG;
 	memmove(buf, r.at, (size_t)(buf + size - r.at));
 	return 0;
 }
 
-int vfs_path_name(const struct path *p, const struct path *root, char *buf, size_t size)
+static int name_of(const struct path *p, const struct path *root, char *buf, size_t size, bool *unreachable)
 {
-	bool unreachable;
 	int r;
 
 	read_lock(&mount_lock);
-	r = path_name_locked(p, root, buf, size, &unreachable);
+	r = path_name_locked(p, root, buf, size, unreachable);
 	rw_unlock(&mount_lock);
 	return r;
+}
+
+int vfs_path_name(const struct path *p, const struct path *root, char *buf, size_t size)
+{
+	bool unreachable;
+
+	return name_of(p, root, buf, size, &unreachable);
+}
+
+int vfs_path_name_marked(const struct path *p, const struct path *root, char *buf, size_t size)
+{
+	bool unreachable;
+	int r = name_of(p, root, buf, size, &unreachable);
+	size_t len;
+
+	if (r < 0 || !unreachable)
+		return r;
+	len = strlen(buf) + 1;
+	if (size - len < strlen(UNREACHABLE))
+		return -ENAMETOOLONG;
+	memmove(buf + strlen(UNREACHABLE), buf, len);
+	memcpy(buf, UNREACHABLE, strlen(UNREACHABLE));
+	return 0;
 }

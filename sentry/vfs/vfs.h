@@ -462,6 +462,8 @@ bool vfs_knows(const struct path *p, const struct cred *c);
 /* Whether set-user-ID bits and file capabilities of p mean something to c, who is in ns. */
 bool vfs_may_suid(const struct path *p, const struct mnt_ns *ns, const struct cred *c);
 int vfs_permission(const struct path *p, unsigned mask, const struct cred *c) MUST_CHECK;
+/* By mode and capabilities alone: what inode_ops.permission may begin with. */
+int inode_permission_by_mode(const struct inode *i, unsigned mask, const struct cred *c) MUST_CHECK;
 /* Is c the owner, or has it CAP_FOWNER over i. */
 bool inode_owner_or_capable(const struct inode *i, const struct cred *c);
 int vfs_getattr(const struct path *p, struct l_statx *st) MUST_CHECK;
@@ -470,9 +472,11 @@ int vfs_statfs(const struct path *p, struct l_statfs *st) MUST_CHECK;
 int super_statfs(struct super_block *sb, struct l_statfs *st) MUST_CHECK; /* but for the flags, which are a mount's */
 /* Reads at pos into the sentry's memory, whatever the file's mode says about seeking: exec and proc use it. */
 ssize_t vfs_read_kernel(struct file *f, void *buf, size_t len, int64_t pos) MUST_CHECK;
-/* The absolute name of p as seen from root, in buf: 0, -ENAMETOOLONG; "(unreachable)..." if it lies outside; " (deleted)" is
+/* The absolute name of p as seen from root, or of what lies outside as seen from the top, in buf: 0, -ENAMETOOLONG; " (deleted)" is
  * appended for an unlinked name. */
 int vfs_path_name(const struct path *p, const struct path *root, char *buf, size_t size) MUST_CHECK;
+/* The same, "(unreachable)..." if it lies outside: getcwd(2). */
+int vfs_path_name_marked(const struct path *p, const struct path *root, char *buf, size_t size) MUST_CHECK;
 
 /* The sysctls fs.protected_*, which proc(5) describes; any thread may change them at any time. */
 enum vfs_protected_kind {

@@ -396,3 +396,19 @@ TEST(limits)
 		done(q);
 	OK(setrlimit(RLIMIT_MSGQUEUE, &old));
 }
+
+TEST(name_of_a_descriptor)
+{
+	char path[64], link[128] = "";
+	mqd_t q = mq_open("/bailey-named", O_RDWR | O_CREAT, 0600, NULL);
+
+	REQUIRE(q >= 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", (int)q);
+	CHECK(readlink(path, link, sizeof(link) - 1) > 0);
+	CHECK_STR(link, "/bailey-named");
+	OK(mq_unlink("/bailey-named"));
+	memset(link, 0, sizeof(link));
+	CHECK(readlink(path, link, sizeof(link) - 1) > 0);
+	CHECK_STR(link, "/bailey-named (deleted)");
+	OK(mq_close(q));
+}
