@@ -21,7 +21,8 @@ static struct cpuid_words cpuid(unsigned leaf, unsigned sub)
 
 enum reg { EAX, EBX, ECX, EDX };
 
-/* Linux's names of the bits of one register, space-separated, bit 0 first; "-" for one that is not shown. */
+/* Linux's names of the bits of one register, space-separated, bit 0 first; "-" for one that is not shown: protection keys and AMX
+ * among them, for which programs ask (pkey_alloc(2), ARCH_REQ_XCOMP_PERM) and are told that there are none. */
 static const struct flag_word {
 	unsigned leaf, sub;
 	enum reg reg;
@@ -40,12 +41,12 @@ static const struct flag_word {
 		    "rdseed adx smap avx512ifma - clflushopt clwb intel_pt avx512pf avx512er avx512cd sha_ni avx512bw "
 		    "avx512vl"},
 	{0xd, 1, EAX, "xsaveopt xsavec xgetbv1 xsaves"},
-	{7, 1, EAX, "- - - - avx_vnni avx512_bf16 - cmpccxadd - - fzrm fsrs fsrc - - - - - - - - amx_fp16 - avx_ifma - - lam"},
+	{7, 1, EAX, "- - - - avx_vnni avx512_bf16 - cmpccxadd - - fzrm fsrs fsrc - - - - - - - - - - avx_ifma - - lam"},
 	{0x80000008, 0, EBX, "clzero irperf xsaveerptr - rdpru - - - - wbnoinvd"},
-	{7, 0, ECX, "- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg tme "
+	{7, 0, ECX, "- avx512vbmi umip - - waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg tme "
 		    "avx512_vpopcntdq - la57 - - - - - rdpid - bus_lock_detect cldemote - movdiri movdir64b enqcmd"},
 	{7, 0, EDX, "- - avx512_4vnniw avx512_4fmaps fsrm - - - avx512_vp2intersect - md_clear - - - serialize - tsxldtrk - "
-		    "pconfig arch_lbr - - amx_bf16 avx512_fp16 amx_tile amx_int8 - - flush_l1d arch_capabilities"},
+		    "pconfig arch_lbr - - - avx512_fp16 - - - - flush_l1d arch_capabilities"},
 };
 
 static void show_flags(FILE *out)
