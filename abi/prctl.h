@@ -87,6 +87,7 @@
 #define L_PR_SPEC_INDIRECT_BRANCH 1
 #define L_PR_SPEC_L1D_FLUSH 2
 #define L_PR_SPEC_ENABLE 2
+#define L_PR_SPEC_DISABLE 4
 #define L_PR_SPEC_FORCE_DISABLE 8
 #define L_PR_PAC_RESET_KEYS 54
 #define L_PR_SET_TAGGED_ADDR_CTRL 55
@@ -107,7 +108,11 @@
 #define L_PR_SET_SHADOW_STACK_STATUS 75
 #define L_PR_LOCK_SHADOW_STACK_STATUS 76
 #define L_PR_TIMER_CREATE_RESTORE_IDS 77
+#define L_PR_TIMER_CREATE_RESTORE_IDS_OFF 0
+#define L_PR_TIMER_CREATE_RESTORE_IDS_ON 1
+#define L_PR_TIMER_CREATE_RESTORE_IDS_GET 2
 #define L_PR_FUTEX_HASH 78
+#define L_PR_FUTEX_HASH_GET_SLOTS 2
 #define L_PR_SET_VMA 0x53564d41
 #define L_PR_SET_VMA_ANON_NAME 0
 #define L_PR_GET_AUXV 0x41555856
@@ -116,5 +121,16 @@
 #define L_SUID_DUMP_USER 1
 
 #define L_TIMER_SLACK_DEFAULT 50000ull /* ns */
+
+struct l_prctl_mm_map {
+	uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
+	uint64_t arg_start, arg_end, env_start, env_end;
+	uint64_t auxv; /* gva */
+	uint32_t auxv_size;
+	uint32_t exe_fd;
+};
+L_ASSERT_SIZE(struct l_prctl_mm_map, 104);
+L_ASSERT_OFFSET(struct l_prctl_mm_map, auxv, 88);
+L_ASSERT_OFFSET(struct l_prctl_mm_map, exe_fd, 100);
 
 #endif

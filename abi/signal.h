@@ -322,6 +322,8 @@ L_ASSERT_SIZE(struct l_xstate_header, 64);
 #define L_XSTATE_HEADER_OFF 512
 #define L_XFEATURE_X87 1ull
 #define L_XFEATURE_SSE 2ull
+#define L_XFEATURE_XTILECFG (1ull << 17)
+#define L_XFEATURE_XTILEDATA (1ull << 18)
 
 struct l_sigcontext {
 	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;

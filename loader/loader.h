@@ -167,7 +167,7 @@ struct stack_inputs {
 	struct stack_auxv aux;
 };
 
-#define STACK_AUXV_MAX 64 /* words, AT_NULL included */
+#define STACK_AUXV_MAX 56 /* words, AT_NULL included */
 
 struct stack_image {
 	uint8_t *bytes; /* owned: what lies at [sp, top) */

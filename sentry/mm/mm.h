@@ -68,7 +68,7 @@ struct mm {
 	uint64_t stack_floor;	      /* it never grows to there; immutable once the program runs */
 	uint64_t arg_start, arg_end, env_start, env_end; /* for cmdline and environ */
 	uint64_t start_code, end_code, start_data, end_data, start_stack;
-	uint64_t auxv[2 * 32]; /* as on the stack, AT_NULL-terminated */
+	uint64_t auxv[2 * 28]; /* as on the stack, AT_NULL-terminated */
 	bool lock_future, lock_future_on_fault; /* mlockall(MCL_FUTURE), with MCL_ONFAULT */
 	bool guarded; /* it has, or had, guard pages, which are in no VMA: MADV_GUARD_INSTALL */
 

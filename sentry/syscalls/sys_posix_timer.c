@@ -8,13 +8,18 @@
 long sys_timer_create(struct task *t, const struct sys_args *args)
 {
 	struct l_sigevent ev;
-	int32_t id32;
+	int32_t id32, want = POSIX_TIMER_ANY_ID;
 	int id, r = 0;
 
 	if (args->a[1])
 		r = copy_in(t->ctx, &ev, args->a[1], sizeof(ev));
+	if (r == 0 && t->process->timer_restore_ids) {
+		r = copy_in(t->ctx, &want, args->a[2], sizeof(want));
+		if (r == 0 && want < 0)
+			r = -EINVAL;
+	}
 	if (r == 0)
-		r = posix_timer_create(t, (int)args->a[0], args->a[1] ? &ev : NULL, &id);
+		r = posix_timer_create(t, (int)args->a[0], args->a[1] ? &ev : NULL, want, &id);
 	if (r < 0)
 		return r;
 	id32 = id;

@@ -14,12 +14,13 @@
 #include "base/checked.h"
 #include "sentry/mm/mm.h"
 #include "sentry/seccomp/seccomp.h"
+#include "sentry/syscalls/prctl_mm.h"
 #include "sentry/syscalls/seccomp_args.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/pidns.h"
 #include "sentry/task/task.h"
 
-#define XFEATURES_MAX 63u
+#define XFEATURES_MAX 20u /* those that Linux has a name for */
 
 static long set_name(struct task *t, uint64_t gva)
 {
@@ -160,24 +161,50 @@ static long io_flusher(struct task *t, const struct sys_args *args)
 	return 0;
 }
 
-/* The host's mitigations are what they are: on, as a thread sees them, and not to be changed from inside. */
+/*
+ * The host's mitigations are what they are and not a thread's to change: as on a machine that has no such control, where what is
+ * on may be turned on.
+ */
 static long speculation(const struct sys_args *args)
 {
-	uint64_t which = args->a[1];
+	uint64_t which = args->a[1], want = args->a[2];
 	bool set = (int)args->a[0] == L_PR_SET_SPECULATION_CTRL;
 
-	if (args->a[3] || args->a[4] || (!set && args->a[2]))
+	if (args->a[3] || args->a[4] || (!set && want))
 		return -EINVAL;
 	switch (which) {
 	case L_PR_SPEC_STORE_BYPASS:
 		return set ? -ENXIO : L_PR_SPEC_ENABLE;
 	case L_PR_SPEC_INDIRECT_BRANCH:
-		return set ? -EPERM : L_PR_SPEC_ENABLE;
+		if (!set)
+			return L_PR_SPEC_ENABLE;
+		if (want == L_PR_SPEC_ENABLE)
+			return 0;
+		return want == L_PR_SPEC_DISABLE || want == L_PR_SPEC_FORCE_DISABLE ? -EPERM : -ERANGE;
 	case L_PR_SPEC_L1D_FLUSH:
 		return set ? -EPERM : L_PR_SPEC_FORCE_DISABLE;
 	default:
 		return -ENODEV;
 	}
+}
+
+/* POSIX timers get the numbers that their makers ask for, as who restores a process wants it. */
+static long timer_restore_ids(struct process *p, const struct sys_args *args)
+{
+	uint64_t op = args->a[1];
+
+	if (args->a[2] || args->a[3] || args->a[4] || op > L_PR_TIMER_CREATE_RESTORE_IDS_GET)
+		return -EINVAL;
+	if (op == L_PR_TIMER_CREATE_RESTORE_IDS_GET)
+		return p->timer_restore_ids;
+	p->timer_restore_ids = op == L_PR_TIMER_CREATE_RESTORE_IDS_ON;
+	return 0;
+}
+
+/* All processes' futexes are in one table; none has slots of its own. */
+static long futex_hash(const struct sys_args *args)
+{
+	return args->a[1] == L_PR_FUTEX_HASH_GET_SLOTS ? 0 : -EINVAL;
 }
 
 static long thp_disable(struct task *t, const struct sys_args *args)
@@ -259,41 +286,6 @@ static long set_vma(struct task *t, const struct sys_args *args)
 		if (!name_char_ok(*c))
 			return -EINVAL;
 	return mm_set_name(t, t->mm, args->a[2], args->a[3], name);
-}
-
-/* PR_SET_MM of the one address that says where arguments or environment lie, for programs that set a title. */
-static long set_mm(struct task *t, const struct sys_args *args)
-{
-	struct mm *mm = t->mm;
-	uint64_t *const fields[] = {
-		[L_PR_SET_MM_ARG_START] = &mm->arg_start,
-		[L_PR_SET_MM_ARG_END] = &mm->arg_end,
-		[L_PR_SET_MM_ENV_START] = &mm->env_start,
-		[L_PR_SET_MM_ENV_END] = &mm->env_end,
-	};
-	uint64_t what = args->a[1], addr = args->a[2];
-	int r = 0;
-
-	if (args->a[4] || (args->a[3] && what != L_PR_SET_MM_AUXV && what != L_PR_SET_MM_MAP && what != L_PR_SET_MM_MAP_SIZE))
-		return -EINVAL;
-	if (!cred_capable(t->cred, L_CAP_SYS_RESOURCE))
-		return -EPERM;
-	if (what >= ARRAY_SIZE(fields) || !fields[what] || addr < GUEST_MIN || addr >= GUEST_CEILING)
-		return -EINVAL;
-	mutex_lock(&mm->lock);
-	if (mm_find(mm, addr)) {
-		uint64_t old = *fields[what];
-
-		*fields[what] = addr;
-		if (mm->arg_start > mm->arg_end || mm->env_start > mm->env_end) {
-			*fields[what] = old;
-			r = -EINVAL;
-		}
-	} else {
-		r = -EINVAL;
-	}
-	mutex_unlock(&mm->lock);
-	return r;
 }
 
 /* ---- prctl ---- */
@@ -455,6 +447,10 @@ long sys_prctl(struct task *t, const struct sys_args *args)
 	case L_PR_GET_SPECULATION_CTRL:
 	case L_PR_SET_SPECULATION_CTRL:
 		return speculation(args);
+	case L_PR_TIMER_CREATE_RESTORE_IDS:
+		return timer_restore_ids(p, args);
+	case L_PR_FUTEX_HASH:
+		return futex_hash(args);
 	case L_PR_SET_IO_FLUSHER:
 	case L_PR_GET_IO_FLUSHER:
 		return io_flusher(t, args);
@@ -467,7 +463,7 @@ long sys_prctl(struct task *t, const struct sys_args *args)
 	case L_PR_SET_PTRACER:
 		return set_ptracer(t, a);
 	case L_PR_SET_MM:
-		return set_mm(t, args);
+		return prctl_set_mm(t, args);
 	case L_PR_SET_VMA:
 		return set_vma(t, args);
 	case L_PR_SET_MDWE:
@@ -499,6 +495,7 @@ static long put_xfeatures(struct task *t, uint64_t gva)
 	if (n > 0 && fp->sw_reserved.magic1 == L_FP_XSTATE_MAGIC1)
 		features = fp->sw_reserved.xfeatures;
 	free(fp);
+	features &= ~(uint64_t)(L_XFEATURE_XTILECFG | L_XFEATURE_XTILEDATA); /* of no use without the other, which is not had */
 	return n < 0 ? n : copy_out(t->ctx, gva, &features, sizeof(features));
 }
 

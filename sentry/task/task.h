@@ -153,6 +153,7 @@ struct process {
 	_Atomic bool dumpable; /* PR_SET_DUMPABLE; proc looks at it with no lock held */
 	_Atomic uint8_t thp_disable; /* as prctl(2) tells it */
 	_Atomic bool memory_merge;   /* kept and told */
+	_Atomic bool timer_restore_ids; /* timer_create(2) gives the ids that are asked for; until execve */
 	_Atomic uint32_t coredump_filter; /* bits of core(5) */
 	struct io_sum dead_io;	     /* of threads that have ended; guarded by tasks_lock */
 	_Atomic int pdeathsig;

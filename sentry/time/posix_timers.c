@@ -208,8 +208,19 @@ static void timer_free(struct posix_timer *pt)
 	free(pt);
 }
 
-/* Enters pt into its process's list under a new id: that, or -EAGAIN.  Others may delete it from then on. */
-static int enter(struct posix_timer *pt, const struct l_sigevent *ev)
+static bool id_is_taken(const struct posix_timer_list *l, int id)
+{
+	const struct posix_timer *pt;
+
+	list_for_each_entry(pt, &l->timers, node)
+		if (pt->id == id)
+			return true;
+	return false;
+}
+
+/* Enters pt into its process's list under the id that is wanted, or with POSIX_TIMER_ANY_ID a new one: that, -EBUSY or -EAGAIN.  Others may
+ * delete it from then on. */
+static int enter(struct posix_timer *pt, const struct l_sigevent *ev, int want)
 {
 	struct process *p = pt->process;
 	struct posix_timer_list *l;
@@ -219,10 +230,12 @@ static int enter(struct posix_timer *pt, const struct l_sigevent *ev)
 	if (!l)
 		return -EAGAIN;
 	mutex_lock(&p->sig_lock);
-	if (p->pending_count < min_of(process_rlimit(p, L_RLIMIT_SIGPENDING), (uint64_t)TIMERS_MAX)) {
+	if (want != POSIX_TIMER_ANY_ID && id_is_taken(l, want)) {
+		r = -EBUSY;
+	} else if (p->pending_count < min_of(process_rlimit(p, L_RLIMIT_SIGPENDING), (uint64_t)TIMERS_MAX)) {
 		p->pending_count++;
-		pt->id = l->next_id;
-		l->next_id = (l->next_id + 1) & INT_MAX;
+		pt->id = want == POSIX_TIMER_ANY_ID ? l->next_id : want;
+		l->next_id = (int)(((unsigned)pt->id + 1) & INT_MAX);
 		pt->entry.info.timer.tid = pt->id;
 		if (!ev)
 			pt->entry.info.timer.value.sival_int = pt->id;
@@ -233,7 +246,7 @@ static int enter(struct posix_timer *pt, const struct l_sigevent *ev)
 	return r;
 }
 
-int posix_timer_create(struct task *t, int clock, const struct l_sigevent *ev, int *id_out)
+int posix_timer_create(struct task *t, int clock, const struct l_sigevent *ev, int want, int *id_out)
 {
 	struct posix_timer *pt = calloc(1, sizeof(*pt));
 	int r, id = -1;
@@ -261,7 +274,7 @@ int posix_timer_create(struct task *t, int clock, const struct l_sigevent *ev, i
 	if (r == 0)
 		r = ktimer_set(&pt->kt, NO_DEADLINE);
 	if (r == 0)
-		r = id = enter(pt, ev);
+		r = id = enter(pt, ev, want);
 	if (r < 0) {
 		ktimer_cancel(&pt->kt);
 		timer_free(pt);

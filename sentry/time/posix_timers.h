@@ -19,8 +19,11 @@ struct process;
 struct sigqueue;
 struct task;
 
-/* ev NULL: SIGALRM with the timer's id.  -EINVAL, -EOPNOTSUPP (no such timers on this clock), -EAGAIN (RLIMIT_SIGPENDING). */
-int posix_timer_create(struct task *t, int clock, const struct l_sigevent *ev, int *id_out) MUST_CHECK;
+#define POSIX_TIMER_ANY_ID (-1)
+
+/* ev NULL: SIGALRM with the timer's id, which is to be `want`.  -EINVAL, -EOPNOTSUPP (no such timers on this clock), -EBUSY,
+ * -EAGAIN (RLIMIT_SIGPENDING). */
+int posix_timer_create(struct task *t, int clock, const struct l_sigevent *ev, int want, int *id_out) MUST_CHECK;
 /* spec has been checked.  -EINVAL: no such timer, here and below. */
 int posix_timer_set(struct task *t, int id, bool absolute, const struct l_itimerspec *spec,
 		    struct l_itimerspec *old) MUST_CHECK;

@@ -336,4 +336,5 @@ void process_timers_free(struct process_timers *pt)
 void process_timers_exec(struct process *p)
 {
 	posix_timers_delete_all(p);
+	p->timer_restore_ids = false;
 }

@@ -95,6 +95,192 @@ TEST(speculation)
 	CHECK_ERR(pr(PR_SET_SPECULATION_CTRL, 99, PR_SPEC_ENABLE, 0, 0), ENODEV);
 }
 
+/* What can be set is said so, and nothing else is. */
+static void speculation_fn(unsigned long what)
+{
+	long v = pr(PR_GET_SPECULATION_CTRL, what, 0, 0, 0);
+
+	CHECK_ERR(pr(PR_SET_SPECULATION_CTRL, what, PR_SPEC_ENABLE, 1, 0), EINVAL);
+	if (v == PR_SPEC_NOT_AFFECTED)
+		return;
+	if (!(v & PR_SPEC_PRCTL)) {
+		CHECK(pr(PR_SET_SPECULATION_CTRL, what, PR_SPEC_DISABLE, 0, 0) == -1 && (errno == ENXIO || errno == EPERM));
+		CHECK_EQ(pr(PR_GET_SPECULATION_CTRL, what, 0, 0, 0), v);
+		return;
+	}
+	CHECK_ERR(pr(PR_SET_SPECULATION_CTRL, what, 3, 0, 0), ERANGE);
+	OK(pr(PR_SET_SPECULATION_CTRL, what, PR_SPEC_DISABLE, 0, 0));
+	CHECK_EQ(pr(PR_GET_SPECULATION_CTRL, what, 0, 0, 0), PR_SPEC_PRCTL | PR_SPEC_DISABLE);
+	OK(pr(PR_SET_SPECULATION_CTRL, what, PR_SPEC_FORCE_DISABLE, 0, 0));
+	CHECK_ERR(pr(PR_SET_SPECULATION_CTRL, what, PR_SPEC_ENABLE, 0, 0), EPERM);
+}
+
+TEST(speculation_is_as_told)
+{
+	for (unsigned long what = 0; what < 2; what++) {
+		pid_t pid = h_fork();
+
+		if (pid == 0) {
+			speculation_fn(what);
+			child_exit();
+		}
+		JOIN(pid);
+	}
+}
+
+struct mm_map { /* struct prctl_mm_map */
+	uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
+	uint64_t arg_start, arg_end, env_start, env_end, auxv;
+	uint32_t auxv_size, exe_fd;
+};
+
+/* Fields of stat from 26 on: where code and stack are; 45: data, heap, arguments, environment. */
+static void read_layout(struct mm_map *m)
+{
+	uint64_t field[53] = {0};
+	char text[1024], *p;
+
+	memset(m, 0, sizeof(*m));
+	REQUIRE(read_file("/proc/self/stat", text, sizeof(text)) > 0);
+	p = strrchr(text, ')');
+	for (int n = 3; p && n <= 52; n++) {
+		p = strchr(p + 1, ' ');
+		field[n] = p ? strtoull(p, NULL, 10) : 0;
+	}
+	*m = (struct mm_map){.start_code = field[26], .end_code = field[27], .start_stack = field[28], .start_data = field[45],
+			     .end_data = field[46], .start_brk = field[47], .brk = (uint64_t)(uintptr_t)sbrk(0), .arg_start = field[48],
+			     .arg_end = field[49], .env_start = field[50], .env_end = field[51], .exe_fd = (uint32_t)-1};
+}
+
+static void layout_fn(void)
+{
+	char title[] = "another title";
+	struct mm_map m, now;
+	char text[64] = "";
+	uint32_t size = 0;
+
+	OK(pr(PR_SET_MM, PR_SET_MM_MAP_SIZE, (unsigned long)&size, 0, 0));
+	CHECK_EQ(size, sizeof(m));
+	CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_MAP_SIZE, 8, 0, 0), EFAULT);
+	CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_MAP_SIZE, (unsigned long)&size, 0, 1), EINVAL);
+	read_layout(&m);
+	CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_MAP, (unsigned long)&m, sizeof(m) - 1, 0), EINVAL);
+	CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_MAP, 8, sizeof(m), 0), EFAULT);
+	m.auxv_size = 8;
+	CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_MAP, (unsigned long)&m, sizeof(m), 0), EINVAL); /* of no vector */
+	m.auxv_size = 0;
+	m.arg_start = (uint64_t)(uintptr_t)title;
+	m.arg_end = m.arg_start - 1;
+	CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_MAP, (unsigned long)&m, sizeof(m), 0), EINVAL);
+	m.arg_end = m.arg_start + sizeof(title);
+	m.start_code += 16;
+	OK(pr(PR_SET_MM, PR_SET_MM_MAP, (unsigned long)&m, sizeof(m), 0)); /* without any capability */
+	CHECK_EQ(read_file("/proc/self/cmdline", text, sizeof(text)), (long)sizeof(title));
+	CHECK_STR(text, title);
+	read_layout(&now);
+	CHECK_EQ(now.start_code, m.start_code);
+	CHECK_EQ(now.start_stack, m.start_stack);
+}
+
+static void layout_fields_fn(void)
+{
+	static const int fields[] = {PR_SET_MM_START_CODE, PR_SET_MM_END_CODE,	PR_SET_MM_START_DATA, PR_SET_MM_END_DATA,
+				     PR_SET_MM_START_STACK, PR_SET_MM_START_BRK, PR_SET_MM_BRK,	 PR_SET_MM_ARG_START,
+				     PR_SET_MM_ARG_END,	   PR_SET_MM_ENV_START, PR_SET_MM_ENV_END, PR_SET_MM_AUXV};
+	struct mm_map m, now;
+	bool may;
+
+	read_layout(&m);
+	may = pr(PR_SET_MM, PR_SET_MM_START_CODE, m.start_code, 0, 0) == 0;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		CHECK_ERR(pr(PR_SET_MM, (unsigned long)fields[i], 0, 0, 0), may ? EINVAL : EPERM);
+		CHECK_ERR(pr(PR_SET_MM, (unsigned long)fields[i], 0, 0, 1), EINVAL);
+	}
+	CHECK_ERR(pr(PR_SET_MM, 99, m.start_code, 0, 0), may ? EINVAL : EPERM);
+	CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_START_CODE, m.start_code, 1, 0), EINVAL);
+	if (!may)
+		return;
+	CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_START_CODE, m.end_code, 0, 0), EINVAL);
+	OK(pr(PR_SET_MM, PR_SET_MM_START_CODE, m.start_code + 1, 0, 0));
+	OK(pr(PR_SET_MM, PR_SET_MM_END_DATA, m.end_data - 1, 0, 0));
+	read_layout(&now);
+	CHECK_EQ(now.start_code, m.start_code + 1);
+	CHECK_EQ(now.end_data, m.end_data - 1);
+}
+
+TEST(layout)
+{
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		layout_fn();
+		child_exit();
+	}
+	JOIN(pid);
+	pid = h_fork();
+	if (pid == 0) {
+		layout_fields_fn();
+		if (geteuid() == 0) {
+			REQUIRE(setresuid(4242, 4242, 4242) == 0);
+			CHECK_ERR(pr(PR_SET_MM, PR_SET_MM_START_CODE, 0, 0, 0), EPERM);
+			CHECK_ERR(pr(PR_SET_MM, 99, 0, 0, 0), EPERM);
+		}
+		child_exit();
+	}
+	JOIN(pid);
+}
+
+#define RESTORE_IDS 77 /* PR_TIMER_CREATE_RESTORE_IDS */
+
+static void timer_ids_fn(void)
+{
+	int id;
+
+	OK(pr(RESTORE_IDS, 1, 0, 0, 0));
+	CHECK_EQ(pr(RESTORE_IDS, 2, 0, 0, 0), 1);
+	id = 77;
+	OK(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id));
+	CHECK_EQ(id, 77);
+	CHECK_ERR(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id), EBUSY);
+	id = 5;
+	OK(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id));
+	CHECK_EQ(id, 5);
+	id = -1;
+	CHECK_ERR(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id), EINVAL);
+	CHECK_ERR(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, 8L), EFAULT);
+	OK(pr(RESTORE_IDS, 0, 0, 0, 0));
+	OK(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id));
+	CHECK_EQ(id, 6); /* behind the one that was asked for last */
+	OK(syscall(SYS_timer_delete, 77));
+	CHECK_ERR(syscall(SYS_timer_delete, 77), EINVAL);
+}
+
+TEST(timer_ids)
+{
+	pid_t pid;
+
+	if (pr(RESTORE_IDS, 2, 0, 0, 0) < 0)
+		SKIP("a kernel before 6.15");
+	CHECK_EQ(pr(RESTORE_IDS, 2, 0, 0, 0), 0);
+	CHECK_ERR(pr(RESTORE_IDS, 3, 0, 0, 0), EINVAL);
+	CHECK_ERR(pr(RESTORE_IDS, 1, 1, 0, 0), EINVAL);
+	CHECK_ERR(pr(RESTORE_IDS, 1, 0, 0, 1), EINVAL);
+	pid = h_fork();
+	if (pid == 0) {
+		timer_ids_fn();
+		child_exit();
+	}
+	JOIN(pid);
+	OK(pr(RESTORE_IDS, 1, 0, 0, 0));
+	pid = h_fork();
+	if (pid == 0) {
+		CHECK_EQ(pr(RESTORE_IDS, 2, 0, 0, 0), 0); /* not inherited */
+		child_exit();
+	}
+	JOIN(pid);
+	OK(pr(RESTORE_IDS, 0, 0, 0, 0));
+}
+
 static void *slack_of_thread(void *arg)
 {
 	long inherited = pr(PR_GET_TIMERSLACK, 0, 0, 0, 0);
@@ -258,5 +444,39 @@ TEST(arch)
 	CHECK_ERR(syscall(SYS_arch_prctl, 0x1021, 8), EFAULT);
 	CHECK_ERR(syscall(SYS_arch_prctl, 0x1023, 64), EINVAL);
 	CHECK_ERR(syscall(SYS_arch_prctl, 0x1023, 0), EOPNOTSUPP);
+	CHECK_ERR(syscall(SYS_arch_prctl, 0x1023, 20), EINVAL);
 	CHECK_ERR(syscall(SYS_arch_prctl, 0x1000, &v), EINVAL);
+}
+
+static bool has_flag(const char *cpuinfo, const char *flag)
+{
+	const char *p = strstr(cpuinfo, "\nflags");
+	size_t len = strlen(flag);
+
+	for (; p && *p == '\n'; p++)
+		for (const char *at = p; (at = strstr(at, flag)) && at < strchr(p + 1, '\n'); at += len)
+			if (at[-1] == ' ' && (at[len] == ' ' || at[len] == '\n'))
+				return true;
+	return false;
+}
+
+/* What /proc/cpuinfo says a program can ask for it gets. */
+TEST(flags_are_as_told)
+{
+	static char text[1 << 16];
+	long tiles, key;
+	pid_t pid;
+
+	REQUIRE(read_file("/proc/cpuinfo", text, sizeof(text)) > 0);
+	key = syscall(SYS_pkey_alloc, 0, 0);
+	CHECK_EQ(has_flag(text, "ospke"), key > 0);
+	if (key > 0)
+		OK(syscall(SYS_pkey_free, key));
+	pid = h_fork();
+	if (pid == 0) {
+		tiles = syscall(SYS_arch_prctl, 0x1023, 18); /* ARCH_REQ_XCOMP_PERM of XTILEDATA */
+		CHECK_EQ(has_flag(text, "amx_tile"), tiles == 0);
+		child_exit();
+	}
+	JOIN(pid);
 }
