@@ -27,6 +27,7 @@ struct shm_segment {
 	int cpid, lpid;
 	uint64_t attached; /* VMAs, and calls of shmat under way */
 	bool removed;	   /* it is out of the table */
+	uint32_t locker;   /* whose RLIMIT_MEMLOCK it counts for while SHM_LOCKED: a real user id */
 };
 
 static struct shm_segment *segment_of(struct ipc_perm *p)
@@ -372,6 +373,33 @@ int shm_remove(struct task *t, int id)
 	return r;
 }
 
+/* What uid has locked of the table's segments, in pages. */
+static uint64_t locked_pages(struct ipc_ids *ids, uint32_t uid) REQUIRES(ids->lock)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i <= ipc_max_index(ids); i++) {
+		struct ipc_perm *p = ipc_at(ids, i);
+
+		if (p && (p->mode & L_SHM_LOCKED) && segment_of(p)->locker == uid)
+			sum += pages_of(segment_of(p));
+	}
+	return sum;
+}
+
+static int lock_segment(struct task *t, struct ipc_ids *ids, struct shm_segment *s) REQUIRES(ids->lock)
+{
+	uint64_t limit = process_rlimit(t->process, L_RLIMIT_MEMLOCK) / PAGE_SIZE;
+
+	if (s->perm.mode & L_SHM_LOCKED)
+		return 0;
+	if (pages_of(s) + locked_pages(ids, t->cred->uid) > limit && !cred_capable(t->cred, L_CAP_IPC_LOCK))
+		return -ENOMEM;
+	s->perm.mode |= L_SHM_LOCKED;
+	s->locker = t->cred->uid;
+	return 0;
+}
+
 /* Kept in the books alone, as mlock is. */
 int shm_lock(struct task *t, int id, bool lock)
 {
@@ -388,7 +416,7 @@ int shm_lock(struct task *t, int id, bool lock)
 		  (lock && process_rlimit(t->process, L_RLIMIT_MEMLOCK) == 0)))
 		r = -EPERM;
 	else if (lock)
-		p->mode |= L_SHM_LOCKED;
+		r = lock_segment(t, ids, segment_of(p));
 	else
 		p->mode &= ~(uint32_t)L_SHM_LOCKED;
 	mutex_unlock(&ids->lock);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
+#include <sys/shm.h>
 
 static void set_soft(int what, rlim_t soft)
 {
@@ -320,9 +321,32 @@ static void memlock_fn(void)
 	CHECK_ERR(mlockall(MCL_CURRENT), EPERM);
 }
 
+/* Segments of System V that a user has locked count together. */
+static void shm_memlock_fn(void)
+{
+	int a, b;
+
+	set_soft(RLIMIT_MEMLOCK, 16 << 10);
+	drop_root();
+	a = shmget(IPC_PRIVATE, 12 << 10, IPC_CREAT | 0600);
+	b = shmget(IPC_PRIVATE, 32 << 10, IPC_CREAT | 0600);
+	REQUIRE(a >= 0 && b >= 0);
+	CHECK_ERR(shmctl(b, SHM_LOCK, NULL), ENOMEM);
+	OK(shmctl(a, SHM_LOCK, NULL));
+	OK(shmctl(a, SHM_LOCK, NULL)); /* it is */
+	OK(shmctl(b, IPC_RMID, NULL));
+	b = shmget(IPC_PRIVATE, 8 << 10, IPC_CREAT | 0600);
+	CHECK_ERR(shmctl(b, SHM_LOCK, NULL), ENOMEM);
+	OK(shmctl(a, SHM_UNLOCK, NULL));
+	OK(shmctl(b, SHM_LOCK, NULL));
+	OK(shmctl(a, IPC_RMID, NULL));
+	OK(shmctl(b, IPC_RMID, NULL));
+}
+
 TEST(memlock)
 {
 	in_child(memlock_fn);
+	in_child(shm_memlock_fn);
 }
 
 static void sigpending_fn(void)
