@@ -366,6 +366,48 @@ TEST(net)
 }
 
 /* Somebody else's process: what everybody may see, and what only those who may trace it. */
+/* stat tells how many descriptors there are, and how long a link of a fixed text is. */
+TEST(sizes)
+{
+	int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY), more;
+	struct stat before, after, st;
+
+	REQUIRE(fd >= 0);
+	OK(fstat(fd, &before));
+	if (before.st_size == 0)
+		SKIP("a kernel before 6.2");
+	more = open("/dev/null", O_RDONLY);
+	OK(fstat(fd, &after));
+	CHECK_EQ(after.st_size, before.st_size + 1);
+	close(more);
+	OK(stat("/proc/self/fd", &after));
+	CHECK_EQ(after.st_size, before.st_size);
+	OK(lstat("/proc/mounts", &st));
+	CHECK_EQ(st.st_size, 11);
+	OK(lstat("/proc/self", &st));
+	CHECK_EQ(st.st_size, 0);
+	OK(lstat("/proc/self/fd/0", &st));
+	CHECK_EQ(st.st_size, 64);
+	close(fd);
+}
+
+/* What status says of speculation is what prctl(2) does. */
+TEST(speculation_lines)
+{
+	long bypass = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0);
+	long branch = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, 0, 0, 0);
+
+	REQUIRE(read_file("/proc/self/status", buf, sizeof(buf)) > 0);
+	if (bypass == PR_SPEC_ENABLE)
+		CHECK(strstr(buf, "\nSpeculation_Store_Bypass:\tvulnerable\n"));
+	if (bypass == (PR_SPEC_PRCTL | PR_SPEC_ENABLE))
+		CHECK(strstr(buf, "\nSpeculation_Store_Bypass:\tthread vulnerable\n"));
+	if (branch == PR_SPEC_ENABLE)
+		CHECK(strstr(buf, "\nSpeculationIndirectBranch:\talways enabled\n"));
+	if (branch == (PR_SPEC_PRCTL | PR_SPEC_ENABLE))
+		CHECK(strstr(buf, "\nSpeculationIndirectBranch:\tconditional enabled\n"));
+}
+
 /* map_files: a link for each mapping of a file. */
 TEST(map_files)
 {

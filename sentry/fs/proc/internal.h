@@ -88,6 +88,7 @@ struct proc_dir {
 	 * it, but with its entry; and the first whose position is from or above, its name, and that position, or -ENOENT. */
 	int (*find)(const struct proc_ctx *c, const char *name, struct proc_node *child);
 	int64_t (*list)(const struct proc_ctx *c, int64_t from, char *name, size_t size, struct proc_node *child);
+	int64_t (*size)(const struct proc_ctx *c); /* what stat says, of an `own` entry's; NULL: 0 */
 };
 
 #define PROC_FILE(name_, mode_, show_, ...) { .name = (name_), .mode = L_S_IFREG | (mode_), .show = (show_), ##__VA_ARGS__ }

@@ -204,6 +204,8 @@ int proc_inode_new(struct super_block *sb, const struct proc_node *node, struct 
 		i->nlink = dir_nlink(e->dir);
 	if (proc_is_task_dir(e))
 		i->iflags |= L_FS_IMMUTABLE_FL;
+	if (e->text && e->string)
+		i->size = (int64_t)strlen(e->string);
 	if (e->follow && (node->fd >= 0 || node->end))
 		i->size = 64; /* what Linux says of them */
 	set_owner(i, node);
@@ -410,6 +412,18 @@ out:
 	return r;
 }
 
+static int own_dir_getattr(struct inode *i, struct l_statx *st)
+{
+	const struct proc_node *n = i->priv;
+	struct proc_ctx c;
+
+	inode_generic_stat(i, st);
+	if (n->entry->dir->size && proc_ctx_begin(&c, n) == 0)
+		st->stx_size = (uint64_t)n->entry->dir->size(&c);
+	proc_ctx_end(&c);
+	return 0;
+}
+
 /* ---- links ---- */
 
 static int link_readlink(struct inode *i, char **out)
@@ -499,6 +513,7 @@ static const struct inode_ops file_ops = {
 };
 static const struct inode_ops own_dir_ops = {
 	.lookup = dir_lookup,
+	.getattr = own_dir_getattr,
 	.permission = own_dir_permission,
 	.setattr = proc_setattr,
 	.release = proc_release,

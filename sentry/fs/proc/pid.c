@@ -93,6 +93,16 @@ static int fd_enter(const struct proc_ctx *c, int number, struct proc_node *chil
 	return 0;
 }
 
+/* How many there are. */
+static int64_t fd_dir_size(const struct proc_ctx *c)
+{
+	int64_t n = 0;
+
+	for (int fd = fd_next(c, 0); fd >= 0; fd = fd_next(c, fd + 1))
+		n++;
+	return n;
+}
+
 static int follow_fd(const struct proc_ctx *c, struct path *out)
 {
 	struct file *f;
@@ -137,7 +147,7 @@ static int show_fdinfo(const struct proc_ctx *c, FILE *out)
 
 static const struct proc_entry fd_member = {.name = "fd", .mode = L_S_IFLNK | 0700, .follow = follow_fd, .guarded = true};
 static const struct proc_entry fdinfo_member = PROC_FILE("fdinfo", 0444, show_fdinfo, .guarded = true);
-static const struct proc_dir fd_dir = {.next = fd_next, .enter = fd_enter, .member = &fd_member};
+static const struct proc_dir fd_dir = {.next = fd_next, .enter = fd_enter, .member = &fd_member, .size = fd_dir_size};
 static const struct proc_dir fdinfo_dir = {.next = fd_next, .enter = fd_enter, .member = &fdinfo_member};
 
 /* ---- mounts ---- */

@@ -295,7 +295,8 @@ static void show_capabilities(struct task *t, const struct cred *c, FILE *out)
 		(ull)c->cap_inheritable, (ull)c->cap_permitted, (ull)c->cap_effective, (ull)c->cap_bounding,
 		(ull)c->cap_ambient);
 	fprintf(out, "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%u\n", c->no_new_privs || t->no_new_privs_due, mode, filters);
-	fputs("Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown\n", out);
+	/* As PR_GET_SPECULATION_CTRL has it. */
+	fputs("Speculation_Store_Bypass:\tvulnerable\nSpeculationIndirectBranch:\talways enabled\n", out);
 }
 
 static void show_signals(struct task *t, FILE *out)
