@@ -218,8 +218,8 @@ static bool id_is_taken(const struct posix_timer_list *l, int id)
 	return false;
 }
 
-/* Enters pt into its process's list under the id that is wanted, or with POSIX_TIMER_ANY_ID a new one: that, -EBUSY or -EAGAIN.  Others may
- * delete it from then on. */
+/* Enters pt into its process's list under the id that is wanted, or with POSIX_TIMER_ANY_ID a new one: that, -EBUSY or -EAGAIN.
+ * Others may delete it from then on. */
 static int enter(struct posix_timer *pt, const struct l_sigevent *ev, int want)
 {
 	struct process *p = pt->process;
