@@ -408,6 +408,80 @@ TEST(speculation_lines)
 		CHECK(strstr(buf, "\nSpeculationIndirectBranch:\tconditional enabled\n"));
 }
 
+static int open_error(pid_t pid, const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static const char *text_of_task(pid_t pid, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	return text_of(path);
+}
+
+/* What is of memory or of mounts a zombie has no more. */
+TEST(zombie)
+{
+	static const char *const gone[] = {"auxv", "environ", "mem", "pagemap", "smaps_rollup"};
+	static const char *const mounts[] = {"mounts", "mountinfo", "mountstats"};
+	static const char *const empty[] = {"maps", "smaps", "numa_maps", "cmdline", "coredump_filter"};
+	siginfo_t si;
+	pid_t pid = h_fork();
+
+	if (pid == 0)
+		_exit(0);
+	OK(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT));
+	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+		CHECK_EQ(open_error(pid, gone[i]), ESRCH);
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++)
+		CHECK_EQ(open_error(pid, mounts[i]), EINVAL);
+	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
+		CHECK_STR(text_of_task(pid, empty[i]), "");
+	CHECK(strstr(text_of_task(pid, "stat"), ") Z "));
+	CHECK_EQ(h_wait(pid), 0);
+}
+
+/* Texts have a beginning and no end to seek from; what is bytes has. */
+TEST(seeking)
+{
+	static const char *const texts[] = {"stat", "status", "maps", "mounts", "limits", "comm", "mem"};
+	static const char *const bytes[] = {"cmdline", "environ", "auxv", "oom_score_adj"};
+	char path[64];
+	int fd;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		snprintf(path, sizeof(path), "/proc/self/%s", texts[i]);
+		fd = open(path, O_RDONLY);
+		CHECK_ERR(lseek(fd, 0, SEEK_END), EINVAL);
+		CHECK_ERR(lseek(fd, 0, SEEK_DATA), EINVAL);
+		CHECK_EQ(lseek(fd, 5, SEEK_SET), 5);
+		CHECK_EQ(lseek(fd, 2, SEEK_CUR), 7);
+		close(fd);
+	}
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		snprintf(path, sizeof(path), "/proc/self/%s", bytes[i]);
+		fd = open(path, O_RDONLY);
+		CHECK_EQ(lseek(fd, 0, SEEK_END), 0);
+		CHECK_EQ(lseek(fd, 5, SEEK_SET), 5);
+		close(fd);
+	}
+	fd = open("/proc/sys/kernel/ostype", O_RDONLY);
+	CHECK_EQ(lseek(fd, 0, SEEK_END), 0);
+	close(fd);
+	CHECK_ERR(open("/proc/version", O_RDONLY | O_DIRECT), EINVAL);
+	CHECK_ERR(open("/proc/self/stat", O_RDONLY | O_DIRECT), EINVAL);
+}
+
 /* map_files: a link for each mapping of a file. */
 TEST(map_files)
 {

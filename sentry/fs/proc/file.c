@@ -11,6 +11,7 @@
 #include "sentry/fs/common.h"
 #include "sentry/fs/proc/internal.h"
 #include "sentry/fs/proc/proc.h"
+#include "sentry/mm/mm.h"
 #include "sentry/vfs/mount.h"
 
 #define STORE_MAX PAGE_SIZE /* bytes that a write may have, as Linux's sysctls and procfs take them */
@@ -124,6 +125,23 @@ static int generate(struct snapshot *s, const struct proc_node *n, const struct 
 	return 0;
 }
 
+/* What the task of an entry has to have still. */
+static int check_alive(const struct proc_entry *e, struct task *t)
+{
+	struct mm *mm = e->needs_mm ? task_get_mm(t) : NULL;
+	struct fs_info *fs = e->of_mounts ? task_get_fs(t) : NULL;
+	int r = 0;
+
+	if (e->needs_mm && !mm)
+		r = -ESRCH;
+	else if (e->of_mounts && !fs)
+		r = -EINVAL;
+	mm_put(mm);
+	if (fs)
+		fs_info_put(fs);
+	return r;
+}
+
 int proc_file_open(struct inode *i, struct file *f)
 {
 	struct mnt_ns *mounts = NULL;
@@ -134,10 +152,14 @@ int proc_file_open(struct inode *i, struct file *f)
 
 	if (n->sysctl && !mode_allows(n, f))
 		return -EACCES;
+	if (f->flags & L_O_DIRECT)
+		return -EINVAL;
 	if (n->process) {
 		r = proc_ctx_begin(&c, n);
 		if (r == 0 && n->entry->guarded)
 			r = proc_may_access(c.task, f->cred);
+		if (r == 0)
+			r = check_alive(n->entry, c.task);
 		if (r == 0 && n->entry->polls_mounts)
 			mounts = mounts_of(c.task);
 		proc_ctx_end(&c);
@@ -238,7 +260,17 @@ static ssize_t proc_file_write(struct file *f, struct uio *u, int64_t pos)
 	return r;
 }
 
+static int64_t proc_file_lseek(struct file *f, int64_t off, int whence)
+{
+	const struct proc_node *n = f->inode->priv;
+
+	if (n->sysctl || n->entry->raw)
+		return file_lseek_generic(f, off, whence, 0);
+	return whence == L_SEEK_SET || whence == L_SEEK_CUR ? file_lseek_generic(f, off, whence, 0) : -EINVAL;
+}
+
 const struct file_ops proc_file_ops = {
+	.lseek = proc_file_lseek,
 	.read = proc_file_read,
 	.write = proc_file_write,
 	.release = proc_file_release,
@@ -259,6 +291,7 @@ static uint32_t proc_file_poll(struct file *f, struct wait_entry *e)
 }
 
 static const struct file_ops polled_file_ops = {
+	.lseek = proc_file_lseek,
 	.read = proc_file_read,
 	.write = proc_file_write,
 	.poll = proc_file_poll,

@@ -56,6 +56,9 @@ struct proc_entry {
 	bool own;      /* a directory that the process itself may always read and search */
 	bool checkpoint; /* a magic link that only those follow who may take checkpoints: capabilities(7) */
 	bool polls_mounts; /* poll(2) tells of changes of the task's mounts */
+	bool needs_mm; /* cannot be opened of a task without memory: -ESRCH */
+	bool of_mounts; /* nor this of one without a root: -EINVAL */
+	bool raw;      /* bytes that lseek may go anywhere in; of any other text there is a beginning only */
 	bool of_mm;    /* of the memory that there was at open: nothing is left of it after an execve */
 	bool at_open;  /* its text is that of the time when it was opened, whatever becomes of the process; it is small */
 

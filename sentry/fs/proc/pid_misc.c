@@ -152,7 +152,11 @@ int proc_store_timerslack(const struct proc_ctx *c, const char *text, size_t len
 
 int proc_show_coredump_filter(const struct proc_ctx *c, FILE *out)
 {
-	fprintf(out, "%08x\n", c->task->process->coredump_filter);
+	struct mm *mm = task_get_mm(c->task);
+
+	if (mm) /* of one that has ended nothing could be dumped */
+		fprintf(out, "%08x\n", c->task->process->coredump_filter);
+	mm_put(mm);
 	return 0;
 }
 
@@ -222,10 +226,10 @@ int proc_store_attr(const struct proc_ctx *c, const char *text, size_t len)
 	return self && self->process == c->task->process ? -EINVAL : -EACCES;
 }
 
-#define ATTR(name) PROC_FILE(name, 0666, proc_show_attr, .store = proc_store_attr)
+#define ATTR(name) PROC_FILE(name, 0666, proc_show_attr, .store = proc_store_attr, .raw = true)
 static const struct proc_entry attr_entries[] = {
 	ATTR("current"), ATTR("exec"), ATTR("fscreate"), ATTR("keycreate"),
-	PROC_FILE("prev", 0444, proc_show_attr), ATTR("sockcreate"),
+	PROC_FILE("prev", 0444, proc_show_attr, .raw = true), ATTR("sockcreate"),
 };
 const struct proc_dir proc_attr_dir = {.entries = attr_entries, .count = ARRAY_SIZE(attr_entries)};
 
