@@ -135,9 +135,9 @@ static const char *exec_advice(int error)
 static int not_run(const char *name, int error)
 {
 	if (error == -ENOENT || error == -ENOTDIR) {
-		log_error("do: %s, or the interpreter that it names, is not found inside; the host's /tmp, /proc, /sys and /dev are "
-			  "not shown there (see --bind), and a name without a slash is looked for along PATH",
-			  quoted(name));
+		log_error("do: %s%s is not found inside, or names an interpreter that is not; the host's /tmp, /proc, /sys and /dev are "
+			  "not shown there (see --bind)",
+			  quoted(name), strchr(name, '/') ? "" : ", looked for along PATH,");
 		return EXIT_NOT_FOUND;
 	}
 	log_error("do: %s cannot be executed: %s; %s", quoted(name), strerror(-error), exec_advice(error));

@@ -164,7 +164,7 @@ static const struct option options[] = {
 	 "the directory NAME, where NAME is native or the platform, and PLATFORM.differences",
 	 set_keep},
 	{"env", TAKES_VALUE, "K=V", "set K in the environment of all runs", set_env},
-	{"ro-bind", TAKES_PAIR, "SRC DST", "as of \"bailey do\": for programs in /tmp and other places not shown", set_ro_bind},
+	{"ro-bind", TAKES_PAIR, "SRC DST", "as of \"bailey do\": for what CMD needs of /tmp and other places not shown (the\ncaller's own directory is, if CMD is a path from there on)", set_ro_bind},
 	{"do", TAKES_VALUE, "WORD", "pass WORD on to \"bailey do\": --do=--init=no (may be given again)", set_do},
 	{"bailey", TAKES_VALUE, "FILE", "the bailey that runs CMD inside (default: this one)", set_bailey},
 };
@@ -181,8 +181,14 @@ static const struct command_line command_line = {
 	.option_count = ARRAY_SIZE(options),
 };
 
-/* A name with a slash is the caller's, who stands elsewhere than the runs will. */
-static int make_absolute(char **name)
+/* Where "bailey do" shows another tree than the host's, unless it is started there. */
+static bool is_covered(const char *dir)
+{
+	return !strncmp(dir, "/tmp/", 5) || !strncmp(dir, "/dev/shm/", 9);
+}
+
+/* A name with a slash is the caller's, who stands elsewhere than the runs will: there it is made to be found, too. */
+static int make_absolute(struct parse *p, char **name)
 {
 	char *cwd, *path;
 
@@ -194,8 +200,10 @@ static int make_absolute(char **name)
 		free(cwd);
 		return EXIT_BAILEY;
 	}
-	free(cwd);
 	*name = path;
+	if (is_covered(cwd))
+		return set_ro_bind(p, cwd, cwd);
+	free(cwd);
 	return 0;
 }
 
@@ -362,9 +370,9 @@ int cmd_conform(int argc, char **argv)
 		p.c.platforms = &usual_platform;
 		p.c.platform_count = 1;
 	}
-	status = make_absolute(&p.c.argv[0]);
+	status = make_absolute(&p, &p.c.argv[0]);
 	if (status == 0 && p.bailey)
-		status = make_absolute(&p.bailey);
+		status = make_absolute(&p, &p.bailey);
 	if (status)
 		return status;
 	if (p.json && !(p.json_file = fopen(p.json, "we")))

@@ -142,22 +142,26 @@ static int print_named(enum format format, int count, char **names)
 
 /* ---- the command line ---- */
 
+static const struct command_line command_line;
+
+static int choose(enum format *format, enum format wanted)
+{
+	if (*format != TEXT && *format != wanted)
+		return usage_error(&command_line, "--json and --markdown exclude each other");
+	*format = wanted;
+	return 0;
+}
+
 static int set_json(void *ctx, char *value, char *second)
 {
-	enum format *format = ctx;
-
 	(void)value, (void)second;
-	*format = JSON;
-	return 0;
+	return choose(ctx, JSON);
 }
 
 static int set_markdown(void *ctx, char *value, char *second)
 {
-	enum format *format = ctx;
-
 	(void)value, (void)second;
-	*format = MARKDOWN;
-	return 0;
+	return choose(ctx, MARKDOWN);
 }
 
 static const struct option options[] = {

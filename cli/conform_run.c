@@ -159,7 +159,7 @@ static char *word(const char *text)
 	return (char *)(uintptr_t)text;
 }
 
-/* BAILEY do --platform P --log DIR/P.log --bind DIR/work DIR/work OPTIONS -- CMD */
+/* BAILEY do OPTIONS --platform P --log DIR/P.log --bind DIR/work DIR/work -- CMD */
 static char **inside_argv(const struct conform_case *c, const struct conform_result *r, const char *bailey, const char *platform)
 {
 	size_t n = 0, args = 0;
@@ -172,12 +172,12 @@ static char **inside_argv(const struct conform_case *c, const struct conform_res
 		panic("out of memory while comparing");
 	v[n++] = word(bailey);
 	v[n++] = word("do");
+	for (size_t i = 0; i < c->do_option_count; i++)
+		v[n++] = c->do_options[i];
 	v[n++] = word("--platform");
 	v[n++] = word(platform);
 	v[n++] = word("--log");
 	v[n++] = log;
-	for (size_t i = 0; i < c->do_option_count; i++)
-		v[n++] = c->do_options[i];
 	v[n++] = word("--bind");
 	v[n++] = work;
 	v[n++] = work;
@@ -193,21 +193,39 @@ static char **inside_argv(const struct conform_case *c, const struct conform_res
 	return v;
 }
 
-/* True if Bailey itself failed, as it then said in its log, which is passed on. */
-static bool failed_itself(const struct conform_result *r, const struct conform_outcome *o)
+/* The first line of DIR/NAME.SUFFIX, ending with its newline; "" if there is none, NULL if there is no such file. */
+static const char *first_line(const struct conform_result *r, const char *name, const char *suffix)
 {
-	char path[4200], line[1200];
+	static char line[1200];
+	char path[4200];
 	FILE *f;
-	bool failed;
 
-	snprintf(path, sizeof(path), "%s/%s.log", r->dir, o->name);
-	f = o->status == EXIT_BAILEY ? fopen(path, "re") : NULL;
-	failed = f && fgets(line, sizeof(line), f);
-	if (failed)
-		fputs(line, stderr);
-	if (f)
-		fclose(f);
-	return failed;
+	snprintf(path, sizeof(path), "%s/%s.%s", r->dir, name, suffix);
+	f = fopen(path, "re");
+	if (!f)
+		return NULL;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	return line;
+}
+
+/* True if Bailey itself failed, and so said in its log; or on standard error, if it did not come to open that.  Passed on. */
+static bool failed_itself(const struct conform_result *r, const struct conform_outcome *o, const char *bailey)
+{
+	const char *said = first_line(r, o->name, "log");
+
+	if (said && (o->status != EXIT_BAILEY || !said[0]))
+		return false;
+	if (!said && (o->status == CONFORM_NO_END || o->status > 128))
+		return false;
+	if (!said && o->status == EXIT_BAILEY)
+		said = first_line(r, o->name, "err");
+	if (said && said[0])
+		fputs(said, stderr);
+	else
+		log_error("conform: %s do does not what a bailey does; --bailey takes a bailey", quoted(bailey));
+	return true;
 }
 
 /* Bailey's own environment is the caller's; what CMD's is, its options say. */
@@ -220,7 +238,7 @@ static int run_inside(const struct conform_case *c, struct conform_result *r, st
 	if (err < 0 && !r->signal) {
 		log_error("conform: cannot run %s do: %s; --bailey takes a bailey that can be executed", quoted(bailey), strerror(-err));
 	}
-	return err < 0 ? err : failed_itself(r, o) ? -ECANCELED : 0;
+	return err < 0 ? err : failed_itself(r, o, bailey) ? -ECANCELED : 0;
 }
 
 /* ---- all of it ---- */

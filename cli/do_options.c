@@ -45,6 +45,9 @@ static int check_target(const char *option, const char *target)
 		return bad("%s: the place inside must be an absolute path, not %s", option, quoted(target));
 	if (strspn(target, "/.") == strlen(target))
 		return bad("%s: %s would hide the whole root; --rootfs DIR gives another one", option, quoted(target));
+	for (const char *at = strstr(target, "/.."); at; at = strstr(at + 1, "/.."))
+		if (at[3] == '/' || !at[3])
+			return bad("%s: the place inside must be named without \"..\", unlike %s", option, quoted(target));
 	return 0;
 }
 
@@ -407,9 +410,9 @@ static const struct command_line command_line = {
 		 "Runs CMD in a sandbox.  It sees the host's files, read-only, with its own changes kept in memory and gone\n"
 		 "afterwards; no network; none of the caller's processes; and of the environment PATH, HOME, TERM, LANG and\n"
 		 "the like.\n",
-	.closing = "Mounts are made in the order given, a later one over an earlier one; of any other option that is given\n"
-		   "twice the last one counts.  Exit status: CMD's; 128+N if signal N ended it; 125 Bailey's own error; 126\n"
-		   "CMD cannot be executed; 127 not found.\n",
+	.closing = "Mounts are made in the order given, a later one over an earlier one; --env and --require add up; of\n"
+		   "any other option that is given twice the last one counts.  Exit status: CMD's; 128+N if signal N ended it;\n"
+		   "125 Bailey's own error; 126 CMD cannot be executed; 127 not found.\n",
 	.options = options,
 	.option_count = ARRAY_SIZE(options),
 };
