@@ -11,6 +11,8 @@
 #include "cli/env.h"
 #include "cli/options.h"
 
+#define COMMON_SHOWN 60 /* bytes */
+
 void conform_note(struct conform_outcome *o, const char *what, const char *native, const char *inside)
 {
 	struct conform_difference d = {strdup(what), strdup(native), strdup(inside)};
@@ -62,10 +64,22 @@ static bool is_same_line(const struct output *a, const struct output *b)
 	return a->at_end == b->at_end && (a->at_end || (a->len == b->len && memcmp(a->line, b->line, a->len) == 0));
 }
 
-static void describe_line(const struct output *o, char *buf, size_t size)
+static size_t common_length(const struct output *a, const struct output *b)
+{
+	size_t n = 0;
+
+	while (!a->at_end && !b->at_end && n < a->len && n < b->len && a->line[n] == b->line[n])
+		n++;
+	return n;
+}
+
+/* The first `common` bytes are the other's, too: left out if there are many, or a zero among them. */
+static void describe_line(const struct output *o, size_t common, char *buf, size_t size)
 {
 	if (o->at_end)
 		snprintf(buf, size, "ends after line %lu", o->number);
+	else if (common > COMMON_SHOWN || strnlen(o->line, common) < common)
+		snprintf(buf, size, "line %lu is from byte %zu on %s", o->number, common, quoted(o->line + common));
 	else
 		snprintf(buf, size, "line %lu is %s", o->number, quoted(o->line));
 }
@@ -101,8 +115,8 @@ static int compare_output(const struct conform_case *c, int dir, struct conform_
 			next_line(c, &a);
 			next_line(c, &b);
 		} while (is_same_line(&a, &b) && !a.at_end);
-		describe_line(&a, text_a, sizeof(text_a));
-		describe_line(&b, text_b, sizeof(text_b));
+		describe_line(&a, common_length(&a, &b), text_a, sizeof(text_a));
+		describe_line(&b, common_length(&a, &b), text_b, sizeof(text_b));
 		if (!is_same_line(&a, &b))
 			conform_note(o, what, text_a, text_b);
 	}
