@@ -105,10 +105,10 @@ static int set_tmpfs(struct fs_options *o, const char *key, const char *value)
 
 	if (!value)
 		return -EINVAL;
-	if (!strcmp(key, "size"))
-		return parse_share(value, &o->tmpfs.size);
-	if (!strcmp(key, "nr_blocks"))
-		return parse_blocks(value, &o->tmpfs.size);
+	if (!strcmp(key, "size") || !strcmp(key, "nr_blocks")) {
+		o->tmpfs.set_size = true;
+		return key[0] == 's' ? parse_share(value, &o->tmpfs.size) : parse_blocks(value, &o->tmpfs.size);
+	}
 	if (!strcmp(key, "mode"))
 		return parse_mode(value, L_S_IALLUGO, &o->tmpfs.mode);
 	if (!strcmp(key, "uid"))
@@ -159,6 +159,20 @@ static int set_ramfs(struct fs_options *o, const char *key, const char *value)
 	return value && !strcmp(key, "mode") ? parse_mode(value, L_S_IALLUGO, &o->tmpfs.mode) : 0;
 }
 
+/* What is kept of an option that is not looked at. */
+static int set_any(struct fs_options *o, const char *key, const char *value)
+{
+	(void)o;
+	(void)key;
+	(void)value;
+	return 0;
+}
+
+static int resize_tmpfs(const struct fs_options *o, struct super_block *sb)
+{
+	return o->tmpfs.set_size ? tmpfs_resize(sb, o->tmpfs.size) : 0;
+}
+
 static int create_tmpfs(const struct fs_options *o, struct super_block **out)
 {
 	return tmpfs_create(o->tmpfs.size, o->tmpfs.mode, o->tmpfs.uid, o->tmpfs.gid, out);
@@ -191,17 +205,19 @@ static const struct fs_type {
 	const char *name;
 	int (*set)(struct fs_options *o, const char *key, const char *value);
 	int (*create)(const struct fs_options *o, struct super_block **out);
+	int (*reconfigure)(const struct fs_options *o, struct super_block *sb); /* NULL: nothing changes */
 	enum ns_kind of; /* whose owner may mount it: NS_USER is the caller's own */
 	bool shared;	 /* the file system is there already */
 	bool system;	 /* it tells of the system: see mount_reveals */
 } types[] = {
-	{"tmpfs", set_tmpfs, create_tmpfs, NS_USER, false, false},
-	{"ramfs", set_ramfs, create_tmpfs, NS_USER, false, false},
-	{"proc", set_none, create_proc, NS_PID, false, true},
-	{"sysfs", set_none, create_sysfs, NS_NET, false, true},
-	{"devpts", set_devpts, create_devpts, NS_USER, false, false},
-	{"mqueue", set_none, create_mqueue, NS_IPC, true, false},
+	{"tmpfs", set_tmpfs, create_tmpfs, resize_tmpfs, NS_USER, false, false},
+	{"ramfs", set_ramfs, create_tmpfs, NULL, NS_USER, false, false},
+	{"proc", set_none, create_proc, NULL, NS_PID, false, true},
+	{"sysfs", set_none, create_sysfs, NULL, NS_NET, false, true},
+	{"devpts", set_devpts, create_devpts, NULL, NS_USER, false, false},
+	{"mqueue", set_none, create_mqueue, NULL, NS_IPC, true, false},
 };
+static const struct fs_type other_type = {"other", set_any, NULL, NULL, NS_USER, true, false};
 
 int fs_options_init(struct fs_options *o, const char *name, const struct cred *c)
 {
@@ -220,6 +236,17 @@ int fs_options_init(struct fs_options *o, const char *name, const struct cred *c
 		return 0;
 	}
 	return -ENODEV;
+}
+
+void fs_options_pick(struct fs_options *o, const struct super_block *sb, const struct cred *c)
+{
+	if (fs_options_init(o, sb->type, c) < 0)
+		*o = (struct fs_options){.type = &other_type};
+}
+
+int fs_reconfigure(const struct fs_options *o, struct super_block *sb)
+{
+	return o->type->reconfigure ? o->type->reconfigure(o, sb) : 0;
 }
 
 const char *fs_options_type(const struct fs_options *o)

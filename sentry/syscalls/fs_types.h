@@ -12,6 +12,7 @@ struct task;
 
 struct tmpfs_options {
 	uint64_t size; /* bytes; 0: no limit */
+	bool set_size; /* it was said */
 	uint32_t mode, uid, gid;
 };
 
@@ -23,6 +24,10 @@ struct fs_options {
 
 /* The defaults of the type called name, for whoever c is.  -ENODEV. */
 int fs_options_init(struct fs_options *o, const char *name, const struct cred *c) MUST_CHECK;
+/* The same for what sb is, to be changed: of another type (the root's) nothing is known, and any option passed over. */
+void fs_options_pick(struct fs_options *o, const struct super_block *sb, const struct cred *c);
+/* Gives sb those of the options that can change; -EINVAL. */
+int fs_reconfigure(const struct fs_options *o, struct super_block *sb) MUST_CHECK;
 const char *fs_options_type(const struct fs_options *o);
 /* Takes "key=value" or "key" (which is changed on the way).  -EINVAL. */
 int fs_options_set(struct fs_options *o, char *option) MUST_CHECK;

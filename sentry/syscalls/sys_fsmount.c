@@ -141,6 +141,8 @@ long sys_fspick(struct task *t, const struct sys_args *args)
 	}
 	c->picked = p;
 	c->phase = RECONFIGURING;
+	c->rdonly = vfs_super(&p)->flags & SB_RDONLY;
+	fs_options_pick(&c->options, vfs_super(&p), t->cred);
 	return context_install(t, c, flags & L_FSPICK_CLOEXEC);
 }
 
@@ -161,23 +163,23 @@ static bool set_common(struct fs_context *c, const char *key)
 	return false;
 }
 
-/* value is NULL for a flag. */
-static int set_option(struct fs_context *c, const char *key, const char *value)
+/* value is that of a string, and else NULL.  Flags of every file system are known by name, whatever they are given. */
+static int set_option(struct fs_context *c, unsigned cmd, const char *key, const char *value)
 {
 	char text[2 * TEXT_MAX + 1];
 
 	if (c->phase != GATHERING && c->phase != RECONFIGURING)
 		return -EBUSY;
-	if (!value && set_common(c, key))
+	if (set_common(c, key))
 		return 0;
+	if (cmd != L_FSCONFIG_SET_FLAG && cmd != L_FSCONFIG_SET_STRING)
+		return -EINVAL; /* no file system here has an option that is bytes, a path or a descriptor */
 	if (!strcmp(key, "source")) {
 		if (!value || c->source)
 			return -EINVAL;
 		c->source = strdup(value);
 		return c->source ? 0 : -ENOMEM;
 	}
-	if (c->phase == RECONFIGURING)
-		return -EINVAL; /* the options of a file system that is there stay as they are */
 	snprintf(text, sizeof(text), value ? "%s=%s" : "%s", key, value);
 	return fs_options_set(&c->options, text);
 }
@@ -197,12 +199,14 @@ static int make(struct task *t, struct fs_context *c)
 
 static int reconfigure(struct task *t, struct fs_context *c)
 {
+	int r;
+
 	if (c->phase != RECONFIGURING)
 		return -EBUSY;
 	if (!cred_ns_capable(t->cred, vfs_super_owner(&c->picked), L_CAP_SYS_ADMIN))
 		return -EPERM;
-	vfs_super_set_rdonly(&c->picked, c->rdonly);
-	return 0;
+	r = vfs_super_set_rdonly(&c->picked, c->rdonly);
+	return r < 0 ? r : fs_reconfigure(&c->options, vfs_super(&c->picked));
 }
 
 /* Which arguments a command has: fsconfig(2). */
@@ -247,20 +251,59 @@ static int copy_in_text(struct task *t, uint64_t src, char text[TEXT_MAX])
 	return n == -ENAMETOOLONG ? -EINVAL : n < 0 ? (int)n : 0;
 }
 
+/* They are not kept. */
+static int copy_in_bytes(struct task *t, uint64_t src, size_t size)
+{
+	uint8_t buf[PAGE_SIZE];
+	int r = 0;
+
+	for (size_t n; r == 0 && size; size -= n, src += n) {
+		n = min_of(size, sizeof(buf));
+		r = copy_in(t->ctx, buf, src, n);
+	}
+	return r;
+}
+
+/* A value that is copied in and checked before anything is made of it: what kind it is depends on cmd. */
+static int copy_in_value(struct task *t, unsigned cmd, uint64_t src, int aux, char text[TEXT_MAX])
+{
+	struct file *f;
+	char *path;
+	int r;
+
+	switch (cmd) {
+	case L_FSCONFIG_SET_STRING:
+		return copy_in_text(t, src, text);
+	case L_FSCONFIG_SET_BINARY:
+		return copy_in_bytes(t, src, (size_t)aux);
+	case L_FSCONFIG_SET_PATH:
+	case L_FSCONFIG_SET_PATH_EMPTY:
+		r = copy_in_path(t->ctx, src, &path);
+		if (r < 0)
+			return r;
+		r = !*path && cmd == L_FSCONFIG_SET_PATH ? -ENOENT : 0;
+		free(path);
+		return r;
+	case L_FSCONFIG_SET_FD:
+		r = arg_file_path_ok(t, (uint64_t)aux, &f);
+		if (r == 0)
+			file_put(f);
+		return r;
+	default:
+		return 0;
+	}
+}
+
 static int configure(struct task *t, struct fs_context *c, unsigned cmd, const char *key, const char *value)
 {
 	switch (cmd) {
-	case L_FSCONFIG_SET_FLAG:
-		return set_option(c, key, NULL);
-	case L_FSCONFIG_SET_STRING:
-		return set_option(c, key, value);
 	case L_FSCONFIG_CMD_CREATE_EXCL:
 	case L_FSCONFIG_CMD_CREATE:
 		return make(t, c);
 	case L_FSCONFIG_CMD_RECONFIGURE:
 		return reconfigure(t, c);
-	default: /* no file system here has an option that is bytes, a path or a descriptor */
-		return c->phase == GATHERING || c->phase == RECONFIGURING ? -EINVAL : -EBUSY;
+	default:
+		return set_option(c, cmd, key, cmd == L_FSCONFIG_SET_STRING ? value : NULL);
 	}
 }
 
@@ -278,8 +321,8 @@ long sys_fsconfig(struct task *t, const struct sys_args *args)
 	if (r < 0)
 		return r;
 	r = copy_in_text(t, args->a[2], key);
-	if (r == 0 && cmd == L_FSCONFIG_SET_STRING)
-		r = copy_in_text(t, args->a[3], value);
+	if (r == 0)
+		r = copy_in_value(t, cmd, args->a[3], (int)args->a[4], value);
 	if (r == 0 && cmd >= L_FSCONFIG_CMD_CREATE && !task_may_mount(t))
 		r = -EPERM;
 	if (r == 0) {

@@ -53,17 +53,26 @@ static int copy_in_data(struct task *t, uint64_t gva, char **out)
 	return 0;
 }
 
+static int set_options(struct fs_options *o, char *data)
+{
+	char *option, *save = NULL;
+	int r = 0;
+
+	for (option = strtok_r(data, ",", &save); r == 0 && option; option = strtok_r(NULL, ",", &save))
+		r = fs_options_set(o, option);
+	return r;
+}
+
 static int mount_new(struct task *t, const char *source, const struct path *at, const char *type, uint32_t flags,
 		     char *data)
 {
 	struct fs_options o;
 	struct super_block *sb;
-	char *option, *save = NULL;
 	unsigned mnt = mount_flags_of(flags);
 	int r = fs_options_init(&o, type, t->cred);
 
-	for (option = strtok_r(data, ",", &save); r == 0 && option; option = strtok_r(NULL, ",", &save))
-		r = fs_options_set(&o, option);
+	if (r == 0)
+		r = set_options(&o, data);
 	if (r == 0)
 		r = fs_create(t, &o, &sb);
 	if (r < 0)
@@ -116,16 +125,40 @@ static int change_propagation(struct task *t, const struct path *at, uint32_t fl
 	return -EINVAL;
 }
 
-/* Of the file system as a whole unless MS_BIND says that this mount alone is meant. */
-static int remount(struct task *t, const struct path *at, uint32_t flags)
+/* Of the file system as a whole. */
+static int reconfigure(const struct path *at, const struct fs_options *o, bool rdonly)
 {
+	bool was_rdonly = vfs_super(at)->flags & SB_RDONLY;
+	int r = vfs_super_set_rdonly(at, rdonly);
+
+	if (r < 0)
+		return r;
+	r = fs_reconfigure(o, vfs_super(at));
+	if (r < 0 && !was_rdonly)
+		(void)!vfs_super_set_rdonly(at, false);
+	return r;
+}
+
+/* MS_BIND says that this mount alone is meant. */
+static int remount(struct task *t, const struct path *at, uint32_t flags, char *data)
+{
+	unsigned old = mount_flags(at->mnt);
+	struct fs_options o;
 	int r;
 
-	if (!(flags & L_MS_BIND) && !cred_ns_capable(t->cred, vfs_super_owner(at), L_CAP_SYS_ADMIN))
-		return -EPERM;
-	r = vfs_remount(t->fs->ns, at, mount_flags_of(flags));
-	if (r == 0 && !(flags & L_MS_BIND))
-		vfs_super_set_rdonly(at, flags & L_MS_RDONLY);
+	if (flags & L_MS_BIND)
+		return vfs_remount(t->fs->ns, at, mount_flags_of(flags));
+	fs_options_pick(&o, vfs_super(at), t->cred);
+	r = set_options(&o, data);
+	if (r == 0 && !cred_ns_capable(t->cred, vfs_super_owner(at), L_CAP_SYS_ADMIN))
+		r = -EPERM;
+	if (r == 0)
+		r = vfs_remount(t->fs->ns, at, mount_flags_of(flags));
+	if (r < 0)
+		return r;
+	r = reconfigure(at, &o, flags & L_MS_RDONLY);
+	if (r < 0)
+		(void)!vfs_remount(t->fs->ns, at, old & ~MNT_LOCKS);
 	return r;
 }
 
@@ -137,7 +170,7 @@ struct mount_args {
 static int do_mount(struct task *t, const struct mount_args *m, const struct path *at)
 {
 	if (m->flags & L_MS_REMOUNT)
-		return remount(t, at, m->flags);
+		return remount(t, at, m->flags, m->data);
 	if (m->flags & L_MS_BIND)
 		return mount_from(t, m->source, at, m->flags);
 	if (m->flags & PROPAGATION)
@@ -185,6 +218,14 @@ long sys_mount(struct task *t, const struct sys_args *args)
 	return r;
 }
 
+/* The caller's root cannot be taken away; its file system becomes read-only instead. */
+static int settle_root(struct task *t, const struct path *at)
+{
+	if (!cred_ns_capable(t->cred, vfs_super_owner(at), L_CAP_SYS_ADMIN))
+		return -EPERM;
+	return vfs_super_set_rdonly(at, true);
+}
+
 long sys_umount2(struct task *t, const struct sys_args *args)
 {
 	unsigned flags = (unsigned)args->a[1];
@@ -203,8 +244,8 @@ long sys_umount2(struct task *t, const struct sys_args *args)
 		r = -EPERM;
 	else if ((flags & L_MNT_EXPIRE) && (flags & (L_MNT_FORCE | L_MNT_DETACH)))
 		r = -EINVAL;
-	else if (path_equal(&at, &root) && !(flags & L_MNT_DETACH))
-		r = flags & L_MNT_EXPIRE ? -EINVAL : -EBUSY;
+	else if (at.mnt == root.mnt && vfs_is_mount_root(&at) && !(flags & L_MNT_DETACH))
+		r = flags & L_MNT_EXPIRE ? -EINVAL : settle_root(t, &at);
 	else
 		r = vfs_umount(t->fs->ns, &at, how);
 	path_put_unused(&root);

@@ -71,11 +71,24 @@ long sys_open_tree_attr(struct task *t, const struct sys_args *args)
 
 #define MOVE_FLAGS                                                                                                     \
 	(L_MOVE_MOUNT_F_SYMLINKS | L_MOVE_MOUNT_F_AUTOMOUNTS | L_MOVE_MOUNT_F_EMPTY_PATH | L_MOVE_MOUNT_T_SYMLINKS |   \
-	 L_MOVE_MOUNT_T_AUTOMOUNTS | L_MOVE_MOUNT_T_EMPTY_PATH)
+	 L_MOVE_MOUNT_T_AUTOMOUNTS | L_MOVE_MOUNT_T_EMPTY_PATH | L_MOVE_MOUNT_BENEATH)
 
 static unsigned lookup_of(bool follow, bool empty)
 {
 	return (follow ? 0 : (unsigned)L_AT_SYMLINK_NOFOLLOW) | (empty ? (unsigned)L_AT_EMPTY_PATH : 0);
+}
+
+static int move(struct task *t, const struct path *from, const struct path *to, bool beneath)
+{
+	struct path root;
+	int r;
+
+	if (!beneath)
+		return vfs_move_mount(t->fs->ns, from, to);
+	fs_info_root(t->fs, &root);
+	r = vfs_move_mount_beneath(t->fs->ns, &root, from, to);
+	path_put(&root);
+	return r;
 }
 
 long sys_move_mount(struct task *t, const struct sys_args *args)
@@ -86,7 +99,7 @@ long sys_move_mount(struct task *t, const struct sys_args *args)
 
 	if (!task_may_mount(t))
 		return -EPERM;
-	/* MOVE_MOUNT_SET_GROUP and MOVE_MOUNT_BENEATH are not had: as a kernel that does not know them. */
+	/* MOVE_MOUNT_SET_GROUP is not had: as a kernel that does not know it. */
 	if (flags & ~(unsigned)MOVE_FLAGS)
 		return -EINVAL;
 	r = arg_resolve_at(t, args->a[2], args->a[3],
@@ -96,7 +109,7 @@ long sys_move_mount(struct task *t, const struct sys_args *args)
 	r = arg_resolve_at(t, args->a[0], args->a[1],
 			   lookup_of(flags & L_MOVE_MOUNT_F_SYMLINKS, flags & L_MOVE_MOUNT_F_EMPTY_PATH), &from);
 	if (r == 0) {
-		r = vfs_move_mount(t->fs->ns, &from, &to);
+		r = move(t, &from, &to, flags & L_MOVE_MOUNT_BENEATH);
 		path_put(&from);
 	}
 	path_put(&to);

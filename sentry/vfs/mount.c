@@ -213,14 +213,22 @@ struct mount *mount_next(const struct mount *m, const struct mount *top, bool sk
 	return NULL;
 }
 
+/* It has to be met: where a file system keeps nothing else (and renames nothing), so have those above it. */
+static void hash_way_to(struct dentry *d)
+{
+	if (d->parent)
+		dentry_hash(d);
+	for (d = d->parent; d && d->parent && (d->sb->flags & SB_NO_CACHE); d = d->parent)
+		dentry_hash(d);
+}
+
 void mount_hang(struct mount *m, struct mount *parent, struct dentry *d)
 {
 	struct list_head *bucket = &buckets[hash_of(d)];
 
 	if (!bucket->next)
 		list_init(bucket);
-	if (d->parent)
-		dentry_hash(d);
+	hash_way_to(d);
 	m->parent = mount_get(parent);
 	m->mountpoint = dentry_get(d);
 	d->mounts++;
@@ -301,16 +309,19 @@ int path_get_write(const struct path *p)
 	if (!p->mnt)
 		return 0;
 	p->mnt->writers++;
-	if (!(p->mnt->flags & MNT_RDONLY))
+	p->mnt->sb->writers++;
+	if (!(p->mnt->flags & MNT_RDONLY) && !(p->mnt->sb->flags & SB_RDONLY))
 		return 0;
-	p->mnt->writers--;
+	path_put_write(p);
 	return -EROFS;
 }
 
 void path_put_write(const struct path *p)
 {
-	if (p->mnt)
+	if (p->mnt) {
 		p->mnt->writers--;
+		p->mnt->sb->writers--;
+	}
 }
 
 bool dentry_is_mountpoint(const struct dentry *d, const struct mnt_ns *ns)

@@ -63,13 +63,18 @@ int vfs_mount(struct mnt_ns *ns, struct super_block *sb, const struct path *at, 
 int vfs_bind(struct mnt_ns *ns, const struct path *src, const struct path *at, bool recursive,
 	     unsigned more_flags) MUST_CHECK;
 int vfs_move_mount(struct mnt_ns *ns, const struct path *from, const struct path *at) MUST_CHECK;
+/* The same, beneath the mount whose root at is, which then covers it.  root: the caller's, that has nothing beneath. */
+int vfs_move_mount_beneath(struct mnt_ns *ns, const struct path *root, const struct path *from,
+			   const struct path *at) MUST_CHECK;
 /* -EINVAL unless at is a mount's root; -EPERM for what is locked. */
 int vfs_remount(struct mnt_ns *ns, const struct path *at, unsigned flags) MUST_CHECK;
 
-/* Who made the file system that is at's; borrowed. */
+/* The file system that at is in, and who made it; borrowed. */
+struct super_block *vfs_super(const struct path *at);
 struct user_ns *vfs_super_owner(const struct path *at);
-/* Whether the file system as a whole, which is at's, takes no changes. */
-void vfs_super_set_rdonly(const struct path *at, bool rdonly);
+/* Whether the file system as a whole, which is at's, takes no changes.  -EBUSY: a file is open for writing; then nothing
+ * has changed. */
+int vfs_super_set_rdonly(const struct path *at, bool rdonly) MUST_CHECK;
 
 enum propagation { PROPAGATION_SHARED, PROPAGATION_SLAVE, PROPAGATION_PRIVATE, PROPAGATION_UNBINDABLE };
 /* mount_namespaces(7), "Shared subtrees".  recursive: of all mounts below as well. */

@@ -83,19 +83,29 @@ int vfs_remount(struct mnt_ns *ns, const struct path *at, unsigned flags)
 	return vfs_mount_setattr(ns, at, &c);
 }
 
+struct super_block *vfs_super(const struct path *at)
+{
+	return at->dentry->sb;
+}
+
 struct user_ns *vfs_super_owner(const struct path *at)
 {
 	return at->dentry->sb->user_ns;
 }
 
-void vfs_super_set_rdonly(const struct path *at, bool rdonly)
+int vfs_super_set_rdonly(const struct path *at, bool rdonly)
 {
 	struct super_block *sb = at->dentry->sb;
 
-	if (rdonly)
-		sb->flags |= SB_RDONLY;
-	else
+	if (!rdonly) {
 		sb->flags &= ~SB_RDONLY;
+		return 0;
+	}
+	/* Whoever opens a file now sees the flag, or is counted already. */
+	if ((atomic_fetch_or(&sb->flags, SB_RDONLY) & SB_RDONLY) || sb->writers == 0)
+		return 0;
+	sb->flags &= ~SB_RDONLY;
+	return -EBUSY;
 }
 
 int vfs_set_propagation(struct mnt_ns *ns, const struct path *at, enum propagation kind, bool recursive)

@@ -87,6 +87,9 @@ void mount_lock_tree(struct mount *m);
 /* Hangs the tree m (its reference is the tree's on success) where *at is now covered, telling those that parent's
  * events reach. ns gets it.  May leave mounts on *gone.  -ENOENT, -ENOTDIR, -ENOSPC... */
 int mount_attach_tree(struct mnt_ns *ns, struct mount *m, const struct path *at, struct list_head *gone) MUST_CHECK;
+/* The same at *place itself, beneath what covers it. */
+int mount_attach_tree_here(struct mnt_ns *ns, struct mount *m, const struct path *place,
+			   struct list_head *gone) MUST_CHECK;
 /* What is on top at *at: borrowed. -ENOENT if the place is gone. */
 int mount_find_place(const struct path *at, struct mount **mnt, struct dentry **d) MUST_CHECK;
 /* Takes m and all below it out of their tree, onto *gone. tell: what hears of it loses its copies. */

@@ -213,7 +213,7 @@ static int move(struct mount *m, const struct path *to, struct list_head *gone)
 	old_parent = m->left_parent;
 	old_point = m->left_mountpoint;
 	mount_tree_set_ns(m, NULL); /* it does not hear of its own coming */
-	r = mount_attach_tree(NULL, m, to, gone);
+	r = mount_attach_tree_here(NULL, m, to, gone);
 	if (r == 0)
 		return 0;
 	mount_tree_set_ns(m, from_ns);
@@ -240,6 +240,52 @@ int vfs_move_mount(struct mnt_ns *ns, const struct path *from, const struct path
 		r = check_move(ns, m, to, d);
 	if (r == 0)
 		r = move(m, &(struct path){to, d}, &gone);
+	rw_unlock(&mount_lock);
+	mount_release_left(m);
+	mount_release(&gone);
+	return r;
+}
+
+/* Would what is told of a mount at place put one on m, which hears of it itself.  mount_lock held. */
+static bool would_cover(const struct path *place, const struct mount *m)
+{
+	return is_shared(place->mnt) && m->group == place->mnt->group && dentry_is_below(place->dentry, m->root);
+}
+
+/* *place: what over covers.  mount_lock held. */
+static int check_beneath(const struct mnt_ns *ns, const struct path *root, const struct mount *m,
+			 const struct mount *over, const struct path *place)
+{
+	if ((over->flags & MNT_LOCKED) || over == root->mnt || place->mnt == ns->root)
+		return -EINVAL;
+	for (const struct mount *x = m; x->parent; x = x->parent)
+		if (x == over)
+			return -EINVAL;
+	return would_cover(place, over) || (mount_is_in(m, ns) && would_cover(place, m)) ? -EINVAL : 0;
+}
+
+int vfs_move_mount_beneath(struct mnt_ns *ns, const struct path *root, const struct path *from, const struct path *at)
+{
+	struct list_head gone = LIST_HEAD_INIT(gone);
+	struct mount *m = from->mnt, *over;
+	struct path place;
+	struct dentry *d;
+	int r;
+
+	if (!ns || !vfs_is_mount_root(from))
+		return -EINVAL;
+	write_lock(&mount_lock);
+	r = mount_find_place(at, &over, &d);
+	if (r == 0 && (at->dentry != at->mnt->root || !over->parent))
+		r = -EINVAL;
+	if (r == 0) {
+		place = (struct path){over->parent, over->mountpoint};
+		r = check_move(ns, m, place.mnt, place.dentry);
+	}
+	if (r == 0)
+		r = check_beneath(ns, root, m, over, &place);
+	if (r == 0)
+		r = move(m, &place, &gone);
 	rw_unlock(&mount_lock);
 	mount_release_left(m);
 	mount_release(&gone);

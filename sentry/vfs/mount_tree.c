@@ -93,6 +93,11 @@ void mount_lock_tree(struct mount *top)
 
 /* ---- hanging up ---- */
 
+static bool may_carry(const struct dentry *d)
+{
+	return d->inode && !(d->flags & D_UNLINKED) && !d->inode->no_mounts;
+}
+
 int mount_find_place(const struct path *at, struct mount **mnt, struct dentry **d)
 {
 	struct mount *m = at->mnt, *on;
@@ -103,7 +108,7 @@ int mount_find_place(const struct path *at, struct mount **mnt, struct dentry **
 		*d = on->root;
 	}
 	*mnt = m;
-	return (*d)->inode && !((*d)->flags & D_UNLINKED) ? 0 : -ENOENT;
+	return may_carry(*d) ? 0 : -ENOENT;
 }
 
 static unsigned tree_size(const struct mount *top)
@@ -195,13 +200,19 @@ static int tell_of_mount(struct mount *parent, struct dentry *d, struct mount *m
 
 int mount_attach_tree(struct mnt_ns *ns, struct mount *m, const struct path *at, struct list_head *gone)
 {
-	unsigned size = tree_size(m);
-	struct mount *parent;
-	struct dentry *d;
-	int r = mount_find_place(at, &parent, &d);
+	struct path place;
+	int r = mount_find_place(at, &place.mnt, &place.dentry);
 
-	if (r < 0)
-		return r;
+	return r < 0 ? r : mount_attach_tree_here(ns, m, &place, gone);
+}
+
+int mount_attach_tree_here(struct mnt_ns *ns, struct mount *m, const struct path *place, struct list_head *gone)
+{
+	unsigned size = tree_size(m);
+	struct mount *parent = place->mnt;
+	struct dentry *d = place->dentry;
+	int r;
+
 	if (!mount_is_in(parent, ns))
 		return -EINVAL;
 	if (inode_is(d->inode, L_S_IFDIR) != inode_is(m->root->inode, L_S_IFDIR))

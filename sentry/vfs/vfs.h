@@ -68,6 +68,7 @@ struct super_block {
 	uint64_t dev;	  /* st_dev, Linux encoding; unique */
 	uint32_t magic;
 	_Atomic uint32_t flags; /* SB_* below; SB_RDONLY changes with a remount */
+	_Atomic int writers;	/* files of it open for writing, through mounts; it becomes read-only with none */
 	struct dentry *root;  /* counted */
 	_Atomic uint64_t next_ino;
 	struct list_head node; /* of all; guarded by inode.c's lock */
@@ -174,6 +175,7 @@ struct inode {
 	struct watch *_Atomic watches;	 /* inotify; written under inotify.c's lock; NULL: nobody watches */
 	struct dnotify *_Atomic dnotify; /* F_NOTIFY; written under dnotify.c's lock; NULL: nobody asked */
 	_Atomic uint8_t write_hint;	 /* L_RWH_*: F_SET_RW_HINT; kept and told */
+	bool no_mounts;			 /* nothing is mounted on it; immutable */
 	_Atomic bool no_file_caps;	 /* it is known to have no security.capability: a write need not look */
 	void *fifo;			 /* the pipe behind a FIFO; guarded by lock */
 	void *priv;			 /* the file system's */
@@ -559,6 +561,8 @@ void vfs_show_file_locks(const struct locks_view *v, const struct file *f, const
 
 /* What one has that is mounted without a size: half of memory, in bytes. */
 uint64_t tmpfs_default_size(void);
+/* Another limit, in bytes (0: none), for a tmpfs.  -EINVAL: it holds more than that already, or had none. */
+int tmpfs_resize(struct super_block *sb, uint64_t size_limit) MUST_CHECK;
 /* size_limit in bytes; 0: none. */
 int tmpfs_create(uint64_t size_limit, uint32_t root_mode, uint32_t uid, uint32_t gid, struct super_block **out) MUST_CHECK;
 /* A directory of the host.  root_fd (an O_PATH directory, consumed) is what the host shows; nothing above it is ever

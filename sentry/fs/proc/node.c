@@ -199,6 +199,7 @@ int proc_inode_new(struct super_block *sb, const struct proc_node *node, struct 
 	}
 	*copy = *node;
 	i->priv = copy;
+	i->no_mounts = node->fd >= 0;
 	i->ino = node_ino(node);
 	if (e->dir)
 		i->nlink = dir_nlink(e->dir);
@@ -550,7 +551,26 @@ static void proc_super_release(struct super_block *sb)
 	ns_put(sb->priv);
 }
 
-static const struct super_ops proc_super_ops = {.statfs = proc_statfs, .release = proc_super_release};
+/* Only directories above a mount point are kept: they are good as long as the task is there.
+ * DIVERGES: what is mounted below a task's directory stays in the namespace when the task is gone, out of reach. */
+static bool proc_revalidate(struct dentry *d)
+{
+	struct inode *i = dentry_inode(d);
+	const struct proc_node *n = i ? i->priv : NULL;
+	struct proc_ctx c;
+
+	if (!n || proc_ctx_begin(&c, n) < 0)
+		return false;
+	proc_ctx_end(&c);
+	set_owner(i, n);
+	return true;
+}
+
+static const struct super_ops proc_super_ops = {
+	.statfs = proc_statfs,
+	.release = proc_super_release,
+	.revalidate = proc_revalidate,
+};
 
 int procfs_create(struct pid_ns *ns, struct super_block **out)
 {

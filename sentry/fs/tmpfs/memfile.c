@@ -14,10 +14,10 @@
 
 int mem_quota_charge(struct mem_quota *q, uint64_t pages)
 {
-	uint64_t used = q->used;
+	uint64_t used = q->used, limit = q->limit;
 
 	do {
-		if (q->limit && (pages > q->limit || used > q->limit - pages))
+		if (limit && (pages > limit || used > limit - pages))
 			return -ENOSPC;
 	} while (!atomic_compare_exchange_weak(&q->used, &used, used + pages));
 	return 0;

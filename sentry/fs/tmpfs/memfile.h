@@ -17,7 +17,7 @@
 /* Memory that a file system may use, in pages. */
 struct mem_quota {
 	_Atomic uint64_t used;
-	uint64_t limit; /* 0: none; immutable */
+	_Atomic uint64_t limit; /* 0: none; changed by a remount */
 };
 int mem_quota_charge(struct mem_quota *q, uint64_t pages) MUST_CHECK; /* -ENOSPC */
 void mem_quota_release(struct mem_quota *q, uint64_t pages);

@@ -29,12 +29,12 @@ void mem_inode_destroy(struct mem_inode *m, uint32_t mode)
 
 void mem_quota_statfs(const struct mem_quota *q, struct l_statfs *st)
 {
-	uint64_t used = q->used;
+	uint64_t used = q->used, limit = q->limit;
 
 	st->f_bsize = st->f_frsize = PAGE_SIZE;
 	st->f_namelen = L_NAME_MAX;
-	st->f_blocks = q->limit;
-	st->f_bfree = st->f_bavail = used < q->limit ? q->limit - used : 0;
+	st->f_blocks = limit;
+	st->f_bfree = st->f_bavail = used < limit ? limit - used : 0;
 }
 
 bool mem_dir_emit(struct memdir *d, struct file *f, struct dir_context *dc, int64_t base)

@@ -514,8 +514,10 @@ static void show_options(struct super_block *sb, char *buf, size_t size)
 {
 	const struct tmpfs *t = sb->priv;
 
-	if (t->quota.limit && t->quota.limit * PAGE_SIZE != tmpfs_default_size())
-		snprintf(buf, size, ",size=%luk", (unsigned long)(t->quota.limit * (PAGE_SIZE / 1024)));
+	uint64_t limit = t->quota.limit;
+
+	if (limit && limit * PAGE_SIZE != tmpfs_default_size())
+		snprintf(buf, size, ",size=%luk", (unsigned long)(limit * (PAGE_SIZE / 1024)));
 }
 
 static void super_release(struct super_block *sb)
@@ -529,6 +531,22 @@ static const struct super_ops super_ops = {
 	.show_options = show_options,
 	.find_ino = tmpfs_find_ino,
 };
+
+static uint64_t pages_of(uint64_t bytes)
+{
+	return bytes / PAGE_SIZE + (bytes % PAGE_SIZE != 0);
+}
+
+int tmpfs_resize(struct super_block *sb, uint64_t size_limit)
+{
+	struct tmpfs *t = sb->priv;
+	uint64_t limit = pages_of(size_limit);
+
+	if (sb->ops != &super_ops || (limit && (!t->quota.limit || t->quota.used > limit)))
+		return -EINVAL;
+	t->quota.limit = limit;
+	return 0;
+}
 
 struct memdir *tmpfs_entries(struct inode *dir)
 {
@@ -545,7 +563,7 @@ int tmpfs_create_as(const char *type, uint64_t size_limit, uint32_t root_mode, u
 
 	if (!t)
 		return -ENOMEM;
-	t->quota.limit = size_limit / PAGE_SIZE + (size_limit % PAGE_SIZE != 0);
+	t->quota.limit = pages_of(size_limit);
 	sb = super_new(type, L_TMPFS_MAGIC, &super_ops, t);
 	if (!sb) {
 		free(t);
