@@ -166,6 +166,11 @@ bool sleeper_interrupted(const struct sleeper *s)
 	return atomic_load(&s->interrupt) != 0;
 }
 
+bool sleeper_is_asleep(const struct sleeper *s)
+{
+	return atomic_load(&s->asleep) && !atomic_load(&s->word);
+}
+
 static bool wake_sleeper(struct wait_entry *e, uint32_t events)
 {
 	sleeper_wake(e->arg);

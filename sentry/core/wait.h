@@ -74,6 +74,8 @@ void sleeper_interrupt(struct sleeper *s);
 /* Of the calling thread's own sleeper: nobody has to be woken. */
 void sleeper_set_interrupt_self(struct sleeper *s, bool on);
 bool sleeper_interrupted(const struct sleeper *s);
+/* It sleeps, and nothing has woken it: what was woken counts as running before its thread does. */
+bool sleeper_is_asleep(const struct sleeper *s);
 
 /* An entry whose callback wakes a sleeper. */
 void wait_entry_init_sleeper(struct wait_entry *e, struct sleeper *s);

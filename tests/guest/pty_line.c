@@ -48,6 +48,40 @@ TEST(set_modes)
 	pty_close(&p);
 }
 
+/* With EXTPROC the other end edits, echoes and ends lines: what it sends is read as it comes. */
+TEST(edited_elsewhere)
+{
+	struct pair p = pty_pair();
+	char buf[16] = "";
+	int n;
+
+	pty_modes(p.slave, 0, 0, EXTPROC | ICANON | ECHO | ISIG);
+	CHECK_EQ(write(p.master, "a\003\177", 3), 3);
+	CHECK(pty_wait(p.slave, POLLIN));
+	do {
+		OK(ioctl(p.slave, FIONREAD, &n));
+	} while (n < 3);
+	CHECK_EQ(n, 3);
+	CHECK_EQ(read(p.slave, buf, 1), 1);
+	CHECK_EQ(read(p.slave, buf + 1, sizeof(buf) - 1), 2);
+	CHECK(memcmp(buf, "a\003\177", 3) == 0);
+	CHECK_EQ(poll(&(struct pollfd){p.master, POLLIN, 0}, 1, 50), 0); /* nothing was echoed */
+	/* VMIN and VTIME are not for this mode. */
+	OK(fcntl(p.slave, F_SETFL, O_NONBLOCK));
+	CHECK_ERR(read(p.slave, buf, sizeof(buf)), EAGAIN);
+	OK(fcntl(p.slave, F_SETFL, 0));
+	/* VEOF alone is still an end. */
+	CHECK_EQ(write(p.master, "\004", 1), 1);
+	CHECK(pty_wait(p.slave, POLLIN));
+	CHECK_EQ(read(p.slave, buf, sizeof(buf)), 0);
+	CHECK_EQ(write(p.master, "x\004", 2), 2);
+	do {
+		OK(ioctl(p.slave, FIONREAD, &n));
+	} while (n < 2);
+	CHECK_EQ(read(p.slave, buf, sizeof(buf)), 2);
+	pty_close(&p);
+}
+
 /* struct termio, of before termios: half of each flag, and the first eight characters. */
 TEST(old_modes)
 {

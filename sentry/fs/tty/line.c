@@ -274,5 +274,6 @@ size_t line_read(struct line *l, uint8_t *buf, size_t size, bool *ended)
 	while (n < size && l->tail != l->head)
 		buf[n++] = l->data[l->tail++ % LINE_SIZE];
 	l->canon_head = l->tail;
-	return n;
+	*ended = line_is_external(l) && n == 1 && l->tail == l->head && line_key(l, L_VEOF, buf[0]);
+	return *ended ? 0 : n;
 }

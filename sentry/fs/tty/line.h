@@ -52,7 +52,12 @@ static inline bool line_has(uint32_t flags, uint32_t flag)
 }
 static inline bool line_is_canonical(const struct line *l)
 {
-	return line_has(l->t.c_lflag, L_ICANON);
+	return (l->t.c_lflag & (L_ICANON | L_EXTPROC)) == L_ICANON;
+}
+/* The other end makes lines of what is typed (EXTPROC): here it is read as it comes. */
+static inline bool line_is_external(const struct line *l)
+{
+	return (l->t.c_lflag & (L_ICANON | L_EXTPROC)) == (L_ICANON | L_EXTPROC);
 }
 /* c is what control key n does; 0 in c_cc means none. */
 static inline bool line_key(const struct line *l, unsigned n, uint8_t c)
@@ -97,7 +102,7 @@ unsigned line_post(struct line *l, uint8_t c, uint8_t out[LINE_TAB]);
 uint32_t line_readable(const struct line *l);
 /* Whether a read finds something: a line, be it empty, or at least min bytes. */
 bool line_ready(const struct line *l, uint32_t min);
-/* Reads: at most one line, of which *ended tells whether one was there. */
+/* Reads: at most one line, of which *ended tells whether one was there; without lines, whether a lone VEOF was. */
 size_t line_read(struct line *l, uint8_t *buf, size_t size, bool *ended);
 
 #endif

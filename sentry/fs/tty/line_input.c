@@ -96,7 +96,7 @@ static void type(struct line *l, uint8_t c)
 {
 	if (!line_is_canonical(l) ? l->head - l->tail >= LINE_SIZE - 1 : !has_room(l, c))
 		return;
-	if (echoes(l)) {
+	if (echoes(l) && !line_has(l->t.c_lflag, L_EXTPROC)) {
 		finish_erasing(l);
 		if (c == '\n') {
 			echo_plain(l, c);

@@ -230,11 +230,15 @@ static void read_step(struct file *f, struct slave_read *rd)
 	raw = !line_is_canonical(&p->line);
 	min = p->line.t.c_cc[L_VMIN];
 	time = p->line.t.c_cc[L_VTIME];
+	if (line_is_external(&p->line)) {
+		min = 1;
+		time = 0;
+	}
 	if (pty_is_hung_up(p, f))
 		rd->done = true;
 	else
 		n = line_read(&p->line, rd->buf + rd->got, rd->size - rd->got, &ended);
-	if (!rd->done && !raw)
+	if (!rd->done)
 		rd->done = ended;
 	pty_changed(p);
 	rd->got += n;
