@@ -18,7 +18,9 @@
 	.shm = IPC_IDS_INIT(&(ns_)->shmmni, &(ns_)->shm_next_id), .sem_next_id = NEXT_ID, .msg_next_id = NEXT_ID,      \
 	.shm_next_id = NEXT_ID, .semmni = {32000, 0, L_IPCMNI, NULL}, .shmmni = {4096, 0, L_IPCMNI, NULL},             \
 	.msgmni = {32000, 0, L_IPCMNI, NULL}, .msgmax = {8192, 0, 1 << 20, NULL},                                      \
-	.msgmnb = {16384, 0, 16 << 20, NULL}, .mqueue_lock = MUTEX_INIT
+	.msgmnb = {16384, 0, 16 << 20, NULL}, .semmsl = {SEMMSL, 0, INT32_MAX, NULL},                                    \
+	.semmns = {SEMMNS, 0, INT32_MAX, NULL}, .semopm = {SEMOPM, 0, SEMOPM_MAX, NULL}, .shmmax = SHMMAX,               \
+	.shmall = SHMALL, .mqueue_lock = MUTEX_INIT
 
 static struct ipc_ns first = {.ns = {.refs = {1}, .kind = NS_IPC, .ino = 4026531839, .owner = &user_ns_first},
 			      FRESH(&first)};

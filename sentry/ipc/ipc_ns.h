@@ -16,6 +16,8 @@ struct ipc_ns {
 	uint64_t shm_pages;				      /* of all segments; guarded by shm.lock */
 	struct tunable sem_next_id, msg_next_id, shm_next_id; /* which id is to be given out next, -1: any */
 	struct tunable semmni;				      /* sets */
+	struct tunable semmsl, semmns, semopm;		      /* semaphores of a set, of all; operations of a call */
+	_Atomic uint64_t shmmax, shmall;		      /* bytes of a segment, pages of all */
 	struct tunable shmmni;				      /* segments */
 	struct tunable msgmni;				      /* queues */
 	struct tunable msgmax;				      /* bytes of a message */

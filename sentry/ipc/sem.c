@@ -71,7 +71,7 @@ static int set_create(const struct ipc_request *req, struct ipc_perm **out)
 
 	if (req->size == 0)
 		return -EINVAL;
-	if (req->size > (uint64_t)(SEMMNS - req->ns->sem_total))
+	if ((int64_t)req->size > req->ns->semmns.value - req->ns->sem_total)
 		return -ENOSPC;
 	s = ipc_alloc(set_size((int)req->size), 0);
 	if (!s)
@@ -112,7 +112,7 @@ int sem_get(struct task *t, int32_t key, int count, uint32_t flags)
 		.destroy = set_free,
 	};
 
-	if (count < 0 || count > SEMMSL)
+	if (count < 0 || count > ns->semmsl.value)
 		return -EINVAL;
 	return ipc_get(&ns->sem, &req);
 }

@@ -55,14 +55,14 @@ static void segment_put(struct shm_segment *s)
 
 static int segment_create(const struct ipc_request *req, struct ipc_perm **out)
 {
-	uint64_t pages = req->size / PAGE_SIZE + (req->size % PAGE_SIZE != 0);
+	uint64_t pages = req->size / PAGE_SIZE + (req->size % PAGE_SIZE != 0), shmall = req->ns->shmall;
 	struct shm_segment *s;
 	char name[32];
 	int r;
 
-	if (req->size == 0 || req->size > SHMMAX || req->size > INT64_MAX)
+	if (req->size == 0 || req->size > req->ns->shmmax || req->size > INT64_MAX)
 		return -EINVAL;
-	if (pages > SHMALL - req->ns->shm_pages)
+	if (pages > shmall || req->ns->shm_pages > shmall - pages)
 		return -ENOSPC;
 	if (pages > INT64_MAX / PAGE_SIZE)
 		return -ENOMEM;

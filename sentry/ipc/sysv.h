@@ -119,6 +119,7 @@ int shm_show(struct ipc_ns *ns, const struct cred *c, FILE *out); /* /proc/sysvi
 #define SEMMSL 32000
 #define SEMMNS (32000 * SEMMSL)
 #define SEMOPM 500
+#define SEMOPM_MAX 32768 /* DIVERGES: what the limit can be raised to; Linux knows none */
 #define SEMVMX 32767
 
 int sem_get(struct task *t, int32_t key, int count, uint32_t flags) MUST_CHECK;

@@ -19,7 +19,7 @@ static long operate(struct task *t, const struct sys_args *args, int64_t deadlin
 	struct l_sembuf fast[8], *ops = fast;
 	int r;
 
-	if (count > SEMOPM)
+	if (count > tunable_get(&task_ipc_ns(t)->semopm))
 		return -E2BIG;
 	if (count < 1)
 		return -EINVAL;
@@ -52,19 +52,20 @@ long sys_semtimedop(struct task *t, const struct sys_args *args)
 	if (r < 0)
 		return r;
 	if (!timespec_valid(&ts))
-		return (uint32_t)args->a[2] > SEMOPM ? -E2BIG : -EINVAL;
+		return (uint32_t)args->a[2] > tunable_get(&task_ipc_ns(t)->semopm) ? -E2BIG : -EINVAL;
 	return operate(t, args, deadline_after(&ts));
 }
 
 static long get_info(struct task *t, int cmd, uint64_t buf)
 {
+	const struct ipc_ns *ns = task_ipc_ns(t);
 	struct l_seminfo info = {
 		.semmap = SEMMNS,
-		.semmni = (int)task_ipc_ns(t)->semmni.value,
-		.semmns = SEMMNS,
+		.semmni = (int)ns->semmni.value,
+		.semmns = (int)ns->semmns.value,
 		.semmnu = SEMMNS,
-		.semmsl = SEMMSL,
-		.semopm = SEMOPM,
+		.semmsl = (int)ns->semmsl.value,
+		.semopm = (int)ns->semopm.value,
 		.semume = SEMOPM,
 		.semusz = 20,
 		.semvmx = SEMVMX,

@@ -22,11 +22,11 @@ long sys_shmdt(struct task *t, const struct sys_args *args)
 static long get_limits(struct task *t, uint64_t buf)
 {
 	struct l_shminfo64 info = {
-		.shmmax = SHMMAX,
+		.shmmax = task_ipc_ns(t)->shmmax,
 		.shmmin = 1,
 		.shmmni = tunable_get(&task_ipc_ns(t)->shmmni),
 		.shmseg = tunable_get(&task_ipc_ns(t)->shmmni),
-		.shmall = SHMALL,
+		.shmall = task_ipc_ns(t)->shmall,
 	};
 	struct l_shm_info used;
 	int max = shm_info(task_ipc_ns(t), &used), r = copy_out(t->ctx, buf, &info, sizeof(info));

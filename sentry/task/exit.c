@@ -389,8 +389,6 @@ struct task *process_unlink(struct process *p)
 	list_del_init(&p->sibling);
 	p->reaped = true;
 	waitqueue_wake(&p->pidfd_wq, L_POLLIN | L_POLLHUP);
-	rusage_add(&p->parent->reaped_children, &p->self);
-	rusage_add(&p->parent->reaped_children, &p->reaped_children);
 	if (leader) {
 		trace_unlink(leader);
 		tid_release(leader);

@@ -28,7 +28,7 @@ int tid_next_locked(int from) REQUIRES(tasks_lock);
 /* Gives t, the only thread left, the tid of its process; returns the old leader, whose table reference the caller drops. */
 struct task *tid_take_over(struct task *t, int pid) REQUIRES(tasks_lock);
 
-/* Takes a zombie out of the tree and the table and books its usage with its parent.  The leader's table reference is the
+/* Takes a zombie out of the tree and the table.  The leader's table reference is the
  * caller's: give it to process_drop after unlocking. */
 struct task *process_unlink(struct process *p) REQUIRES(tasks_lock);
 void process_drop(struct process *p, struct task *leader);

@@ -56,6 +56,9 @@ static bool look_at(struct process *c, const struct wait_request *req, struct wa
 		report(c, c->exit_status, exit_code_of(c->exit_status), out);
 		if (!(req->options & L_WNOWAIT)) {
 			*reap = process_get(c);
+			/* Of children that nobody waits for, nothing is counted. */
+			rusage_add(&c->parent->reaped_children, &c->self);
+			rusage_add(&c->parent->reaped_children, &c->reaped_children);
 			*leader = process_unlink(c);
 		}
 		return true;

@@ -77,6 +77,30 @@ TEST(child)
 }
 
 /* A grandchild counts once its parent has waited for it. */
+/* What a child used whose end nobody wants to know of, is not the parent's. */
+TEST(a_child_that_is_not_waited_for)
+{
+	struct rusage before, after;
+	pid_t pid;
+
+	OK(getrusage(RUSAGE_CHILDREN, &before));
+	signal(SIGCHLD, SIG_IGN);
+	pid = h_fork();
+	if (pid == 0) {
+		touch_memory();
+		touch_memory();
+		touch_memory();
+		burn(50000000);
+		_exit(0);
+	}
+	CHECK_ERR(waitpid(pid, NULL, 0), ECHILD);
+	signal(SIGCHLD, SIG_DFL);
+	OK(getrusage(RUSAGE_CHILDREN, &after));
+	CHECK_EQ(cpu_ns(&after), cpu_ns(&before));
+	CHECK_EQ(after.ru_maxrss, before.ru_maxrss);
+	CHECK_EQ(after.ru_minflt, before.ru_minflt);
+}
+
 TEST(grandchild)
 {
 	struct rusage of_child;

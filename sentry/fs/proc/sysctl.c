@@ -2,8 +2,10 @@
  * /proc/sys: what programs look up there.  What Bailey can act upon can be written by root, as on Linux; all else is as in a
  * container, whose /proc/sys does not change.  Values are Linux's defaults, or Bailey's own limits where it has others.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "abi/capability.h"
@@ -240,11 +242,76 @@ static int show_pty_count(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+static struct tunable *sem_limit(unsigned n)
+{
+	struct ipc_ns *ns = task_ipc_ns(task_current());
+	struct tunable *const limits[] = {&ns->semmsl, &ns->semmns, &ns->semopm, &ns->semmni};
+
+	return limits[n];
+}
+
 static int show_sem_limits(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
-	fprintf(out, "%d\t%d\t%d\t%d\n", SEMMSL, SEMMNS, SEMOPM, (int)task_ipc_ns(task_current())->semmni.value);
+	for (unsigned n = 0; n < 4; n++)
+		fprintf(out, "%lld%c", (long long)sem_limit(n)->value, n < 3 ? '\t' : '\n');
 	return 0;
+}
+
+/* Up to four numbers; those before one that is wrong are taken. */
+static int store_sem_limits(const struct proc_ctx *c, const char *text, size_t len)
+{
+	(void)c;
+	(void)len;
+	for (unsigned n = 0; n < 4; n++) {
+		struct tunable *t = sem_limit(n);
+		char *end;
+		long long v;
+
+		text += strspn(text, " \t\n");
+		if (!*text)
+			return n ? 0 : -EINVAL;
+		v = strtoll(text, &end, 10);
+		if (end == text || (*end && !strchr(" \t\n", *end)) || v < INT32_MIN || v > INT32_MAX)
+			return -EINVAL;
+		if (v < t->min || v > t->max)
+			return n == 3 ? -ERANGE : -EINVAL;
+		t->value = v;
+		text = end;
+	}
+	return 0;
+}
+
+/* A limit of the caller's IPC namespace, at value in it. */
+static _Atomic uint64_t *ipc_limit(const struct proc_ctx *c)
+{
+	return (_Atomic uint64_t *)((char *)task_ipc_ns(task_current()) + c->node->entry->value);
+}
+
+static int show_ipc_limit(const struct proc_ctx *c, FILE *out)
+{
+	fprintf(out, "%llu\n", (unsigned long long)*ipc_limit(c));
+	return 0;
+}
+
+static int store_ipc_limit(const struct proc_ctx *c, const char *text, size_t len)
+{
+	unsigned long long v;
+	char *end;
+
+	(void)len;
+	text += strspn(text, " \t\n");
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (*text == '-' || end == text || end[strspn(end, " \t\n")] || errno)
+		return -EINVAL;
+	*ipc_limit(c) = v;
+	return 0;
+}
+
+static bool is_of_ipc_ns(const struct proc_entry *e)
+{
+	return (e->show == show_tunable && !e->tunable) || e->show == show_ipc_limit || e->show == show_sem_limits;
 }
 
 uint32_t proc_sysctl_owner(const struct proc_node *n, const struct task *t)
@@ -252,7 +319,7 @@ uint32_t proc_sysctl_owner(const struct proc_node *n, const struct task *t)
 	const struct user_ns *u = &user_ns_first;
 	uint32_t root;
 
-	if (n->entry->show == show_tunable && !n->entry->tunable)
+	if (is_of_ipc_ns(n->entry))
 		u = t->ns[NS_IPC]->owner;
 	else if (proc_is_user_limit(n->entry))
 		u = t->cred->user_ns;
@@ -265,6 +332,8 @@ uint32_t proc_sysctl_owner(const struct proc_node *n, const struct task *t)
 #define TUNABLE(name, t) PROC_FILE(name, 0644, show_tunable, .store = store_tunable, .tunable = &(t))
 #define IPC_TUNABLE(name)                                                                                              \
 	PROC_FILE(#name, 0644, show_tunable, .store = store_tunable, .value = offsetof(struct ipc_ns, name))
+#define IPC_LIMIT(name)                                                                                                \
+	PROC_FILE(#name, 0644, show_ipc_limit, .store = store_ipc_limit, .value = offsetof(struct ipc_ns, name))
 #define NUMBER(name, n) PROC_FILE(name, 0444, proc_show_value, .value = (n))
 #define STRING(name, s) PROC_FILE(name, 0444, proc_show_string, .string = (s))
 #define TABLE(dir, ...)                                                                                                \
@@ -320,12 +389,12 @@ TABLE(kernel_dir,
       NUMBER("sched_rt_period_us", 1000000),
       NUMBER("sched_rt_runtime_us", 950000),
       PROC_DIR("seccomp", 0555, seccomp_dir),
-      PROC_FILE("sem", 0444, show_sem_limits),
+      PROC_FILE("sem", 0644, show_sem_limits, .store = store_sem_limits),
       IPC_TUNABLE(sem_next_id),
       IPC_TUNABLE(shm_next_id),
       NUMBER("shm_rmid_forced", 0),
-      NUMBER("shmall", SHMALL),
-      NUMBER("shmmax", SHMMAX),
+      IPC_LIMIT(shmall),
+      IPC_LIMIT(shmmax),
       IPC_TUNABLE(shmmni),
       NUMBER("sysctl_writes_strict", 1),
       NUMBER("tainted", 0),
