@@ -286,5 +286,16 @@ L_ASSERT_SIZE(struct l_winsize, 8);
 #define L_NS_GET_PARENT 0xb702
 #define L_NS_GET_NSTYPE 0xb703
 #define L_NS_GET_OWNER_UID 0xb704
+#define L_NS_GET_MNTNS_ID 0x8008b705
+#define L_NS_GET_PID_FROM_PIDNS 0x8004b706
+#define L_NS_GET_TGID_FROM_PIDNS 0x8004b707
+#define L_NS_GET_PID_IN_PIDNS 0x8004b708
+#define L_NS_GET_TGID_IN_PIDNS 0x8004b709
+#define L_NS_MNT_GET_INFO 0x8010b70a
+#define L_NS_GET_ID 0x8008b70d
+struct l_mnt_ns_info {
+	uint32_t size, nr_mounts;
+	uint64_t mnt_ns_id;
+};
 
 #endif

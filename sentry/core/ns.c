@@ -27,7 +27,7 @@ static struct ns initial[NS_KINDS] = {
 	ONLY(NS_NET, 4026531833),
 };
 
-static _Atomic uint64_t last_seq, last_ino = FIRST_INO;
+static _Atomic uint64_t last_seq = NS_KINDS, last_ino = FIRST_INO;
 static _Atomic int counts[NS_KINDS]; /* of those that can be freed */
 
 static void uncount(struct user_ns *from, const struct user_ns *to, enum ns_kind kind)
@@ -86,6 +86,11 @@ int ns_new(enum ns_kind kind, struct user_ns *owner, struct ns **out)
 	if (r == 0)
 		*out = ns;
 	return r;
+}
+
+uint64_t ns_id(const struct ns *ns)
+{
+	return ns->seq ? ns->seq : 1 + (uint64_t)ns->kind;
 }
 
 void ns_init_first(struct ns *ns, enum ns_kind kind)

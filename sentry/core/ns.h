@@ -35,6 +35,8 @@ int ns_init(void *object, enum ns_kind kind, struct user_ns *owner, void (*relea
 int ns_new(enum ns_kind kind, struct user_ns *owner, struct ns **out) MUST_CHECK;
 /* The same for the first of its kind, with the number that Linux gives it; never freed. */
 void ns_init_first(struct ns *ns, enum ns_kind kind);
+/* A number that no other ever has: ioctl_ns(2). */
+uint64_t ns_id(const struct ns *ns);
 struct ns *ns_get(struct ns *ns);
 void ns_put(struct ns *ns); /* NULL is allowed */
 /* The only one of a kind that cannot be made; borrowed. */

@@ -149,6 +149,7 @@ struct waitqueue *mnt_ns_queue(struct mnt_ns *ns);
 struct mnt_ns *mnt_ns_get(struct mnt_ns *ns);
 void mnt_ns_put(struct mnt_ns *ns);	     /* the last one takes its mounts away.  NULL is allowed */
 struct ns *mnt_ns_common(struct mnt_ns *ns); /* borrowed */
+unsigned mnt_ns_count(struct mnt_ns *ns);    /* of mounts in it */
 struct mnt_ns *mnt_ns_of(struct ns *ns);     /* ns is of kind NS_MNT; borrowed */
 
 /* The namespace whose file i is, borrowed, or NULL: an inode of nsfs has it as its priv. */

@@ -18,6 +18,16 @@ struct mnt_ns *mnt_ns_of(struct ns *ns)
 	return container_of(ns, struct mnt_ns, ns);
 }
 
+unsigned mnt_ns_count(struct mnt_ns *ns)
+{
+	unsigned n;
+
+	read_lock(&mount_lock);
+	n = ns->count;
+	rw_unlock(&mount_lock);
+	return n;
+}
+
 struct mnt_ns *mnt_ns_of_mount(struct mount *m)
 {
 	struct mnt_ns *ns = NULL;

@@ -82,7 +82,7 @@ static void answer_basics(struct answer *a, const struct mount *m, uint64_t mask
 		st->mask |= L_STATMOUNT_MNT_BASIC;
 	}
 	if (mask & L_STATMOUNT_MNT_NS_ID) {
-		st->mnt_ns_id = m->ns->ns.seq;
+		st->mnt_ns_id = ns_id(&m->ns->ns);
 		st->mask |= L_STATMOUNT_MNT_NS_ID;
 	}
 	if (mask & L_STATMOUNT_PROPAGATE_FROM) {

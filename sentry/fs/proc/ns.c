@@ -68,6 +68,50 @@ static int put_owner_uid(struct ns *ns, struct pctx *ctx, uint64_t arg)
 	return copy_out(ctx, arg, &uid, sizeof(uid));
 }
 
+static int put_id(const struct ns *ns, struct pctx *ctx, uint64_t arg)
+{
+	uint64_t id = ns_id(ns);
+
+	return copy_out(ctx, arg, &id, sizeof(id));
+}
+
+/* A number in the PID namespace ns as the caller has it, or (in) the other way round. */
+static int translate_pid(struct ns *ns, int nr, bool in, bool of_process)
+{
+	struct task *self = task_current(), *t;
+	struct pid_ns *theirs, *to;
+	int r;
+
+	if (ns->kind != NS_PID)
+		return -EINVAL;
+	theirs = pid_ns_of(ns);
+	to = in ? theirs : task_pid_ns(self);
+	t = nr <= 0 ? NULL : in ? task_named(self, nr) : task_find(pid_named_in(theirs, nr));
+	if (!t)
+		return -ESRCH;
+	r = of_process ? process_nr(t->process, to) : task_nr(t, to);
+	task_put(t);
+	return r ? r : -ESRCH;
+}
+
+/* What a longer struct has beyond ours stays as it was. */
+static int put_mnt_info(struct ns *ns, struct pctx *ctx, uint64_t arg)
+{
+	struct l_mnt_ns_info info = {.size = sizeof(info), .mnt_ns_id = ns_id(ns)};
+
+	if (ns->kind != NS_MNT || !arg)
+		return -EINVAL;
+	info.nr_mounts = mnt_ns_count(mnt_ns_of(ns));
+	return copy_out(ctx, arg, &info, sizeof(info));
+}
+
+#define SIZE_BITS (0x3fffu << 16) /* of a command's number */
+
+static bool is_mnt_info(unsigned cmd)
+{
+	return (cmd & ~SIZE_BITS) == (L_NS_MNT_GET_INFO & ~SIZE_BITS) && (cmd & SIZE_BITS) >> 16 >= sizeof(struct l_mnt_ns_info);
+}
+
 static long ns_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t arg)
 {
 	struct ns *ns = inode_namespace(f->inode);
@@ -81,8 +125,18 @@ static long ns_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t ar
 		return (long)ns_kind_flag(ns->kind);
 	case L_NS_GET_OWNER_UID:
 		return put_owner_uid(ns, ctx, arg);
+	case L_NS_GET_MNTNS_ID:
+		return ns->kind == NS_MNT ? put_id(ns, ctx, arg) : -EINVAL;
+	case L_NS_GET_ID:
+		return put_id(ns, ctx, arg);
+	case L_NS_GET_PID_FROM_PIDNS:
+	case L_NS_GET_TGID_FROM_PIDNS:
+		return translate_pid(ns, (int)arg, false, cmd == L_NS_GET_TGID_FROM_PIDNS);
+	case L_NS_GET_PID_IN_PIDNS:
+	case L_NS_GET_TGID_IN_PIDNS:
+		return translate_pid(ns, (int)arg, true, cmd == L_NS_GET_TGID_IN_PIDNS);
 	default:
-		return -ENOTTY;
+		return is_mnt_info(cmd) ? put_mnt_info(ns, ctx, arg) : -ENOTTY;
 	}
 }
 
