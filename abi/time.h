@@ -127,6 +127,7 @@ L_ASSERT_OFFSET(struct l_timex, tai, 160);
 #define L_ADJ_MICRO 0x1000
 #define L_ADJ_NANO 0x2000
 #define L_ADJ_TICK 0x4000
+#define L_ADJ_ADJTIME 0x8000
 #define L_ADJ_OFFSET_SINGLESHOT 0x8001
 #define L_ADJ_OFFSET_SS_READ 0xa001
 #define L_STA_PLL 0x0001

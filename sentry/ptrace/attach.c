@@ -97,8 +97,29 @@ static void ask_to_stop(struct task *o, bool seize) REQUIRES(tasks_lock)
 	mutex_unlock(&o->process->sig_lock);
 }
 
+static bool has_stopped_with_group(struct task *o) REQUIRES(tasks_lock)
+{
+	bool r;
+
+	mutex_lock(&o->process->sig_lock);
+	r = o->process->job == JOB_STOPPED && o->group_stopped;
+	mutex_unlock(&o->process->sig_lock);
+	return r;
+}
+
+static bool stops_for(struct task *o, const struct task *t)
+{
+	bool r;
+
+	mutex_lock(&tasks_lock);
+	r = o->trace.tracer != t || o->trace.stopped || o->dead || !has_stopped_with_group(o);
+	mutex_unlock(&tasks_lock);
+	return r;
+}
+
 int trace_attach(struct task *t, struct task *o, bool seize, uint32_t options)
 {
+	bool stopped = false;
 	int r;
 
 	if (o->process == t->process || o->process->is_sentry)
@@ -110,10 +131,14 @@ int trace_attach(struct task *t, struct task *o, bool seize, uint32_t options)
 	if (o->dead || o->trace.tracer) {
 		r = -EPERM;
 	} else {
+		stopped = has_stopped_with_group(o);
 		link_tracee(t, o, seize, is_privileged_tracer(t, o), options);
 		ask_to_stop(o, seize);
 	}
 	mutex_unlock(&tasks_lock);
+	/* One that stands still already can be looked into at once. */
+	if (stopped)
+		(void)!wait_event(&t->process->child_wq, stops_for(o, t));
 	return r;
 }
 

@@ -28,6 +28,9 @@ static long adjust(struct task *t, uint64_t gva)
 	if (r < 0)
 		return r;
 	modes = tx.modes;
+	/* One bit says that the others are those of adjtime(3), which has two requests alone. */
+	if ((modes & L_ADJ_ADJTIME) && !(modes & L_ADJ_OFFSET))
+		return -EINVAL;
 	if (modes != 0 && modes != L_ADJ_OFFSET_SS_READ)
 		return -EPERM;
 	now = host_clock_ns(L_CLOCK_REALTIME);

@@ -38,6 +38,25 @@ TEST(errors)
 	CHECK_ERR(pt(PTRACE_CONT, pid, 0, 0), ESRCH);
 }
 
+/* One that its group's stop holds already has stopped for its tracer when the attach returns. */
+TEST(attached_while_stopped)
+{
+	for (int n = 0; n < 40; n++) {
+		pid_t pid = h_fork();
+		int status;
+
+		if (pid == 0) {
+			raise(SIGSTOP);
+			_exit(0);
+		}
+		CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
+		CHECK_EQ(status, STOPPED(SIGSTOP));
+		OK(pt(n & 1 ? PTRACE_SEIZE : PTRACE_ATTACH, pid, 0, 0));
+		OK(pt(PTRACE_SETOPTIONS, pid, 0, 0));
+		end(pid);
+	}
+}
+
 TEST(requests_of_a_stop)
 {
 	pid_t pid = traced_child(nothing);

@@ -60,6 +60,8 @@ TEST(clock_state)
 	tx.modes = ADJ_OFFSET_SS_READ;
 	CHECK_EQ(adjtimex(&tx), state);
 	CHECK_ERR(syscall(SYS_adjtimex, 8), EFAULT);
+	tx.modes = 0x8000; /* adjtime(3)'s way, and none of its requests */
+	CHECK_ERR(adjtimex(&tx), EINVAL);
 	tx.modes = 0;
 	CHECK_EQ(syscall(SYS_clock_adjtime, CLOCK_REALTIME, &tx), state);
 	CHECK_ERR(syscall(SYS_clock_adjtime, CLOCK_MONOTONIC, &tx), EOPNOTSUPP);
