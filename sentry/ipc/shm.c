@@ -120,8 +120,11 @@ int shm_get(struct task *t, int32_t key, uint64_t size, uint32_t flags)
 		.destroy = segment_destroy,
 	};
 
-	if (flags & L_SHM_HUGETLB)
-		return -ENOMEM; /* no huge pages are reserved here */
+	if (flags & L_SHM_HUGETLB) { /* no huge pages are reserved here; vm.hugetlb_shm_group, who may have some too, is 0 */
+		bool may = cred_capable(t->cred, L_CAP_IPC_LOCK) || cred_in_group(t->cred, 0);
+
+		return may ? -ENOMEM : -EPERM;
+	}
 	return ipc_get(&ns->shm, &req);
 }
 

@@ -124,7 +124,8 @@ static bool look_at_tracee(struct task *o, const struct wait_request *req, struc
 			trace_reap(o, dropped);
 		return true;
 	}
-	if (!o->trace.stopped || o->trace.listening || !o->trace.code)
+	/* SIGKILL ends a stop at once, though its task may not have left it yet. */
+	if (!o->trace.stopped || o->trace.listening || !o->trace.code || o->process->kill_count > 0)
 		return false;
 	report_tracee(o, o->trace.code << 8 | 0x7f, L_CLD_TRAPPED, out);
 	if (!(req->options & L_WNOWAIT))

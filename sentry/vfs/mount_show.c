@@ -18,11 +18,11 @@ static void put_escaped(FILE *f, const char *s)
 	}
 }
 
-static void put_mount_flags(FILE *f, const struct mount *m)
+static void put_mount_flags(FILE *f, const struct mount *m, bool rdonly)
 {
 	unsigned flags = m->flags;
 
-	fprintf(f, "%s%s%s%s%s%s%s%s", flags & MNT_RDONLY ? "ro" : "rw", flags & MNT_NOSUID ? ",nosuid" : "",
+	fprintf(f, "%s%s%s%s%s%s%s%s", rdonly ? "ro" : "rw", flags & MNT_NOSUID ? ",nosuid" : "",
 		flags & MNT_NODEV ? ",nodev" : "", flags & MNT_NOEXEC ? ",noexec" : "",
 		flags & MNT_NOATIME ? ",noatime" : "", flags & MNT_NODIRATIME ? ",nodiratime" : "",
 		flags & (MNT_NOATIME | MNT_STRICTATIME) ? "" : ",relatime",
@@ -45,7 +45,7 @@ static void put_mount(FILE *f, const struct mount *m, const char *where, char *b
 	fputc(' ', f);
 	put_escaped(f, where);
 	fprintf(f, " %s ", m->sb->type);
-	put_mount_flags(f, m);
+	put_mount_flags(f, m, (m->flags & MNT_RDONLY) || (m->sb->flags & SB_RDONLY));
 	put_options(f, m);
 	fputs(" 0 0\n", f);
 }
@@ -63,7 +63,7 @@ static void put_mountinfo(FILE *f, const struct mount *m, const char *where, cha
 	fputc(' ', f);
 	put_escaped(f, where);
 	fputc(' ', f);
-	put_mount_flags(f, m);
+	put_mount_flags(f, m, m->flags & MNT_RDONLY);
 	if (m->group)
 		fprintf(f, " shared:%d", m->group);
 	if (m->master)

@@ -43,6 +43,24 @@ static bool takes_files(const char *dir)
 	return true;
 }
 
+/* What /proc/mounts says, which speaks of the mount and its file system as one. */
+static bool shown_read_only(const char *where)
+{
+	char line[512], point[200], options[200];
+	FILE *f = fopen("/proc/mounts", "re");
+	bool found = false, ro = false;
+
+	REQUIRE(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %199s %*s %199s", point, options) == 2 && !strcmp(point, where)) {
+			found = true;
+			ro = !strncmp(options, "ro", 2);
+		}
+	fclose(f);
+	CHECK(found);
+	return ro;
+}
+
 /* ---- values of any kind ---- */
 
 static void kinds(void)
@@ -111,6 +129,7 @@ static void read_only(void)
 	OK(mount(NULL, at("d"), NULL, MS_REMOUNT | MS_RDONLY, NULL));
 	CHECK(!takes_files(at("d")));
 	CHECK(!takes_files(at("e")));
+	CHECK(shown_read_only(at("e")));
 	close(fd);
 	/* What is not said stays as it is. */
 	fs = pick(at("e"));

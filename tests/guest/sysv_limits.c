@@ -1,6 +1,7 @@
 /* The limits of System V IPC: /proc/sys/kernel/shmmax, shmall and sem, in an IPC namespace of the test's own. */
 #include "harness.h"
 
+#include <grp.h>
 #include <sys/ipc.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -113,4 +114,17 @@ TEST(semaphore_sets)
 	if (geteuid() != 0)
 		SKIP("needs root");
 	in_ns(semaphores);
+}
+
+TEST(huge_pages_are_for_the_privileged)
+{
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		if (geteuid() == 0)
+			REQUIRE(setgroups(0, NULL) == 0 && setgid(4711) == 0 && setuid(4711) == 0);
+		CHECK_ERR(shmget(IPC_PRIVATE, 2048 * 1024, SHM_HUGETLB | IPC_CREAT | 0600), EPERM);
+		child_exit();
+	}
+	JOIN(pid);
 }
