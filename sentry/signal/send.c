@@ -242,11 +242,26 @@ static bool is_from_above(const struct process *p)
 	return sender && !process_nr(sender->process, process_pid_ns(p));
 }
 
-/* target NULL: to the process.  tasks_lock and p->sig_lock held. */
-static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info) REQUIRES(tasks_lock)
+/* sig, sent to several processes and now pending for p, is so for the children its threads are about to have. */
+static void tell_forks(struct process *p, int sig)
+{
+	struct fork_signals *f;
+
+	list_for_each_entry(f, &p->forks, node) {
+		if (sig == L_SIGCONT)
+			f->set &= ~SIG_STOPS;
+		else if (signal_default(sig) == SIG_DEFAULT_STOP)
+			f->set &= ~sig_bit(L_SIGCONT);
+		f->set |= sig_bit(sig);
+	}
+}
+
+/* target NULL: to the process; to_many: as one of several processes.  tasks_lock and p->sig_lock held. */
+static int send_locked(struct process *p, struct task *target, const struct l_siginfo *info, bool to_many) REQUIRES(tasks_lock)
 {
 	struct l_siginfo local = *info;
-	bool above = is_from_above(p), force = above || info->si_code == L_SI_KERNEL;
+	bool above = is_from_above(p), force = above || info->si_code == L_SI_KERNEL, again;
+	struct sigpending *q = target ? &target->pending : &p->shared_pending;
 	int sig = info->si_signo, r;
 
 	/* One that is ending may have stopped for its tracer on the way, and only the sentry itself gets it out of there. */
@@ -261,11 +276,14 @@ static int send_locked(struct process *p, struct task *target, const struct l_si
 	if (!wanted(p, target, sig, force))
 		return 0;
 	localise(&local, target ? target : list_first_entry(&p->threads, struct task, thread_node), above);
-	r = sigpending_add(target ? &target->pending : &p->shared_pending, p, &local,
-			   info->si_code != L_SI_USER && info->si_code != L_SI_KERNEL);
-	if (r == 0)
-		wake_for(p, target, sig);
-	return r;
+	again = sig < L_SIGRTMIN && (q->set & sig_bit(sig));
+	r = sigpending_add(q, p, &local, info->si_code != L_SI_USER && info->si_code != L_SI_KERNEL);
+	if (r < 0)
+		return r;
+	if (to_many && !again)
+		tell_forks(p, sig);
+	wake_for(p, target, sig);
+	return 0;
 }
 
 bool signal_send_timer(struct process *p, struct task *target, struct sigqueue *s)
@@ -297,7 +315,17 @@ int signal_send_process_locked(struct process *p, const struct l_siginfo *info)
 	int r;
 
 	mutex_lock(&p->sig_lock);
-	r = send_locked(p, NULL, info);
+	r = send_locked(p, NULL, info, false);
+	mutex_unlock(&p->sig_lock);
+	return r;
+}
+
+int signal_send_member_locked(struct process *p, const struct l_siginfo *info)
+{
+	int r;
+
+	mutex_lock(&p->sig_lock);
+	r = send_locked(p, NULL, info, true);
 	mutex_unlock(&p->sig_lock);
 	return r;
 }
@@ -318,7 +346,7 @@ int signal_send_task_locked(struct task *t, const struct l_siginfo *info)
 
 	mutex_lock(&t->process->sig_lock);
 	if (!t->dead)
-		r = send_locked(t->process, t, info);
+		r = send_locked(t->process, t, info, false);
 	mutex_unlock(&t->process->sig_lock);
 	return r;
 }
@@ -344,7 +372,7 @@ static int send_to_member(struct process *p, void *arg) REQUIRES(tasks_lock)
 
 	if (p->pgid == s->pgid && !p->zombie) {
 		s->sent++;
-		if (signal_send_process_locked(p, s->info) < 0)
+		if (signal_send_member_locked(p, s->info) < 0)
 			log_debug("signal %d to process %d lost: too many pending", s->info->si_signo, p->pid);
 	}
 	return 0;
@@ -374,7 +402,7 @@ static int send_to_permitted_member(struct process *p, void *arg) REQUIRES(tasks
 	if (!signal_permitted(s->from, process_leader(p), s->info->si_signo))
 		return 0;
 	s->sent++;
-	return s->info->si_signo ? signal_send_process_locked(p, s->info) : 0;
+	return s->info->si_signo ? signal_send_member_locked(p, s->info) : 0;
 }
 
 int signal_send_pgrp_from(const struct task *t, int pgid, const struct l_siginfo *info)

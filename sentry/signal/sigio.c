@@ -61,8 +61,21 @@ static bool permitted(const struct file_owner *o, struct task *t)
 	return r;
 }
 
-/* To t alone (F_OWNER_TID), or to its process.  What has no room in the queue becomes a plain SIGIO. */
-static void send_one(const struct message *m, struct process *p, struct task *t, bool alone) REQUIRES(tasks_lock)
+/* To t alone, to its process, or to that as one of a group. */
+static int send_as(int type, struct process *p, struct task *t, const struct l_siginfo *info) REQUIRES(tasks_lock)
+{
+	switch (type) {
+	case L_F_OWNER_TID:
+		return signal_send_task_locked(t, info);
+	case L_F_OWNER_PGRP:
+		return signal_send_member_locked(p, info);
+	default:
+		return signal_send_process_locked(p, info);
+	}
+}
+
+/* What has no room in the queue becomes a plain SIGIO. */
+static void send_one(const struct message *m, struct process *p, struct task *t) REQUIRES(tasks_lock)
 {
 	struct l_siginfo plain;
 	int r = -EAGAIN;
@@ -70,11 +83,11 @@ static void send_one(const struct message *m, struct process *p, struct task *t,
 	if (!permitted(m->o, t))
 		return;
 	if (m->o->sig)
-		r = alone ? signal_send_task_locked(t, &m->info) : signal_send_process_locked(p, &m->info);
+		r = send_as(m->o->type, p, t, &m->info);
 	if (r == 0)
 		return;
 	signal_fill_kernel(&plain, L_SIGIO);
-	r = alone ? signal_send_task_locked(t, &plain) : signal_send_process_locked(p, &plain);
+	r = send_as(m->o->type, p, t, &plain);
 	if (r < 0)
 		log_debug("SIGIO lost: out of memory");
 }
@@ -85,7 +98,7 @@ static int to_member(struct process *p, void *arg) REQUIRES(tasks_lock)
 	struct task *t = p->pgid == m->o->pid && !p->zombie ? process_any_task(p) : NULL;
 
 	if (t)
-		send_one(m, p, t, false);
+		send_one(m, p, t);
 	return 0;
 }
 
@@ -107,7 +120,7 @@ void signal_file_owner(const struct file_owner *o, int fd, int code)
 		return;
 	mutex_lock(&tasks_lock);
 	if (!t->dead)
-		send_one(&m, t->process, t, o->type == L_F_OWNER_TID);
+		send_one(&m, t->process, t);
 	mutex_unlock(&tasks_lock);
 	task_put(t);
 }

@@ -56,6 +56,8 @@ struct l_sigaction sighand_action(struct sighand *s, int sig);
 /* ---- send.c ---- */
 /* tasks_lock held.  -EAGAIN as sigqueue(3). */
 int signal_send_process_locked(struct process *p, const struct l_siginfo *info) REQUIRES(tasks_lock);
+/* The same for p as one of several processes, a group or all: the child that p may be forking gets it, too. */
+int signal_send_member_locked(struct process *p, const struct l_siginfo *info) MUST_CHECK REQUIRES(tasks_lock);
 int signal_send_task_locked(struct task *t, const struct l_siginfo *info) REQUIRES(tasks_lock) MUST_CHECK; /* to a thread */
 /* Queues a POSIX timer's entry s (borrowed until it is taken, dropped or unqueued) for target, or p if that is NULL.  False: the
  * signal is ignored, or target gone.  p->sig_lock held, too. */

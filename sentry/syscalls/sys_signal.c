@@ -65,7 +65,7 @@ static int broadcast_one(struct process *p, void *arg) NO_LOCK_ANALYSIS /* proce
 		return 0;
 	b->sent++;
 	signal_fill_user(&info, b->sig, L_SI_USER, b->from);
-	return b->sig ? signal_send_process_locked(p, &info) : 0;
+	return b->sig ? signal_send_member_locked(p, &info) : 0;
 }
 
 long sys_kill(struct task *t, const struct sys_args *args)

@@ -237,8 +237,7 @@ static int install_pidfd(struct task *t, struct task *child, const struct clone_
 	return r;
 }
 
-/* Whether the parent has something to see to before it may have a child: its end, or a signal.  One to its whole process group would
- * miss the child that was not in the tree yet.  tasks_lock held. */
+/* Whether the parent has something to see to before it may have a child: its end, or a signal.  tasks_lock held. */
 static bool has_news(struct task *t)
 {
 	return task_killed(t) || signal_pending(t) || (signal_pending_set(t) & ~t->blocked);
@@ -264,8 +263,41 @@ static int assign_numbers(struct task *child, const struct pid_choice *choice) R
 	return 0;
 }
 
+/* From here on until fork_end what is sent to several processes is noted for the child.  What came before is the parent's alone. */
+static void fork_begin(struct task *t, struct fork_signals *f, bool process)
+{
+	list_init(&f->node);
+	f->set = 0;
+	if (!process)
+		return;
+	mutex_lock(&t->process->sig_lock);
+	list_add_tail(&f->node, &t->process->forks);
+	mutex_unlock(&t->process->sig_lock);
+}
+
+static void fork_end(struct task *t, struct fork_signals *f)
+{
+	mutex_lock(&t->process->sig_lock);
+	list_del_init(&f->node);
+	mutex_unlock(&t->process->sig_lock);
+}
+
+/* The child, a process that is in the tree just now, has pending what was noted for it; without siginfo, as on Linux. */
+static void take_noted(struct task *t, struct task *child, struct fork_signals *f) REQUIRES(tasks_lock)
+{
+	struct process *p = child->process;
+
+	fork_end(t, f);
+	if (!f->set)
+		return;
+	mutex_lock(&p->sig_lock);
+	p->shared_pending.set |= f->set;
+	mutex_unlock(&p->sig_lock);
+	sleeper_set_interrupt_self(&child->sleeper, true); /* nobody wakes it for these: it looks first thing */
+}
+
 /* Enters the child into the tree, unless there is news for the parent: -ERESTARTNOINTR. */
-static int link_child(struct task *t, struct task *child, const struct clone_request *req, int event)
+static int link_child(struct task *t, struct task *child, const struct clone_request *req, int event, struct fork_signals *noted)
 {
 	uint64_t flags = req->flags;
 	struct process *p = child->process, *parent;
@@ -303,6 +335,7 @@ static int link_child(struct task *t, struct task *child, const struct clone_req
 	p->pgrp_numbers = pid_get(t->process->pgrp_numbers);
 	refcount_inc(&t->process->session->refs);
 	p->session = t->process->session;
+	take_noted(t, child, noted);
 out:
 	mutex_unlock(&tasks_lock);
 	return r;
@@ -372,7 +405,7 @@ static void vfork_wait(struct task *t, struct vfork_completion *v)
 	vfork_completion_put(v);
 }
 
-long task_clone(struct task *t, const struct clone_request *req)
+static long make_child(struct task *t, const struct clone_request *req, struct fork_signals *noted)
 {
 	struct vfork_completion *vfork = NULL;
 	struct process *p;
@@ -380,11 +413,6 @@ long task_clone(struct task *t, const struct clone_request *req)
 	int pidfd = -1, event, r;
 	long tid, nr;
 
-	r = check_flags(t, req);
-	if (r < 0)
-		return r;
-	if (signal_pending(t))
-		return -ERESTARTNOINTR; /* what was sent before the fork is the parent's alone; link_child looks again */
 	r = check_process_limit(t);
 	if (r < 0)
 		return r;
@@ -426,7 +454,7 @@ long task_clone(struct task *t, const struct clone_request *req)
 		if (r < 0)
 			goto out_vfork;
 	}
-	r = link_child(t, child, req, event);
+	r = link_child(t, child, req, event, noted);
 	if (r < 0)
 		goto out_pidfd;
 	tid = child->tid;
@@ -463,6 +491,19 @@ out_context:
 	child->ctx = NULL;
 out_child:
 	task_put(child);
+	return r;
+}
+
+long task_clone(struct task *t, const struct clone_request *req)
+{
+	struct fork_signals noted;
+	long r = check_flags(t, req);
+
+	if (r < 0)
+		return r;
+	fork_begin(t, &noted, !(req->flags & L_CLONE_THREAD));
+	r = signal_pending(t) ? -ERESTARTNOINTR : make_child(t, req, &noted); /* link_child looks again */
+	fork_end(t, &noted);
 	return r;
 }
 

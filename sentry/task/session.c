@@ -86,7 +86,7 @@ void pgrp_signal_if_orphaned_and_stopped(int pgid, const struct process *leaving
 			if (!p || p->pgid != pgid || p->zombie)
 				continue;
 			signal_fill_kernel(&info, signals[i]);
-			if (signal_send_process_locked(p, &info) < 0)
+			if (signal_send_member_locked(p, &info) < 0)
 				return;
 		}
 	}

@@ -273,6 +273,7 @@ struct process *process_new(void)
 	waitqueue_init(&p->pidfd_wq);
 	waitqueue_init(&p->job_wq);
 	sigpending_init(&p->shared_pending);
+	list_init(&p->forks);
 	mutex_init(&p->sig_lock);
 	mutex_init(&p->limits_lock);
 	mutex_init(&p->exec_lock);

@@ -55,6 +55,12 @@ struct sigpending {
 	sigset set;
 };
 
+/* A fork under way: what came meanwhile for several processes, and so for the child, too. */
+struct fork_signals {
+	struct list_head node;
+	sigset set;
+};
+
 struct sighand { /* the table of actions; shared by CLONE_SIGHAND */
 	struct refcount refs;
 	struct mutex lock;
@@ -124,6 +130,7 @@ struct process {
 	struct mutex sig_lock;
 	/* Guarded by sig_lock; the atomics are written under it and may be read without. */
 	struct sigpending shared_pending;
+	struct list_head forks; /* of fork_signals.node: of its threads */
 	_Atomic int job;	     /* enum job_state */
 	bool stop_reported;	     /* every thread has stopped, and the parent was told */
 	uint32_t cont_count;	     /* SIGCONTs so far: a stop signal taken before one of them is void */

@@ -398,3 +398,68 @@ TEST(a_group_that_grows)
 	}
 	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
 }
+
+/* ---- process groups ---- */
+
+#define BALLAST (32ul << 20) /* makes a fork last */
+
+struct rounds {
+	_Atomic int begun, sent;
+};
+
+/* Forks until a child has a signal that came for the group during its fork: the one it has no siginfo of. */
+static int fork_under_fire(struct rounds *s)
+{
+	char *p = mmap(NULL, BALLAST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static const struct timespec none;
+	siginfo_t info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	if (p == MAP_FAILED || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return 2;
+	memset(p, 1, BALLAST);
+	for (int i = 1; i <= 4000; i++) {
+		int status;
+		pid_t pid;
+
+		s->begun = i;
+		pid = fork();
+		if (pid == 0)
+			_exit(sigtimedwait(&set, &info, &none) == SIGUSR1 && info.si_pid == 0 && info.si_code == SI_USER);
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+			return 3;
+		while (s->sent < i)
+			sched_yield();
+		if (sigtimedwait(&set, &info, &none) != SIGUSR1 || info.si_pid != getppid())
+			return 4; /* the parent has it in any case, and whole */
+		if (WEXITSTATUS(status) == 1)
+			return 0;
+	}
+	return 1;
+}
+
+TEST(group_signal_during_fork)
+{
+	struct rounds *s = shared_page();
+	int status, i = 1;
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		setpgid(0, 0);
+		_exit(fork_under_fire(s));
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (s->begun < i) {
+			sched_yield();
+			continue;
+		}
+		nanosleep(&(struct timespec){0, i % 32 * 50000}, NULL);
+		CHECK_EQ(kill(-pid, SIGUSR1), 0);
+		s->sent = i++;
+	}
+	CHECK(WIFEXITED(status));
+	CHECK_EQ(WEXITSTATUS(status), 0);
+	munmap(s, 4096);
+}
