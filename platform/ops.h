@@ -25,10 +25,12 @@ struct pas {
 	_Atomic bool kept_apart;    /* an owner of another kind had it as well: likewise */
 	_Atomic uint32_t version;   /* changes with what is mapped, and how */
 	_Atomic uint32_t watchers;  /* others that are between pas_watch and pas_unwatch */
-	_Atomic bool giving;	    /* what a call has written may not have arrived: pieces.c */
+	_Atomic uint32_t giving;    /* GIVE_*: whether what a call has written may not have arrived; pieces.c */
 	struct pas_before before;   /* immutable once others know of it */
 	_Atomic uint64_t faults[2]; /* the stub's, minor and major, as last noted */
 };
+
+enum { GIVE_NOTHING, GIVE_SOON, GIVE_NOW }; /* the sentry has it; the guest's thread is to copy it */
 
 struct pctx {
 	struct pas *as; /* counted */

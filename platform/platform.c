@@ -337,8 +337,9 @@ bool pas_watch(struct pas *as)
 {
 	if (own && own->as == as)
 		return false;
+	pctx_settle(); /* they may want to look at ours */
 	atomic_fetch_add(&as->watchers, 1);
-	if (atomic_load(&as->giving))
+	if (atomic_load(&as->giving) != GIVE_NOTHING)
 		as->pf->ops->await_given(as);
 	return true;
 }

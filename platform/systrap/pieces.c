@@ -12,7 +12,7 @@
  *     It is written by process_vm_writev at once when the thread is about to sleep or to stop, when the sentry does anything else to
  *     the address space, when it reads there, and at every hand-over but the call's return.
  *     Who looks in from outside (pas_watch) first says so, and then waits until nothing is on its way.  A call first says that it
- *     gives (as.giving), then looks for watchers.
+ *     gives (as.giving), then looks for watchers.  While it does, its thread makes no host call that may take long.
  *
  * Nothing here believes the channel: where a piece is and how long it may be follows from the registers as the sentry has
  * read them; the one word per piece that it reads, how much the shim has taken along, is bounded by that.
@@ -243,10 +243,10 @@ static bool begin_giving(struct context *c)
 
 	if (c->give_count > 0)
 		return true;
-	atomic_store(&as->giving, true);
+	atomic_store(&as->giving, GIVE_SOON);
 	if (atomic_load(&as->watchers) == 0)
 		return true;
-	atomic_store(&as->giving, false);
+	atomic_store(&as->giving, GIVE_NOTHING);
 	c->may_give = false;
 	return false;
 }
@@ -264,7 +264,7 @@ static void write_gives(struct context *c)
 	}
 	c->give_count = 0;
 	c->give_used = 0;
-	atomic_store(&c->ctx.as->giving, false);
+	atomic_store(&c->ctx.as->giving, GIVE_NOTHING);
 }
 
 void pieces_return(struct context *c)
@@ -273,8 +273,10 @@ void pieces_return(struct context *c)
 
 	c->ctx.pieces = false;
 	c->given = c->give_count > 0;
-	if (c->given)
+	if (c->given) {
 		memcpy(c->ch + CH_GIVE, c->gives, c->give_count * sizeof(c->gives[0]));
+		atomic_store(&c->ctx.as->giving, GIVE_NOW);
+	}
 	if (atomic_load_explicit(count, memory_order_relaxed) != c->give_count)
 		atomic_store_explicit(count, c->give_count, memory_order_relaxed);
 	c->give_count = 0;
@@ -284,7 +286,7 @@ void pieces_return(struct context *c)
 void pieces_arrived(struct context *c)
 {
 	if (c->given)
-		atomic_store(&c->ctx.as->giving, false);
+		atomic_store(&c->ctx.as->giving, GIVE_NOTHING);
 	c->given = false;
 }
 
@@ -300,28 +302,39 @@ void systrap_pieces_end(struct pctx *ctx)
 	pieces_end(context_of(ctx));
 }
 
-/* Its thread is made to come back if it only has to, and what a thread of the sentry has in its hands it soon lets go. */
+/* The thread, if it is one of those, comes back soon. */
+static void kick_all(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	struct context *c;
+
+	if (!stub_pid_hold(s))
+		return;
+	mutex_lock(&st->lock);
+	list_for_each_entry(c, &s->contexts, node)
+		syscall(SYS_tgkill, s->as.host_pid, c->tid, SYSTRAP_KICK);
+	mutex_unlock(&st->lock);
+	stub_pid_drop(s);
+}
+
+/* What the sentry has in its hands it soon lets go.  A guest's thread is not waited for so long. */
 void systrap_await_given(struct pas *as)
 {
 	const struct timespec moment = {.tv_nsec = GIVEN_LOOK_NS};
-	int64_t deadline_ns = monotonic_ns() + GIVEN_NS;
-	struct systrap *st = systrap_of(as);
-	struct stub *s = stub_of(as);
-	struct context *c;
+	int64_t deadline_ns = INT64_MAX;
+	uint32_t giving;
 
-	while (atomic_load(&as->giving) && !atomic_load(&as->dead)) {
-		if (monotonic_ns() > deadline_ns) {
+	while ((giving = atomic_load(&as->giving)) != GIVE_NOTHING && !atomic_load(&as->dead)) {
+		if (giving == GIVE_SOON) {
+			deadline_ns = INT64_MAX;
+		} else if (deadline_ns == INT64_MAX) {
+			deadline_ns = monotonic_ns() + GIVEN_NS;
+		} else if (monotonic_ns() > deadline_ns) {
 			atomic_fetch_add(&as->watchers, 1); /* for ever */
-			atomic_store(&as->giving, false);
+			atomic_store(&as->giving, GIVE_NOTHING);
 			break;
 		}
-		if (stub_pid_hold(s)) {
-			mutex_lock(&st->lock);
-			list_for_each_entry(c, &s->contexts, node)
-				syscall(SYS_tgkill, as->host_pid, c->tid, SYSTRAP_KICK);
-			mutex_unlock(&st->lock);
-			stub_pid_drop(s);
-		}
+		kick_all(stub_of(as));
 		nanosleep(&moment, NULL);
 	}
 }

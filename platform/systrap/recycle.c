@@ -171,7 +171,8 @@ bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out)
 	if (!found)
 		return false;
 	refcount_init(&found->as.refs, 1);
-	atomic_store(&found->as.giving, false);
+	atomic_store(&found->as.giving, GIVE_NOTHING);
+	atomic_store(&found->as.watchers, 0);
 	found->as.before = (struct pas_before){
 		.cpu_ns = stub_cpu_ns(found->as.host_pid),
 		.minor_faults = atomic_load(&found->as.faults[0]),

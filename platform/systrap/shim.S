@@ -95,7 +95,7 @@ systrap_shim_signal_fsgs:
 
 /*
  * A signal struck between a patched call site and its return.  A fault is the sentry's to explain, unless it came of
- * a copy from or to guest memory, which then is just not made.  A kick must not hand over what are not the guest's registers; nor need
+ * a look at guest memory, after which the code there goes on elsewhere.  A kick must not hand over what are not the guest's registers; nor need
  * it, for the thread is about to hand over anyway, or to find CH_KICKED on its way out.  If it is past that look, it is made to
  * look again.
  */
@@ -108,7 +108,8 @@ systrap_shim_signal_fsgs:
 	je	1f
 	cmp	$SIGBUS, %edi
 	jne	.Lsave_bases
-1:	resume_at .Lmask_failed, .Lmask_copy, .Lmask_copy_end
+1:	resume_at .Lmask_failed, .Lmask_look, .Lmask_look_end
+	resume_at .Lmask_untold, .Lmask_tell, .Lmask_tell_end
 	resume_at .Ltake_nothing, .Ltake_copy, .Ltake_copy_end
 	resume_at .Lgive_failed, .Lgive_copy, .Lgive_copy_end
 	jmp	.Lsave_bases
@@ -374,7 +375,8 @@ systrap_shim_call:
 
 /*
  * rt_sigprocmask while the mask is ours to change (struct pctx_mask), with valid arguments.  %rax is the old mask, %rcx the new
- * one.  A fault, or the mask taken away meanwhile: nothing has happened yet, and the sentry is called.
+ * one.  If a look at guest memory faults, or the mask was taken away meanwhile, nothing has happened yet, and the sentry is
+ * called.  The old mask is written last: it may lie where the new one does.
  */
 .Lmask:
 	cmpl	$0, CH_MASK_OPEN(%r11)
@@ -382,13 +384,18 @@ systrap_shim_call:
 	cmp	$SIGSET_SIZE, %r10
 	jne	.Lcall_sentry
 	mov	%rbx, CH_RBX(%r11)
+	mov	$SYSTRAP_BASE, %rbx	/* the guest's memory ends there */
+	cmp	%rbx, %rsi
+	jae	.Lmask_failed
+	cmp	%rbx, %rdx
+	jae	.Lmask_failed
 	mov	CH_MASK(%r11), %rax
 	mov	%rax, %rcx
 	test	%rsi, %rsi
 	jz	3f
 	cmp	$SIG_SETMASK, %edi
 	ja	.Lmask_failed
-.Lmask_copy:
+.Lmask_look:
 	mov	(%rsi), %rcx
 	je	3f
 	cmp	$SIG_UNBLOCK, %edi
@@ -399,16 +406,25 @@ systrap_shim_call:
 	and	%rax, %rcx
 3:	test	%rdx, %rdx
 	jz	4f
-	mov	%rax, (%rdx)
-.Lmask_copy_end:
+	mov	(%rdx), %rbx
+.Lmask_look_end:
 4:	and	$NOT_KILL_NOR_STOP, %rcx
 	xchg	%rcx, CH_MASK(%r11)
 	cmpl	$0, CH_MASK_OPEN(%r11)
-	je	5f
-	xor	%eax, %eax
+	je	6f
+	test	%rdx, %rdx
+	jz	5f
+.Lmask_tell:
+	mov	%rax, (%rdx)
+.Lmask_tell_end:
+5:	xor	%eax, %eax
 	mov	CH_RBX(%r11), %rbx
 	jmp	.Lleave
-5:	mov	%rax, CH_MASK(%r11)
+.Lmask_untold:
+	mov	$-EFAULT, %rax
+	mov	CH_RBX(%r11), %rbx
+	jmp	.Lleave
+6:	mov	%rax, CH_MASK(%r11)
 .Lmask_failed:
 	mov	CH_RBX(%r11), %rbx
 	mov	$NR_rt_sigprocmask, %eax

@@ -48,6 +48,7 @@ static ssize_t access_in_page(struct task *t, struct mm *mm, uint64_t addr, void
 	return n;
 }
 
+/* Memory that a fault may be wanted in, by userfaultfd(2) or protection keys, would have no room; there is neither. */
 void mm_tell_room(struct task *t, uint64_t addr)
 {
 	struct mm *mm = t->mm;

@@ -908,6 +908,30 @@ TEST(written_from_outside)
 	drop_shared();
 }
 
+/* Two processes that look into each other's memory all the time, piece by piece, get on. */
+TEST(seen_by_each_other)
+{
+	static char buf[64];
+	struct iovec here[2] = {{buf, 20}, {buf + 32, 20}}, there[2] = {{NULL, 20}, {NULL, 20}};
+	pid_t other, child;
+
+	make_shared();
+	there[0].iov_base = (void *)watched;
+	there[1].iov_base = (void *)(watched + 100);
+	shared->reader = getpid();
+	child = fork();
+	REQUIRE(child >= 0);
+	other = child == 0 ? shared->reader : child;
+	for (int i = 0; i < 5000 || child == 0; i++)
+		if (process_vm_readv(other, here, 2, there, 2, 0) != 40 || shared->stop)
+			break;
+	if (child == 0)
+		_exit(shared->stop ? 0 : 1);
+	shared->stop = true;
+	JOIN(child);
+	drop_shared();
+}
+
 /* A process that has been reported stopped has written what it writes. */
 TEST(seen_while_stopped)
 {

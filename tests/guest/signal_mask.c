@@ -240,6 +240,39 @@ TEST(sent_to_the_thread)
 	sent_while_toggled(true);
 }
 
+static void count_taken(int sig)
+{
+	state->taken++;
+}
+
+/* The set and the old mask are the same memory, while signals come. */
+TEST(exchanged_while_sent)
+{
+	uint64_t before = mask_now(), want[2] = {bit(SIGUSR2), bit(SIGUSR2) | bit(SIGRTMIN)};
+	pid_t parent = getpid(), child;
+
+	state = shared_new();
+	REQUIRE(signal(SIGRTMIN, count_taken) != SIG_ERR);
+	mask_set(want[1]);
+	child = fork();
+	REQUIRE(child >= 0);
+	if (child == 0) {
+		send_all(parent, 0);
+		child_exit();
+	}
+	for (int i = 0; state->taken < SENT && state->wrong == 0; i++) {
+		uint64_t x = want[i % 2];
+
+		if (mask_call(SIG_SETMASK, &x, &x, 8) != 0 || x != want[(i + 1) % 2] || mask_now() != want[i % 2])
+			state->wrong++;
+	}
+	JOIN(child);
+	CHECK_EQ(state->wrong, 0);
+	signal(SIGRTMIN, SIG_DFL);
+	mask_set(before);
+	munmap(state, PAGE);
+}
+
 /* ---- threads ---- */
 
 static __thread volatile bool mine_blocked;
@@ -294,11 +327,6 @@ TEST(many_threads)
 }
 
 /* ---- who looks on ---- */
-
-static void count_taken(int sig)
-{
-	state->taken++;
-}
 
 /* A child that only computes, and so is seen as it is: what it blocks, and what is kept for it. */
 TEST(seen_from_outside)
