@@ -52,6 +52,8 @@
 #define CALM_MAX_NS 1000000000
 /* And to end when told to. */
 #define EXIT_NS 2000000000
+/* So long we sleep until it is looked at once more: who is killed may leave its word as it is. */
+#define END_LOOK_NS 2000000
 /* So often the CPU is given to a thread that is about to end before we sleep. */
 #define END_YIELDS 8
 
@@ -242,7 +244,7 @@ bool thread_has_ended(struct stub *s, pid_t tid, uint32_t channel, int64_t deadl
 		int64_t left = deadline_ns - monotonic_ns();
 
 		if (left > 0 && atomic_load(word) == WORD_EXIT)
-			futex_wait_shared(word, WORD_EXIT, left);
+			futex_wait_shared(word, WORD_EXIT, min_of(left, (int64_t)END_LOOK_NS));
 		if (is_gone(s, tid))
 			return true;
 		if (left <= 0 || atomic_load(&s->as.dead))

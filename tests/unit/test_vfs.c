@@ -528,7 +528,7 @@ static void expect_name(const struct path *p, const struct path *from, const cha
 START_TEST(names)
 {
 	struct path d, f;
-	char small[7];
+	char small[7], marked[64];
 
 	make_dir("/d");
 	touch("/d/file");
@@ -538,7 +538,9 @@ START_TEST(names)
 	expect_name(&f, &root, "/d/file");
 	expect_name(&f, &d, "/file");
 	expect_name(&d, &d, "/");
-	expect_name(&root, &d, "(unreachable)/");
+	expect_name(&root, &d, "/");
+	ck_assert_int_eq(vfs_path_name_marked(&root, &d, marked, sizeof(marked)), 0);
+	ck_assert_str_eq(marked, "(unreachable)/");
 	ck_assert_int_eq(vfs_path_name(&f, &root, small, sizeof(small)), -ENAMETOOLONG);
 	ck_assert_int_eq(vfs_rename(&as_root, L_AT_FDCWD, "/d", L_AT_FDCWD, "/e", 0), 0);
 	expect_name(&f, &root, "/e/file");
