@@ -40,7 +40,7 @@
 #define LOOK_NS 1000000000
 /* So often an interrupt may be found pending before the stub is killed.  Many, because the machine may be busy. */
 #define LOOKS_TO_REACT 8
-/* Calls that come this soon after each other, so many in a row, are worth spinning for, so long (the cost of two
+/* Calls that come this soon after the answer to the one before, so many in a row, are worth spinning for, so long (the cost of two
  * sleeping hand-overs); and no longer, for a CPU that spins is one that nobody else can use. */
 #define BRISK_NS 20000
 #define BRISK_CALLS 32
@@ -371,9 +371,8 @@ static uint32_t spin_for_guest(struct context *c, uint32_t said)
 /* A call has come.  When they come thick and fast, both sides are to spin, on two CPUs. */
 static void note_call(struct context *c)
 {
-	int64_t now = monotonic_ns(), since = now - c->last_call_ns;
+	int64_t now = monotonic_ns(), since = now - c->left_ns;
 
-	c->last_call_ns = now;
 	if (since > BRISK_NS) {
 		c->brisk = 0;
 		return;
@@ -447,6 +446,7 @@ static uint32_t hand_over(struct context *c)
 {
 	uint32_t say = WORD_RUN;
 
+	c->left_ns = monotonic_ns();
 	if (c->in_call && !c->regs_dirty && !c->bases_dirty && !c->rseq_due) {
 		uint32_t word;
 
