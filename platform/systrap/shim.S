@@ -95,9 +95,9 @@ systrap_shim_signal_fsgs:
 
 /*
  * A signal struck between a patched call site and its return.  A fault is the sentry's to explain, unless it came of
- * a look at guest memory, after which the code there goes on elsewhere.  A kick must not hand over what are not the guest's registers; nor need
- * it, for the thread is about to hand over anyway, or to find CH_KICKED on its way out.  If it is past that look, it is made to
- * look again.
+ * a look at guest memory, after which the code there goes on elsewhere.  A kick must not hand over what are not the guest's
+ * registers; nor need it, for the thread is about to hand over anyway, or to find CH_KICKED on its way out.  If it is past that
+ * look, it is made to look again.
  */
 .Lin_patched_call:
 	cmp	$SYSTRAP_KICK, %edi

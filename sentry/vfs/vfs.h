@@ -191,7 +191,8 @@ struct dir_context {
 };
 
 /*
- * Operations on an open file.  None is called with an inode lock held; they take it themselves.  pos is the file offset (for files without one, FILE_STREAM, it is ignored).
+ * Operations on an open file.  None is called with an inode lock held; they take it themselves.  pos is the file offset (for
+ * files without one, FILE_STREAM, it is ignored).
  * A blocking operation looks at file_nonblock(f) and waits by wait_event: -ERESTARTSYS when a signal comes.  A NULL slot gives
  * the errno beside it.
  */

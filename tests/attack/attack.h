@@ -14,17 +14,12 @@
 #include <setjmp.h>
 #include <sys/mman.h>
 
+#include "platform/systrap/layout.h"
+
 #define CEILING 0x7fff00000000ul
 #define USER_END 0x7ffffffff000ul
 
-/* Where the platforms keep things above the ceiling: platform/systrap/layout.h, platform/ptrace/stub.c. */
-#define SYSTRAP_BASE_1 0x7fff00000000ul
-#define SYSTRAP_BASE_2 0x7fff04000000ul
-#define SYSTRAP_REQUESTS 0x10000ul
-#define SYSTRAP_TRAMPOLINES 0x1000000ul
-#define SYSTRAP_CELLS 0x60000ul
-#define SYSTRAP_CHANNELS 0x7fff08000000ul
-#define SYSTRAP_CHANNEL_SIZE 0x10000ul
+/* Where the ptrace platform keeps things above the ceiling: platform/ptrace/stub.c. */
 #define PTRACE_TOP 0x7fffe0000000ul
 #define PTRACE_LOWEST 0x7fff80000000ul
 #define PTRACE_STEP 0x1000000ul
@@ -89,15 +84,15 @@ H_UNUSED static void find_pages(struct found *f)
 	f->count = 0;
 	catch_everything();
 	for (int i = 0; i < 4; i++) {
-		look_at(f, SYSTRAP_BASE_1 + (uintptr_t)i * 4096);
+		look_at(f, SYSTRAP_BASE + (uintptr_t)i * 4096);
 		look_at(f, SYSTRAP_BASE_2 + (uintptr_t)i * 4096);
 	}
 	for (int i = 0; i < 4; i++) {
-		look_at(f, SYSTRAP_BASE_1 + SYSTRAP_REQUESTS + (uintptr_t)i * 4096);
-		look_at(f, SYSTRAP_BASE_2 + SYSTRAP_REQUESTS + (uintptr_t)i * 4096);
+		look_at(f, SYSTRAP_BASE + SYSTRAP_REQUESTS_OFF + (uintptr_t)i * 4096);
+		look_at(f, SYSTRAP_BASE_2 + SYSTRAP_REQUESTS_OFF + (uintptr_t)i * 4096);
 	}
-	look_at(f, SYSTRAP_BASE_1 + SYSTRAP_TRAMPOLINES);
-	look_at(f, SYSTRAP_BASE_2 + SYSTRAP_TRAMPOLINES);
+	look_at(f, SYSTRAP_BASE + SYSTRAP_TRAMPOLINES_OFF);
+	look_at(f, SYSTRAP_BASE_2 + SYSTRAP_TRAMPOLINES_OFF);
 	look_at(f, SYSTRAP_CELLS);
 	for (uintptr_t c = 0; c < 48; c++)
 		for (uintptr_t p = 0; p < 8; p++)

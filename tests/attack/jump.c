@@ -90,7 +90,7 @@ static size_t text_size(uintptr_t page)
 	/* Cells are no code, and trampolines are all alike. */
 	if (page == SYSTRAP_CELLS)
 		return 8;
-	if ((page & (SYSTRAP_TRAMPOLINES | 0xfff)) == SYSTRAP_TRAMPOLINES && page >= SYSTRAP_BASE_1)
+	if ((page & (SYSTRAP_TRAMPOLINES_OFF | 0xfff)) == SYSTRAP_TRAMPOLINES_OFF && page >= SYSTRAP_BASE)
 		n = 256;
 	while (n > 0 && ((volatile char *)page)[n - 1] == 0)
 		n--;
@@ -119,7 +119,7 @@ static void jump_everywhere(int which, uint64_t word)
 			continue;
 		size_t n = text_size(found.page[i]);
 		/* Requests are no code either: that they cannot be executed shows anywhere. */
-		size_t step = found.page[i] & SYSTRAP_REQUESTS ? 61 : 1;
+		size_t step = found.page[i] & SYSTRAP_REQUESTS_OFF ? 61 : 1;
 		for (size_t at = 0; at < n; at += step) {
 			pid_t pid = h_fork();
 
@@ -270,8 +270,8 @@ static long call_from_shim(uintptr_t at, long nr, uint64_t a, uint64_t b, uint64
 
 static void change_what_is_not_ours(uintptr_t at)
 {
-	static const uintptr_t protected[] = {SYSTRAP_BASE_1, SYSTRAP_BASE_1 + 0x1000, SYSTRAP_BASE_1 + SYSTRAP_REQUESTS,
-					      SYSTRAP_BASE_1 + SYSTRAP_TRAMPOLINES, SYSTRAP_BASE_2, SYSTRAP_CHANNELS, SYSTRAP_CELLS, 0};
+	static const uintptr_t protected[] = {SYSTRAP_BASE, SYSTRAP_BASE + 0x1000, SYSTRAP_BASE + SYSTRAP_REQUESTS_OFF,
+					      SYSTRAP_BASE + SYSTRAP_TRAMPOLINES_OFF, SYSTRAP_BASE_2, SYSTRAP_CHANNELS, SYSTRAP_CELLS, 0};
 	const uint64_t fixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
 	uint64_t mine = (uint64_t)mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -288,7 +288,7 @@ static void change_what_is_not_ours(uintptr_t at)
 			CHECK(call_from_shim(at, SYS_mmap, CEILING - 4096, t - CEILING + 8192, rwx, fixed, ~0ul, 0) < 0);
 			CHECK(call_from_shim(at, SYS_mprotect, CEILING - 4096, t - CEILING + 8192, rwx, 0, 0, 0) < 0);
 			call_from_shim(at, SYS_munmap, CEILING - 4096, t - CEILING + 8192, 0, 0, 0, 0);
-			CHECK(readable(SYSTRAP_CHANNELS) || readable(SYSTRAP_BASE_1) || readable(SYSTRAP_BASE_2));
+			CHECK(readable(SYSTRAP_CHANNELS) || readable(SYSTRAP_BASE) || readable(SYSTRAP_BASE_2));
 		}
 	}
 	/* A file: there is no descriptor, and the filter lets none be mapped. */

@@ -74,16 +74,18 @@ static bool is_syscall_insn(uintptr_t at)
 /* The forged channel says: rseq, then rseq again, for ever. */
 static void forge_channel(void)
 {
-	uint64_t *q = (uint64_t *)forged;
-	uint32_t *d = (uint32_t *)forged;
+	const uint32_t words[][2] = {
+		{CH_WORD, WORD_RSEQ},
+		{CH_RSEQ_SIG, SIGNATURE},
+		{CH_RSEQ_SIZE, 32},
+		{CH_RSEQ_THEN, WORD_RSEQ},
+	};
 
 	memset(forged, 0, FORGED_SIZE);
-	d[0] = 6;				    /* CH_WORD: WORD_RSEQ */
-	q[3] = (uint64_t)&area;			    /* CH_RSEQ_AREA */
-	d[8] = SIGNATURE;			    /* CH_RSEQ_SIG */
-	d[9] = 32;				    /* CH_RSEQ_SIZE */
-	d[11] = 6;				    /* CH_RSEQ_THEN */
-	q[7] = (uint64_t)forged + 0x4000;	    /* CH_RSEQ_ANSWER */
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		memcpy(forged + words[i][0], &words[i][1], 4);
+	memcpy(forged + CH_RSEQ_AREA, &(uint64_t){(uint64_t)&area}, 8);
+	memcpy(forged + CH_RSEQ_ANSWER, &(uint64_t){(uint64_t)forged + 0x4000}, 8);
 }
 
 static void call_everywhere(const struct call *c)
@@ -115,7 +117,7 @@ TEST(call_at_every_instruction)
 		{(uint64_t)&area, 0x100000000ull | 32, 0xffffffff00000000ull},
 		{(uint64_t)&area, 0xffffffff, 0},
 		{(uint64_t)&area, 32, 0xffffffff},
-		{SYSTRAP_BASE_1 + SYSTRAP_REQUESTS, 32, 0},
+		{SYSTRAP_BASE + SYSTRAP_REQUESTS_OFF, 32, 0},
 		{SYSTRAP_CHANNELS + SYSTRAP_CHANNEL_SIZE, 32, 0},
 		{0xffffffff81000000ull, 32, 0},
 		{0, 32, 1},

@@ -21,7 +21,7 @@ static bool holds_pieces(uintptr_t at)
 	uintptr_t off = at % SYSTRAP_CHANNEL_SIZE;
 
 	return at >= SYSTRAP_CHANNELS && at < SYSTRAP_CHANNELS + 48 * SYSTRAP_CHANNEL_SIZE &&
-	       ((off >= 376 && off < 392) || (off >= 448 && off < 3584));
+	       ((off >= CH_TAKEN && off < CH_MASK) || (off >= CH_GIVE && off < CH_OUT + CH_OUT_SIZE));
 }
 
 struct job {

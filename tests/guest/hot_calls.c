@@ -37,7 +37,8 @@ __asm__(".text\n.balign 64\n"
 	/* REX.B mov $39, %r8d before the instruction, which only looks like the first form */
 	"hot_rex: mov $39, %r8d\nsyscall\nmov %r8, %rax\nret\n"
 	".balign 64, 0x90\n");
-extern char hot_mov[], hot_mov_call[], hot_mov_end[], hot_mask[], hot_mask_end[], hot_yield[], hot_yield_end[], hot_bare[], hot_bare_end[], hot_loop[], hot_rex[];
+extern char hot_mov[], hot_mov_call[], hot_mov_end[], hot_mask[], hot_mask_end[], hot_yield[], hot_yield_end[], hot_bare[],
+	hot_bare_end[], hot_loop[], hot_rex[];
 
 static long bare(long nr, long a, long b, long c, long d)
 {
