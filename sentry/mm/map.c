@@ -23,6 +23,22 @@ static uint64_t top_below(const struct vma *v)
 	return vma_grows(v) && v->start > MM_STACK_GAP ? v->start - MM_STACK_GAP : v->start;
 }
 
+static uint64_t find_gap_upwards(const struct mm *mm, uint64_t len, uint64_t align, uint64_t ceiling)
+{
+	uint64_t at = mm->mmap_base;
+
+	for (size_t i = vma_index(mm, at);; i++) {
+		uint64_t top = i < mm->vma_count ? min_of(top_below(mm->vmas[i]), ceiling) : ceiling;
+
+		at = (at + align - 1) & ~(align - 1);
+		if (top > at && top - at >= len)
+			return at;
+		if (i == mm->vma_count || mm->vmas[i]->end >= ceiling)
+			return 0;
+		at = mm->vmas[i]->end;
+	}
+}
+
 uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceiling)
 {
 	uint64_t top = min_of(mm->mmap_base, ceiling);
@@ -30,6 +46,8 @@ uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceili
 
 	if (align < PAGE_SIZE)
 		align = PAGE_SIZE;
+	if (mm->bottom_up && mm->mmap_base < ceiling)
+		return find_gap_upwards(mm, len, align, ceiling);
 	if (i < mm->vma_count)
 		top = min_of(top, top_below(mm->vmas[i]));
 	for (;;) {
@@ -148,7 +166,7 @@ static int64_t choose_address(struct mm *mm, uint64_t addr, uint64_t len, int fl
 	    (!(flags & L_MAP_32BIT) || addr + len <= LOW_2G))
 		return (int64_t)addr;
 	at = mm_find_gap(mm, len, 0, flags & L_MAP_32BIT ? LOW_2G : GUEST_CEILING);
-	if (!at && !(flags & L_MAP_32BIT) && mm->mmap_base < GUEST_CEILING) {
+	if (!at && !(flags & L_MAP_32BIT) && !mm->bottom_up && mm->mmap_base < GUEST_CEILING) {
 		uint64_t base = mm->mmap_base; /* full below: try above it, as Linux's bottom-up fallback does */
 
 		mm->mmap_base = GUEST_CEILING;

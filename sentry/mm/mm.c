@@ -104,6 +104,7 @@ int mm_fork(struct mm *old, struct pas *as, struct mm **out)
 	mm->brk_start = old->brk_start;
 	mm->brk = old->brk;
 	mm->mmap_base = old->mmap_base;
+	mm->bottom_up = old->bottom_up;
 	mm->stack_top = old->stack_top;
 	mm->stack_limit = old->stack_limit;
 	mm->stack_start = old->stack_start;

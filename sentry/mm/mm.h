@@ -62,7 +62,8 @@ struct mm {
 	uint64_t total_size, data_size, stack_size, locked_size; /* bytes */
 	uint64_t peak_size;
 	uint64_t brk_start, brk;
-	uint64_t mmap_base; /* search for free ranges goes down from here */
+	uint64_t mmap_base; /* search for free ranges goes down from here, */
+	bool bottom_up;	    /* or up: ADDR_COMPAT_LAYOUT; immutable once the program runs */
 	uint64_t stack_top, stack_limit;
 	_Atomic uint64_t stack_start; /* where the main stack begins by now; read without lock, too */
 	uint64_t stack_floor;	      /* it never grows to there; immutable once the program runs */
@@ -138,7 +139,7 @@ void mm_tell_room(struct task *t, uint64_t addr);
 /* True if every page of [addr, addr + len) is mapped. */
 bool mm_range_mapped(struct mm *mm, uint64_t addr, uint64_t len);
 
-/* Room for a mapping of len bytes, top-down from mmap_base and clear of below; 0 if there is none.  mm->lock held. */
+/* Room for a mapping of len bytes below ceiling, from mmap_base on; 0 if there is none.  mm->lock held. */
 uint64_t mm_find_gap(struct mm *mm, uint64_t len, uint64_t align, uint64_t ceiling) REQUIRES(mm->lock);
 
 /* The VMA that holds addr, or NULL.  mm->lock held. */

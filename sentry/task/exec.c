@@ -28,6 +28,7 @@
 #define STACK_RANDOM_PAGES (1u << 22)
 #define MMAP_RANDOM_PAGES (1u << 28)
 #define BRK_RANDOM_PAGES (1u << 18)
+#define BOTTOM_UP_BASE 0x2aaaaaaab000ull /* a third of user space */
 #define MIN_GAP (128ull << 20)
 #define STACK_GAP_MAX (256ull << 20) /* kept free for the stack at the most; DIVERGES: Linux lays out anew if it is unlimited */
 #define STACK_EXPAND 131072ull	       /* mapped below the image at the start */
@@ -263,6 +264,9 @@ static void place_stack(struct task *t, struct image *img)
 	mm->mmap_base = mm->stack_top - max_of(size + STACK_GUARD, MIN_GAP) - random_pages(img, MMAP_RANDOM_PAGES);
 	mm->stack_limit = size;
 	mm->stack_floor = mm->mmap_base;
+	mm->bottom_up = (t->process->personality & L_ADDR_COMPAT_LAYOUT) && !img->id.clear_personality;
+	if (mm->bottom_up)
+		mm->mmap_base = BOTTOM_UP_BASE + random_pages(img, MMAP_RANDOM_PAGES);
 }
 
 /* Room for the image and some more, within the limit; what it takes beyond that comes as it is touched: see grow.c. */

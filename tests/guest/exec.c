@@ -3,9 +3,28 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 
 extern char **environ;
+
+/* Mappings come one above the other, from a third of user space on, each in the first gap that is large enough. */
+static bool is_bottom_up(void)
+{
+	const uintptr_t base = 0x2aaaaaaab000, unit = (1 << 20) + 4096; /* larger than what libraries leave, and of no huge page's size */
+	uintptr_t at[4];
+
+	for (int i = 0; i < 4; i++)
+		at[i] = (uintptr_t)mmap(NULL, 16 * unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at[0] < base || at[0] > base + (1ul << 28) || at[1] != at[0] + 16 * unit || at[2] != at[1] + 16 * unit)
+		return false;
+	if (munmap((void *)at[1], 16 * unit) || munmap((void *)at[3], 16 * unit))
+		return false;
+	/* Too large for the first gap, and small enough for it. */
+	return (uintptr_t)mmap(NULL, 17 * unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == at[3] &&
+	       (uintptr_t)mmap(NULL, 15 * unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == at[1] &&
+	       (uintptr_t)mmap(NULL, unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == at[1] + 15 * unit;
+}
 
 ROLE(argc, argv)
 {
@@ -60,6 +79,8 @@ ROLE(argc, argv)
 
 		return getrlimit(RLIMIT_CORE, &lim) == 0 && lim.rlim_cur == 0 && alarm(0) > 50 ? 0 : 2;
 	}
+	if (strcmp(argv[1], "@bottom-up") == 0)
+		return is_bottom_up() ? 0 : 1;
 	return 99;
 }
 
@@ -453,4 +474,17 @@ TEST(memory_is_new)
 		_exit(errno);
 	}
 	CHECK_EQ(h_wait(pid), 0);
+}
+
+TEST(bottom_up_layout)
+{
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		personality(ADDR_COMPAT_LAYOUT | ADDR_NO_RANDOMIZE);
+		execl(h_self, "x", "@bottom-up", NULL);
+		_exit(errno);
+	}
+	CHECK_EQ(h_wait(pid), 0);
+	CHECK_EQ(run1("@bottom-up", NULL), 1 << 8);
 }
