@@ -283,8 +283,8 @@ TEST(nothing_is_made)
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		nothing_is_made_in(dirs[i]);
-	CHECK_ERR(unlink("/proc/version"), EPERM);
-	CHECK_ERR(rename("/proc/version", "/proc/uptime"), EPERM);
+	CHECK_ERR(unlink("/proc/version"), geteuid() == 0 ? EPERM : EACCES);
+	CHECK_ERR(rename("/proc/version", "/proc/uptime"), geteuid() == 0 ? EPERM : EACCES);
 	CHECK_ERR(link("/proc/version", "/proc/uptime"), EEXIST);
 }
 

@@ -117,7 +117,8 @@ static uint64_t node_ino(const struct proc_node *n)
 	return (uint64_t)n->thread << 62 | (uint64_t)n->tid << 40 | ((uint64_t)(n->fd + 1) ^ age) << 20 | (place & 0xfffff);
 }
 
-/* A process that does not want to be looked into shows its memory's root as owner of all but the directory itself. */
+/* Of a process that does not want to be looked into, its memory's root owns all but the directories that anybody may list; of one that
+ * has no memory any more, root. */
 static void set_owner(struct inode *i, const struct proc_node *n)
 {
 	struct task *t = n->process ? task_find(n->tid) : NULL;
@@ -129,17 +130,19 @@ static void set_owner(struct inode *i, const struct proc_node *n)
 		i->uid = proc_sysctl_owner(n, task_current());
 	if (!t)
 		return;
-	if (n->process->dumpable || n->entry == &proc_pid_entry) {
+	mm = task_get_mm(t);
+	if (i->mode == (L_S_IFDIR | 0555) || (mm && n->process->dumpable)) {
 		c = task_get_cred(t);
 		i->uid = c->euid;
 		i->gid = c->egid;
 		cred_put(c);
 	} else {
-		mm = task_get_mm(t);
 		root = mm ? id_from_ns(mm->user_ns, ID_USER, 0) : ID_NONE;
 		i->uid = root == ID_NONE ? 0 : root;
-		mm_put(mm);
+		root = mm ? id_from_ns(mm->user_ns, ID_GROUP, 0) : ID_NONE;
+		i->gid = root == ID_NONE ? 0 : root;
 	}
+	mm_put(mm);
 	task_put(t);
 }
 
