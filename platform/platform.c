@@ -264,56 +264,50 @@ static size_t below_ceiling(gva_t addr, size_t len)
 	return (size_t)min_of((uint64_t)len, GUEST_CEILING - addr);
 }
 
-ssize_t pas_read(struct pas *as, gva_t addr, void *buf, size_t len)
+static ssize_t read_now(struct pas *as, gva_t addr, void *buf, size_t len)
 {
 	size_t n = below_ceiling(addr, len);
 
 	if (len == 0)
 		return 0;
-	if (n == 0)
-		return -EFAULT;
+	return n == 0 ? -EFAULT : as->pf->ops->read(as, addr, buf, n);
+}
+
+static ssize_t write_now(struct pas *as, gva_t addr, const void *buf, size_t len)
+{
+	size_t n = below_ceiling(addr, len);
+
+	if (len == 0)
+		return 0;
+	return n == 0 ? -EFAULT : as->pf->ops->write(as, addr, buf, n);
+}
+
+ssize_t pas_read(struct pas *as, gva_t addr, void *buf, size_t len)
+{
 	end_pieces_in(as);
-	return as->pf->ops->read(as, addr, buf, n);
+	return read_now(as, addr, buf, len);
 }
 
 ssize_t pas_write(struct pas *as, gva_t addr, const void *buf, size_t len)
 {
-	size_t n = below_ceiling(addr, len);
-
-	if (len == 0)
-		return 0;
-	if (n == 0)
-		return -EFAULT;
 	end_pieces_in(as);
-	return as->pf->ops->write(as, addr, buf, n);
+	return write_now(as, addr, buf, len);
 }
 
 ssize_t pctx_read(struct pctx *ctx, gva_t addr, void *buf, size_t len)
 {
-	size_t n = below_ceiling(addr, len);
-	ssize_t done = 0;
+	size_t n = has_pieces(ctx) ? below_ceiling(addr, len) : 0;
+	ssize_t done = n > 0 ? ctx->as->pf->ops->piece_read(ctx, addr, buf, n) : 0;
 
-	if (len == 0)
-		return 0;
-	if (n == 0)
-		return -EFAULT;
-	if (has_pieces(ctx))
-		done = ctx->as->pf->ops->piece_read(ctx, addr, buf, n);
-	return done > 0 ? done : ctx->as->pf->ops->read(ctx->as, addr, buf, n);
+	return done > 0 ? done : read_now(ctx->as, addr, buf, len);
 }
 
 ssize_t pctx_write(struct pctx *ctx, gva_t addr, const void *buf, size_t len)
 {
-	size_t n = below_ceiling(addr, len);
-	ssize_t done = 0;
+	size_t n = has_pieces(ctx) ? below_ceiling(addr, len) : 0;
+	ssize_t done = n > 0 ? ctx->as->pf->ops->piece_write(ctx, addr, buf, n) : 0;
 
-	if (len == 0)
-		return 0;
-	if (n == 0)
-		return -EFAULT;
-	if (has_pieces(ctx))
-		done = ctx->as->pf->ops->piece_write(ctx, addr, buf, n);
-	return done > 0 ? done : ctx->as->pf->ops->write(ctx->as, addr, buf, n);
+	return done > 0 ? done : write_now(ctx->as, addr, buf, len);
 }
 
 size_t pctx_read_string(struct pctx *ctx, gva_t addr, char *dst, size_t cap)

@@ -62,20 +62,10 @@ void mm_tell_room(struct task *t, uint64_t addr)
 	mutex_unlock(&mm->lock);
 }
 
-ssize_t mm_read(struct mm *mm, uint64_t addr, void *buf, size_t len)
+ssize_t mm_move(struct mm *mm, uint64_t addr, void *buf, size_t len, bool write)
 {
 	bool watches = pas_watch(mm->as);
-	ssize_t n = pas_read(mm->as, addr, buf, len);
-
-	if (watches)
-		pas_unwatch(mm->as);
-	return n;
-}
-
-ssize_t mm_write(struct mm *mm, uint64_t addr, const void *buf, size_t len)
-{
-	bool watches = pas_watch(mm->as);
-	ssize_t n = pas_write(mm->as, addr, buf, len);
+	ssize_t n = move(mm, addr, buf, len, write);
 
 	if (watches)
 		pas_unwatch(mm->as);

@@ -131,9 +131,8 @@ int mm_unlock_all(struct task *t, struct mm *mm) MUST_CHECK;
  * calling task or NULL: a platform may refuse (-EINVAL) to force an access through any but a context of mm.  The count done, short
  * where that ends, or -errno. */
 ssize_t mm_access(struct task *t, struct mm *mm, uint64_t addr, void *buf, size_t len, bool write) MUST_CHECK;
-/* The same within its protection, of any process's memory: pas_read and pas_write with pas_watch around them. */
-ssize_t mm_read(struct mm *mm, uint64_t addr, void *buf, size_t len) MUST_CHECK;
-ssize_t mm_write(struct mm *mm, uint64_t addr, const void *buf, size_t len) MUST_CHECK;
+/* The same within its protection, of any process's memory: pas_read or pas_write with pas_watch around it. */
+ssize_t mm_move(struct mm *mm, uint64_t addr, void *buf, size_t len, bool write) MUST_CHECK;
 /* Tells t's platform whether there is room around addr (pctx_set_room). */
 void mm_tell_room(struct task *t, uint64_t addr);
 /* True if every page of [addr, addr + len) is mapped. */

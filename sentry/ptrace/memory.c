@@ -44,7 +44,7 @@ ssize_t trace_access(struct task *o, uint64_t addr, void *buf, size_t len, bool 
 		n = write ? -EIO : platform_vdso_read(sandbox_platform(), addr, buf, len);
 		return n > 0 ? n : -EIO;
 	}
-	n = write ? mm_write(mm, addr, buf, len) : mm_read(mm, addr, buf, len);
+	n = mm_move(mm, addr, buf, len, write);
 	if (n < 0)
 		n = 0;
 	if ((size_t)n < len) {

@@ -52,11 +52,11 @@ static int import_remote(struct task *t, gva_t addr, uint64_t count, struct tran
 /* Moves n <= CHUNK_SIZE bytes between the other's addr and the local list's offset; the count done, or -EFAULT. */
 static ssize_t move_chunk(struct task *t, struct transfer *x, gva_t addr, uint64_t off, size_t n)
 {
-	ssize_t got = x->write ? ua_iov_read(t->ctx, &x->local, off, x->buf, n) : mm_read(x->mm, addr, x->buf, n);
+	ssize_t got = x->write ? ua_iov_read(t->ctx, &x->local, off, x->buf, n) : mm_move(x->mm, addr, x->buf, n, false);
 
 	if (got <= 0)
 		return got;
-	return x->write ? mm_write(x->mm, addr, x->buf, (size_t)got) :
+	return x->write ? mm_move(x->mm, addr, x->buf, (size_t)got, true) :
 			  ua_iov_write(t->ctx, &x->local, off, x->buf, (size_t)got);
 }
 

@@ -24,7 +24,7 @@ static size_t read_range(struct mm *mm, uint64_t start, uint64_t end, char **out
 	*out = size ? malloc(size) : NULL;
 	if (!*out)
 		return 0;
-	n = mm_read(mm, start, *out, size);
+	n = mm_move(mm, start, *out, size, false);
 	return n > 0 ? (size_t)n : 0;
 }
 
