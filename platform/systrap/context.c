@@ -341,7 +341,7 @@ static bool is_answer(uint32_t w)
 static uint32_t spin_for_guest(struct context *c, uint32_t said)
 {
 	_Atomic uint32_t *word = channel_word(c);
-	int64_t begin = monotonic_ns(), last = begin, now;
+	int64_t begin = c->left_ns, last = begin, now;
 	uint32_t w;
 
 	for (;;) {
@@ -400,6 +400,7 @@ static uint32_t tell(struct context *c, uint32_t say, bool at_once)
 	atomic_store(word, say);
 	if (atomic_load(channel_u32(c, CH_GUEST_SLEEPS)))
 		futex_wake_shared(word);
+	c->left_ns = monotonic_ns();
 	if (spin && spin_for_guest(c, say) == say)
 		atomic_store(sleeps, 1);
 	for (;;) {
@@ -446,7 +447,6 @@ static uint32_t hand_over(struct context *c)
 {
 	uint32_t say = WORD_RUN;
 
-	c->left_ns = monotonic_ns();
 	if (c->in_call && !c->regs_dirty && !c->bases_dirty && !c->rseq_due) {
 		uint32_t word;
 
