@@ -13,13 +13,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "abi/time.h"
 #include "base/log.h"
 #include "cli/conform.h"
 #include "cli/env.h"
 #include "cli/options.h"
+#include "host/clock.h"
 #include "host/front.h"
 
 /* What ends conform, once a run has been ended and all is tidied up.  Blocked throughout, and waited for by a descriptor. */
@@ -82,14 +83,6 @@ static int wait_for_end(struct conform_result *r, pid_t pid, unsigned timeout_s,
 	return r->signal ? -EINTR : 0;
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* For scripts: NAME.status is a number, or "none". */
 static int write_status(int dir, const struct conform_outcome *o)
 {
@@ -110,7 +103,7 @@ static int write_status(int dir, const struct conform_outcome *o)
 static int run_in(struct conform_result *r, struct conform_outcome *o, char **argv, char **env, unsigned timeout_s)
 {
 	int failure[2], err = 0, e = 0;
-	double started = now();
+	int64_t began_ns = host_clock_ns(L_CLOCK_MONOTONIC);
 	pid_t pid;
 
 	if (pipe2(failure, O_CLOEXEC) < 0)
@@ -129,7 +122,7 @@ static int run_in(struct conform_result *r, struct conform_outcome *o, char **ar
 			err = -e;
 	}
 	close(failure[0]);
-	o->seconds = now() - started;
+	o->seconds = (double)(host_clock_ns(L_CLOCK_MONOTONIC) - began_ns) / 1e9;
 	return err;
 }
 
