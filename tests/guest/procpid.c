@@ -533,6 +533,16 @@ TEST(map_files)
 	close(fd);
 }
 
+/* A child of another user. */
+static pid_t fork_stranger(void)
+{
+	pid_t pid = h_fork();
+
+	if (pid == 0)
+		REQUIRE(setresgid(4711, 4711, 4711) == 0 && setresuid(4711, 4711, 4711) == 0);
+	return pid;
+}
+
 TEST(map_files_of_others)
 {
 	char name[128], link[64];
@@ -540,9 +550,8 @@ TEST(map_files_of_others)
 
 	if (getuid() != 0)
 		SKIP("needs root");
-	pid = h_fork();
+	pid = fork_stranger();
 	if (pid == 0) {
-		REQUIRE(setresgid(4711, 4711, 4711) == 0 && setresuid(4711, 4711, 4711) == 0);
 		OK(access("/proc/self/map_files", R_OK | X_OK)); /* though root owns it now */
 		OK(access("/proc/self/fd", R_OK | X_OK));
 		snprintf(name, sizeof(name), "/proc/%d/map_files", (int)getppid());
@@ -580,9 +589,8 @@ TEST(permissions)
 
 	if (getuid() != 0)
 		SKIP("needs root");
-	pid = h_fork();
+	pid = fork_stranger();
 	if (pid == 0) {
-		REQUIRE(setresgid(4711, 4711, 4711) == 0 && setresuid(4711, 4711, 4711) == 0);
 		for (size_t i = 0; i < sizeof(open_to_all) / sizeof(open_to_all[0]); i++) {
 			snprintf(path, sizeof(path), "/proc/%d/%s", (int)getppid(), open_to_all[i]);
 			CHECK(read_file(path, buf, sizeof(buf)) >= 0);

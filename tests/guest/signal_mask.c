@@ -208,26 +208,44 @@ static void send_all(pid_t pid, pid_t tid)
 	}
 }
 
-static void sent_while_toggled(bool to_thread)
+/* Between the two, signals that handler takes come from a child. */
+static void expect(void (*handler)(int))
 {
-	uint64_t before = mask_now();
-	pid_t parent = getpid(), child;
-
 	state = shared_new();
-	REQUIRE(signal(SIGRTMIN, take_unblocked) != SIG_ERR);
-	child = fork();
+	REQUIRE(signal(SIGRTMIN, handler) != SIG_ERR);
+}
+
+static pid_t start_sender(bool to_thread)
+{
+	pid_t parent = getpid(), child = fork();
+
 	REQUIRE(child >= 0);
 	if (child == 0) {
 		send_all(parent, to_thread ? parent : 0);
 		child_exit();
 	}
-	toggle(SIGRTMIN);
-	JOIN(child);
+	return child;
+}
+
+static void all_came(pid_t sender, uint64_t mask_before)
+{
+	JOIN(sender);
 	CHECK_EQ(state->taken, SENT);
 	CHECK_EQ(state->wrong, 0);
 	signal(SIGRTMIN, SIG_DFL);
-	mask_set(before);
+	mask_set(mask_before);
 	munmap(state, PAGE);
+}
+
+static void sent_while_toggled(bool to_thread)
+{
+	uint64_t before = mask_now();
+	pid_t sender;
+
+	expect(take_unblocked);
+	sender = start_sender(to_thread);
+	toggle(SIGRTMIN);
+	all_came(sender, before);
 }
 
 TEST(sent_to_the_process)
@@ -249,28 +267,18 @@ static void count_taken(int sig)
 TEST(exchanged_while_sent)
 {
 	uint64_t before = mask_now(), want[2] = {bit(SIGUSR2), bit(SIGUSR2) | bit(SIGRTMIN)};
-	pid_t parent = getpid(), child;
+	pid_t sender;
 
-	state = shared_new();
-	REQUIRE(signal(SIGRTMIN, count_taken) != SIG_ERR);
+	expect(count_taken);
 	mask_set(want[1]);
-	child = fork();
-	REQUIRE(child >= 0);
-	if (child == 0) {
-		send_all(parent, 0);
-		child_exit();
-	}
+	sender = start_sender(false);
 	for (int i = 0; state->taken < SENT && state->wrong == 0; i++) {
 		uint64_t x = want[i % 2];
 
 		if (mask_call(SIG_SETMASK, &x, &x, 8) != 0 || x != want[(i + 1) % 2] || mask_now() != want[i % 2])
 			state->wrong++;
 	}
-	JOIN(child);
-	CHECK_EQ(state->wrong, 0);
-	signal(SIGRTMIN, SIG_DFL);
-	mask_set(before);
-	munmap(state, PAGE);
+	all_came(sender, before);
 }
 
 /* ---- threads ---- */
@@ -301,29 +309,18 @@ static void *toggle_in_thread(void *arg)
 TEST(many_threads)
 {
 	uint64_t before = mask_now();
-	pid_t parent = getpid(), child;
 	pthread_t threads[3];
+	pid_t sender;
 
-	state = shared_new();
-	REQUIRE(signal(SIGRTMIN, take_in_thread) != SIG_ERR);
+	expect(take_in_thread);
 	mask_set(0);
 	for (size_t i = 0; i < 3; i++)
 		REQUIRE(pthread_create(&threads[i], NULL, toggle_in_thread, NULL) == 0);
-	child = fork();
-	REQUIRE(child >= 0);
-	if (child == 0) {
-		send_all(parent, 0);
-		child_exit();
-	}
+	sender = start_sender(false);
 	toggle_in_thread(NULL);
 	for (size_t i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
-	JOIN(child);
-	CHECK_EQ(state->taken, SENT);
-	CHECK_EQ(state->wrong, 0);
-	signal(SIGRTMIN, SIG_DFL);
-	mask_set(before);
-	munmap(state, PAGE);
+	all_came(sender, before);
 }
 
 /* ---- who looks on ---- */
