@@ -18,9 +18,9 @@ struct eventfd {
 	struct waitqueue wq;
 };
 
-/* Takes what a read gives; false if there is nothing. */
 static _Atomic uint32_t next_id;
 
+/* Takes what a read gives; false if there is nothing. */
 static bool take(struct eventfd *e, uint64_t *value)
 {
 	bool some;
