@@ -141,6 +141,14 @@ void host_cpu_times(struct host_cpu_times *out)
 				       ns_of(children.ru_stime)};
 }
 
+uint64_t host_preemptions(void)
+{
+	struct rusage self;
+
+	getrusage(RUSAGE_THREAD, &self);
+	return (uint64_t)self.ru_nivcsw;
+}
+
 /* The kernel's encoding of a CPU clock by id: see clock_getcpuclockid(3). */
 static int64_t cpu_clock_ns(pid_t id, int kind)
 {

@@ -51,4 +51,7 @@ struct host_cpu_times {
 };
 void host_cpu_times(struct host_cpu_times *out);
 
+/* How often the calling thread had to leave its CPU to another: getrusage(2)'s involuntary context switches. */
+uint64_t host_preemptions(void);
+
 #endif

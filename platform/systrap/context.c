@@ -46,7 +46,8 @@
 #define BRISK_CALLS 32
 #define SPIN_NS 30000
 #define GUEST_SPINS 2000
-/* A spinning thread that saw the clock jump so far was preempted; then it is calm for a while, longer each time. */
+/* A spinning thread that saw the clock jump so far asks whether it was preempted; then it is calm for a while, longer each time that
+ * this comes soon. */
 #define PREEMPTED_NS 40000
 #define CALM_MIN_NS 20000000
 #define CALM_MAX_NS 1000000000
@@ -334,6 +335,23 @@ static bool is_answer(uint32_t w)
 	return w == WORD_SENTRY || w == WORD_CALL || w == WORD_KICKED || w == WORD_RUN_KICKED || w == WORD_SAVED;
 }
 
+/* Has somebody else run on our CPU since the last look?  That the clock jumped may also be the hypervisor's doing, or an interrupt's. */
+static bool was_preempted(struct context *c)
+{
+	uint64_t before = c->preemptions;
+
+	c->preemptions = host_preemptions();
+	return c->preemptions != before;
+}
+
+static void be_calm(struct context *c, int64_t now)
+{
+	if (now - c->calm_until_ns > CALM_MAX_NS)
+		c->calm_ns = CALM_MIN_NS;
+	c->calm_until_ns = now + c->calm_ns;
+	c->calm_ns = min_of(2 * c->calm_ns, (int64_t)CALM_MAX_NS);
+}
+
 /*
  * Spins for the answer while nobody else has a use for our CPU.  The word, which is still `said` if none came: then
  * guest and sentry thread are on one CPU again.
@@ -354,10 +372,11 @@ static uint32_t spin_for_guest(struct context *c, uint32_t said)
 			return w;
 		now = monotonic_ns();
 		if (now - last > PREEMPTED_NS) {
-			/* Somebody else ran here: this CPU is not free. */
-			c->calm_until_ns = now + c->calm_ns;
-			c->calm_ns = min_of(2 * c->calm_ns, (int64_t)CALM_MAX_NS);
-			break;
+			if (was_preempted(c)) {
+				be_calm(c, now); /* this CPU is not free */
+				break;
+			}
+			begin += now - last; /* nobody spun meanwhile */
 		}
 		if (now - begin > SPIN_NS || !placement_parted(&c->place))
 			break;
@@ -381,6 +400,7 @@ static void note_call(struct context *c)
 		return;
 	c->brisk = 0;
 	placement_part(&c->place, channel_u32(c, CH_SPIN), GUEST_SPINS);
+	c->preemptions = host_preemptions(); /* moving over was one */
 }
 
 /* Tells the guest thread something and waits until it has handed over; at_once: without guest code in between, so that it

@@ -226,6 +226,7 @@ struct context {
 	uint32_t brisk;			/* calls in a row that came soon after the one before */
 	int64_t left_ns;		/* when it was let go last; CLOCK_MONOTONIC */
 	int64_t calm_until_ns, calm_ns; /* no spinning before that; how long the next such calm lasts */
+	uint64_t preemptions;		/* of the sentry thread, at the last look */
 	bool in_call; /* it waits in a patched call: registers are known, vector state is the thread's own */
 	bool second;  /* not in a call: its state is in the second frame */
 	bool regs_dirty, bases_dirty, result_dirty;
