@@ -111,6 +111,7 @@ int vfs_path_name_marked(const struct path *p, const struct path *root, char *bu
 	if (size - len < strlen(UNREACHABLE))
 		return -ENAMETOOLONG;
 	memmove(buf + strlen(UNREACHABLE), buf, len);
-	memcpy(buf, UNREACHABLE, strlen(UNREACHABLE));
+	for (size_t i = 0; i < strlen(UNREACHABLE); i++)
+		buf[i] = UNREACHABLE[i];
 	return 0;
 }
