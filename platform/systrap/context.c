@@ -412,7 +412,7 @@ static uint32_t tell(struct context *c, uint32_t say, bool at_once)
 	bool spin = c->place.away != PLACEMENT_NONE;
 	int looks = 0;
 
-	if (say != WORD_RETURN && c->ctx.pieces)
+	if (c->ctx.pieces) /* not so if it returns */
 		pieces_end(c);
 	/* If we do not spin, we are as good as asleep; and who sleeps says so before it looks. */
 	if (!spin)
@@ -452,6 +452,7 @@ bool context_save(struct context *c)
 		return false;
 	if (!c->in_call)
 		return true;
+	call_load_rest(c);
 	if (tell(c, WORD_SAVE, true) != WORD_SAVED) {
 		c->gone = true;
 		return false;
@@ -471,8 +472,7 @@ static uint32_t hand_over(struct context *c)
 		uint32_t word;
 
 		memcpy(c->ch + CH_RESULT, &c->regs.rax, sizeof(c->regs.rax));
-		pieces_return(c);
-		word = tell(c, WORD_RETURN, false);
+		word = tell(c, pieces_return(c), false);
 		pieces_arrived(c);
 		return word;
 	}
@@ -669,6 +669,8 @@ static void decode(struct context *c, uint32_t word, struct pf_event *ev)
 		note_call(c);
 		c->in_call = true;
 		call_load(c);
+		if (pieces_wide((uint32_t)c->regs.rax))
+			call_load_rest(c);
 		decode_call(c, L_AUDIT_ARCH_X86_64, ev);
 		pieces_begin(c, ev->nr, ev->args);
 		ev->wants_room = c->want_room;
@@ -709,7 +711,8 @@ void systrap_run(struct pctx *ctx, struct pf_event *ev)
 		atomic_store_explicit(kicked, 0, memory_order_relaxed);
 	/* First the word, then the test; interrupt has it the other way round. */
 	atomic_store(&c->in_guest, 1);
-	if (atomic_exchange(&c->kick, 0)) {
+	if (UNLIKELY(atomic_load(&c->kick))) {
+		atomic_store(&c->kick, 0);
 		atomic_store(&c->in_guest, 0);
 		ev->kind = PF_INTERRUPTED;
 		ev->ip = c->regs.rip;
@@ -717,7 +720,8 @@ void systrap_run(struct pctx *ctx, struct pf_event *ev)
 		return;
 	}
 	word = hand_over(c);
-	atomic_store(&c->in_guest, 0);
+	/* Seen late it makes a kick too many. */
+	atomic_store_explicit(&c->in_guest, 0, memory_order_release);
 	if (word == WORD_SAVED)
 		stub_kill(s, "its hand-over word holds nonsense");
 	if (word == WORD_DEAD || word == WORD_SAVED) {
@@ -731,13 +735,15 @@ int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t 
 {
 	struct context *c = context_of(ctx);
 	uint64_t base = systrap_of(ctx->as)->base;
-	struct abi_regs saved = c->regs;
 	bool interrupted = false;
+	struct abi_regs saved;
 	struct pf_event ev;
 	int r = -ESRCH;
 
 	if (c->gone)
 		return -ESRCH;
+	call_load_rest(c);
+	saved = c->regs;
 	redirect_rseq_answer(c);
 	c->regs.rip = text_addr(base, systrap_shim_cmpxchg);
 	c->regs.rdi = addr;

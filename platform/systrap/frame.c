@@ -91,6 +91,14 @@ static void put_word(const struct context *c, unsigned at, uint64_t value)
 	memcpy(c->ch + at, &value, sizeof(value));
 }
 
+static uint64_t get_word(const struct context *c, unsigned at)
+{
+	uint64_t value;
+
+	memcpy(&value, c->ch + at, sizeof(value));
+	return value;
+}
+
 void frame_init(struct context *c)
 {
 	const struct systrap *st = systrap_of(c->ctx.as);
@@ -116,7 +124,7 @@ void frame_init(struct context *c)
 	c->regs.eflags = L_EFLAGS_FIXED | L_EFLAGS_IF;
 	c->regs.orig_rax = UINT64_MAX;
 	c->regs_dirty = c->bases_dirty = true;
-	c->result_dirty = false;
+	c->rest_due = c->result_dirty = false;
 }
 
 /* What the guest sees of %gs: ours is none of its business. */
@@ -164,42 +172,49 @@ void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *
 	/* A guest that cleared its own gets ours again, so that its call sites find the channel. */
 	c->bases_dirty = c->ctx.as->pf->patching && r->gs_base == 0;
 	r->gs_base = guest_gs(c, r->gs_base);
-	c->regs_dirty = c->result_dirty = false;
+	c->rest_due = c->regs_dirty = c->result_dirty = false;
 }
 
 void call_load(struct context *c)
 {
-	uint64_t w[(CH_REGS_END - CH_RAX) / 8], fs_base;
+	struct abi_regs *r = &c->regs;
 
-#define SAVED(reg) w[(CH_##reg - CH_RAX) / 8]
-	memcpy(w, c->ch + CH_RAX, sizeof(w));
-	memcpy(&fs_base, c->ch + CH_FS_BASE, sizeof(fs_base));
-	c->regs = (struct abi_regs){
-		.r15 = SAVED(R15),
-		.r14 = SAVED(R14),
-		.r13 = SAVED(R13),
-		.r12 = SAVED(R12),
-		.rbp = SAVED(RBP),
-		.rbx = SAVED(RBX),
-		.r11 = SAVED(RFLAGS),
-		.r10 = SAVED(R10),
-		.r9 = SAVED(R9),
-		.r8 = SAVED(R8),
-		.rax = SAVED(RAX),
-		.rcx = SAVED(RIP),
-		.rdx = SAVED(RDX),
-		.rsi = SAVED(RSI),
-		.rdi = SAVED(RDI),
-		.orig_rax = UINT64_MAX,
-		.rip = SAVED(RIP),
-		.cs = L_USER_CS,
-		.eflags = SAVED(RFLAGS),
-		.rsp = SAVED(RSP),
-		.ss = L_USER_DS,
-		.fs_base = fs_base,
-	};
-#undef SAVED
+	r->rax = get_word(c, CH_RAX);
+	r->rdi = get_word(c, CH_RDI);
+	r->rsi = get_word(c, CH_RSI);
+	r->rdx = get_word(c, CH_RDX);
+	r->r10 = get_word(c, CH_R10);
+	r->rip = r->rcx = get_word(c, CH_RIP);
+	r->rsp = get_word(c, CH_RSP);
+	r->orig_rax = UINT64_MAX;
+	c->rest_due = true;
 	c->regs_dirty = c->bases_dirty = c->result_dirty = false;
+}
+
+/* The registers that call_load leaves where they are. */
+static void load_rest(const struct context *c, struct abi_regs *r)
+{
+	r->r8 = get_word(c, CH_R8);
+	r->r9 = get_word(c, CH_R9);
+	r->rbx = get_word(c, CH_RBX);
+	r->rbp = get_word(c, CH_RBP);
+	r->r12 = get_word(c, CH_R12);
+	r->r13 = get_word(c, CH_R13);
+	r->r14 = get_word(c, CH_R14);
+	r->r15 = get_word(c, CH_R15);
+	r->r11 = r->eflags = get_word(c, CH_RFLAGS);
+	r->cs = L_USER_CS;
+	r->ss = L_USER_DS;
+	r->fs_base = get_word(c, CH_FS_BASE);
+	r->gs_base = 0; /* ours */
+}
+
+void call_load_rest(struct context *c)
+{
+	if (!c->rest_due)
+		return;
+	load_rest(c, &c->regs);
+	c->rest_due = false;
 }
 
 void frame_store(struct context *c)
@@ -258,6 +273,8 @@ int systrap_get_regs(struct pctx *ctx, struct abi_regs *out)
 	if (c->gone)
 		return -ESRCH;
 	*out = c->regs;
+	if (c->rest_due)
+		load_rest(c, out); /* a tracer may ask: c->regs is not its to change */
 	return 0;
 }
 
@@ -267,6 +284,7 @@ int systrap_set_regs(struct pctx *ctx, const struct abi_regs *regs)
 
 	if (c->gone)
 		return -ESRCH;
+	call_load_rest(c);
 	c->bases_dirty |= regs->fs_base != c->regs.fs_base || regs->gs_base != c->regs.gs_base;
 	c->regs = *regs;
 	/* No other segments exist in a stub. */

@@ -94,17 +94,41 @@
 #define SYSTRAP_CHANNELS 0x7fff08000000
 #define SYSTRAP_CHANNEL_SIZE 0x10000
 #define SYSTRAP_CHANNEL_COUNT 32768
+/* The first cache line goes to and fro with every call: the word, and of a patched call's registers (8 bytes each) what nearly every
+ * call needs. */
 #define CH_WORD 0	   /* the hand-over word, a futex */
 #define CH_SENTRY_SLEEPS 4 /* the sentry thread sleeps, or is about to, and wants a wake-up */
-#define CH_FS_BASE 8
-#define CH_GS_BASE 16
-#define CH_SELF 24	   /* the channel's own address in the stub: how a trampoline knows that %gs is ours */
-#define CH_GUEST_SLEEPS 32 /* the same for the guest thread */
-#define CH_SPIN 36	   /* how often the guest thread looks at the word before it sleeps */
-#define CH_KICKED 40	   /* the host's kick came while the thread was in a patched call */
-#define CH_SHORT_CUTS 44   /* calls below may be answered without the sentry */
-#define CH_RESULT 48	   /* a call's, in the cache line of the word that announces it */
-#define CH_ANSWERS 72	   /* words of 32 bits: */
+#define CH_RAX 8
+#define CH_RESULT CH_RAX
+#define CH_RDI 16 /* the arguments that may name pieces follow each other */
+#define CH_RSI 24
+#define CH_RDX 32
+#define CH_R10 40
+#define CH_PIECE_ARGS 4
+#define CH_RIP 48
+#define CH_RSP 56
+/* The second is looked at by both and hardly ever changes. */
+#define CH_SELF 64	   /* the channel's own address in the stub: how a trampoline knows that %gs is ours */
+#define CH_GUEST_SLEEPS 72 /* the same for the guest thread */
+#define CH_SPIN 76	   /* how often the guest thread looks at the word before it sleeps */
+#define CH_KICKED 80	   /* the host's kick came while the thread was in a patched call */
+#define CH_SHORT_CUTS 84   /* calls below may be answered without the sentry */
+#define CH_GS_BASE 88
+#define CH_FRAME 104	   /* where the second frame begins */
+#define CH_FPSTATE 112	   /* and its XSAVE area */
+#define CH_XFEATURES 120
+/* The other registers, which the sentry reads when it must. */
+#define CH_R8 128
+#define CH_R9 136
+#define CH_RFLAGS 144
+#define CH_RBX 152
+#define CH_RBP 160
+#define CH_R12 168
+#define CH_R13 176
+#define CH_R14 184
+#define CH_R15 192
+#define CH_FS_BASE 200
+#define CH_ANSWERS 208	   /* words of 32 bits: */
 #define CH_ANSWER_PID 0
 #define CH_ANSWER_TID 1
 #define CH_ANSWER_PPID 2
@@ -113,27 +137,6 @@
 #define CH_ANSWER_EUID 5
 #define CH_ANSWER_EGID 6
 #define CH_ANSWER_PGRP 7
-#define CH_FRAME 104	   /* where the second frame begins */
-#define CH_FPSTATE 112	   /* and its XSAVE area */
-#define CH_XFEATURES 120
-/* A patched call's registers, 8 bytes each, and then its stack. */
-#define CH_RAX 128
-#define CH_RIP 136
-#define CH_RFLAGS 144
-#define CH_RSP 152
-#define CH_RBX 160
-#define CH_RBP 168
-#define CH_R12 176
-#define CH_R13 184
-#define CH_R14 192
-#define CH_R15 200
-#define CH_RDI 208
-#define CH_RSI 216
-#define CH_RDX 224
-#define CH_R10 232
-#define CH_R8 240
-#define CH_R9 248
-#define CH_REGS_END 256
 #define CH_RSEQ_AREA 256 /* WORD_RSEQ: the call's arguments, */
 #define CH_RSEQ_SIG 264
 #define CH_RSEQ_SIZE 268
@@ -147,17 +150,19 @@
 #define CH_DO_ARGS 312	   /* its six arguments, */
 #define CH_DO_RESULT 360   /* its result, */
 #define CH_DO_DONE 368	   /* and whether it was made */
-#define CH_TAKEN 376	   /* how much of each piece was taken along; 32 bits each */
-#define CH_GIVE_COUNT 384  /* how much of what follows is to be copied to the guest */
-#define CH_MASK 416	   /* struct pctx_mask: the thread's signal mask, */
-#define CH_MASK_OPEN 424   /* and whether it may change it here */
-#define CH_GIVE 448	   /* struct give */
+#define CH_MASK 384	   /* struct pctx_mask: the thread's signal mask, */
+#define CH_MASK_OPEN 392   /* and whether it may change it here */
+/* What WORD_GIVE is about.  The first struct give, their count and the first of what is given share a cache line; the other structs
+ * stand before it, one below the other. */
+#define CH_GIVE 448
 #define CH_GIVE_SIZE 16
 #define CH_GIVE_MAX 4
-#define CH_PIECES 512	   /* a place for each piece, */
-#define CH_PIECE_SIZE 1024
-#define CH_OUT 2560	   /* and one for all that is given */
+#define CH_GIVE_COUNT 464
+#define CH_OUT 472	   /* all that is given */
 #define CH_OUT_SIZE 1024
+#define CH_TAKEN 1536	   /* how much of each piece was taken along, 32 bits each, */
+#define CH_PIECES 1544	   /* and a place for each */
+#define CH_PIECE_SIZE 1024
 #define CH_HEADER_SIZE 4096
 #define CH_STACK_TOP CH_HEADER_SIZE
 
@@ -170,6 +175,7 @@
 #define WORD_EXIT 5	   /* end the thread */
 #define WORD_CALL 6	   /* the thread is in a patched call, its registers are in the channel: answer */
 #define WORD_RETURN 7	   /* the answer is in CH_RESULT */
+#define WORD_GIVE 14	   /* likewise, and first what CH_GIVE says is to be copied */
 #define WORD_SAVE 8	   /* store the vector state into the second frame */
 #define WORD_SAVED 9	   /* it is done: the second frame is the sentry's, to be resumed as the first */
 #define WORD_KICKED 10	   /* as WORD_CALL, but the call is done: the thread was kicked on its way out */

@@ -64,9 +64,12 @@ static struct {
 	uint8_t shape_of[SYSTRAP_PIECES_CALLS];
 	struct shape shapes[SYSTRAP_SHAPE_MAX]; /* the first is never used */
 } table; /* immutable once a platform has been started */
+static bool wide[ABI_SYSCALL_MAX]; /* likewise */
 _Static_assert(sizeof(table) <= SYSTRAP_PIECES_SIZE, "the page of pieces");
-_Static_assert(CH_GIVE + CH_GIVE_MAX * CH_GIVE_SIZE <= CH_PIECES && CH_PIECES + PIECE_COUNT * CH_PIECE_SIZE <= CH_OUT &&
-		       CH_OUT + CH_OUT_SIZE + 256 <= CH_STACK_TOP,
+_Static_assert(CH_MASK_OPEN + 4 <= CH_GIVE - (CH_GIVE_MAX - 1) * CH_GIVE_SIZE && CH_GIVE + CH_GIVE_SIZE <= CH_GIVE_COUNT &&
+		       CH_GIVE_COUNT + 4 <= CH_OUT &&
+		       CH_OUT + CH_OUT_SIZE <= CH_TAKEN && CH_TAKEN + 4 * PIECE_COUNT <= CH_PIECES &&
+		       CH_PIECES + PIECE_COUNT * CH_PIECE_SIZE + 256 <= CH_STACK_TOP,
 	       "room");
 
 /* ---- the table ---- */
@@ -113,16 +116,34 @@ static struct shape shape_of(const struct abi_syscall *call)
 	return s;
 }
 
+/* Which calls have more arguments than the first cache line holds. */
+static void find_wide(void)
+{
+	for (unsigned nr = 0; nr < ABI_SYSCALL_MAX; nr++) {
+		const struct abi_syscall *call = abi_syscall_by_nr(nr);
+
+		wide[nr] = call && call->args[CH_PIECE_ARGS].kind != ABI_ARG_END;
+	}
+}
+
+bool pieces_wide(uint64_t nr)
+{
+	return nr >= ABI_SYSCALL_MAX || wide[nr];
+}
+
 void pieces_table_make(void)
 {
 	unsigned count = 1;
 
+	find_wide();
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		struct shape s = shape_of(abi_syscall_by_nr(calls[i]));
 		unsigned k = 1;
 
 		if (!s.desc[0].kind)
 			continue;
+		for (unsigned n = 0; n < PIECE_COUNT; n++)
+			ASSERT(s.desc[n].addr < CH_PIECE_ARGS && s.desc[n].len < CH_PIECE_ARGS);
 		while (k < count && memcmp(&table.shapes[k], &s, sizeof(s)) != 0)
 			k++;
 		ASSERT(k < SYSTRAP_SHAPE_MAX);
@@ -267,26 +288,26 @@ static void write_gives(struct context *c)
 	atomic_store(&c->ctx.as->giving, GIVE_NOTHING);
 }
 
-void pieces_return(struct context *c)
+uint32_t pieces_return(struct context *c)
 {
-	_Atomic uint32_t *count = channel_u32(c, CH_GIVE_COUNT);
-
 	c->ctx.pieces = false;
 	c->given = c->give_count > 0;
-	if (c->given) {
-		memcpy(c->ch + CH_GIVE, c->gives, c->give_count * sizeof(c->gives[0]));
-		atomic_store(&c->ctx.as->giving, GIVE_NOW);
-	}
-	if (atomic_load_explicit(count, memory_order_relaxed) != c->give_count)
-		atomic_store_explicit(count, c->give_count, memory_order_relaxed);
+	if (!c->given)
+		return WORD_RETURN;
+	for (unsigned i = 0; i < c->give_count; i++)
+		memcpy(c->ch + CH_GIVE - i * CH_GIVE_SIZE, &c->gives[i], sizeof(c->gives[i]));
+	atomic_store_explicit(channel_u32(c, CH_GIVE_COUNT), c->give_count, memory_order_relaxed);
 	c->give_count = 0;
 	c->give_used = 0;
+	/* Seen late it makes others wait on. */
+	atomic_store_explicit(&c->ctx.as->giving, GIVE_NOW, memory_order_release);
+	return WORD_GIVE;
 }
 
 void pieces_arrived(struct context *c)
 {
 	if (c->given)
-		atomic_store(&c->ctx.as->giving, GIVE_NOTHING);
+		atomic_store_explicit(&c->ctx.as->giving, GIVE_NOTHING, memory_order_release);
 	c->given = false;
 }
 

@@ -337,10 +337,10 @@ systrap_shim_call:
 .Lcall_post:
 	cld
 	call	.Lpost
+	cmp	$WORD_GIVE, %eax
+	je	.Lgive_all
 	cmp	$WORD_RETURN, %eax
 	jne	.Lcall_other
-	cmpl	$0, CH_GIVE_COUNT(%rbx)
-	jne	.Lgive_all
 .Lcall_return:
 	mov	CH_RBX(%rbx), %rcx
 	mov	%rbx, %r11
@@ -489,8 +489,7 @@ systrap_shim_call:
 .Lgive_all:
 	xor	%r10d, %r10d
 .Lgive:
-	mov	%r10d, %eax
-	imul	$CH_GIVE_SIZE, %eax
+	imul	$-CH_GIVE_SIZE, %r10, %rax
 	mov	CH_GIVE(%rbx, %rax), %rdi
 	mov	CH_GIVE + 8(%rbx, %rax), %ecx
 	mov	CH_GIVE + 12(%rbx, %rax), %esi

@@ -230,6 +230,7 @@ struct context {
 	bool in_call; /* it waits in a patched call: registers are known, vector state is the thread's own */
 	bool second;  /* not in a call: its state is in the second frame */
 	bool regs_dirty, bases_dirty, result_dirty;
+	bool rest_due; /* of regs only what call_load loads is true yet */
 	bool may_give;	      /* nobody else has this memory */
 	bool given;	      /* by the last return */
 	uint8_t give_count, next_room;
@@ -452,6 +453,8 @@ void pieces_table_make(void);
 /* The same for the shim. */
 void pieces_table_copy(uint8_t page[SYSTRAP_PIECES_SIZE]);
 /* What a call may take along, each at its place in the channel (piece_at); kind 0: nothing. */
+/* True if call_load's registers are not all of nr's arguments. */
+bool pieces_wide(uint64_t nr);
 void pieces_find(uint64_t nr, const uint64_t args[6], struct piece out[PIECE_COUNT]);
 static inline uint32_t piece_at(unsigned i)
 {
@@ -459,8 +462,8 @@ static inline uint32_t piece_at(unsigned i)
 }
 /* A patched call has come; its pieces are there until one of the other two. */
 void pieces_begin(struct context *c, uint64_t nr, const uint64_t args[6]);
-/* It is about to return: the shim is told what to copy to the guest. */
-void pieces_return(struct context *c);
+/* It is about to return: the word that tells the shim so, and whether there is something to copy to the guest. */
+uint32_t pieces_return(struct context *c) MUST_CHECK;
 /* The thread is back, or dead. */
 void pieces_arrived(struct context *c);
 /* What is to come out is written now, and all goes by process_vm from here on. */
@@ -480,8 +483,9 @@ uint64_t frame_rax_addr(const struct context *c);
 uint64_t frame_addr(const struct context *c);
 /* The result in the frame, which the shim may have written. */
 void frame_reload_result(struct context *c);
-/* Reads the registers of a patched call. */
+/* Reads the registers of a patched call that nearly every call needs, and those that are left, if they are. */
 void call_load(struct context *c);
+void call_load_rest(struct context *c);
 /* What a guest thread blocks, as a kernel sigset. */
 uint64_t guest_signal_mask(void);
 /* Readies the channel, and writes whole frames from which rt_sigreturn makes a fresh thread; c->second says which of

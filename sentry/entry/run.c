@@ -151,7 +151,8 @@ void task_run(struct task *t)
 		}
 		platform_switch(t->ctx, &ev);
 		signal_mask_take(t);
-		atomic_store(&t->ctx_running, false);
+		/* Seen late it makes a kick too many. */
+		atomic_store_explicit(&t->ctx_running, false, memory_order_release);
 		if (UNLIKELY(t->syscall_work & (WORK_STEP | WORK_WATCH)))
 			trace_step_end(t, &ev);
 		switch (ev.kind) {
