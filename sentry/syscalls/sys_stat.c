@@ -51,6 +51,16 @@ static int stat_path(struct task *t, const struct path *p, uint64_t buf)
 	return copy_out(t->ctx, buf, &st, sizeof(st));
 }
 
+/* fstat(2) as C libraries make it: no path is walked for it. */
+static bool names_fd_alone(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags)
+{
+	char first;
+
+	if (!(at_flags & L_AT_EMPTY_PATH) || (int)dirfd == L_AT_FDCWD)
+		return false;
+	return !path || (copy_in(t->ctx, &first, path, 1) == 0 && first == '\0');
+}
+
 static long stat_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags, uint64_t buf)
 {
 	struct path p;
@@ -91,6 +101,8 @@ long sys_newfstatat(struct task *t, const struct sys_args *args)
 
 	if (flags & ~(unsigned)(L_AT_SYMLINK_NOFOLLOW | L_AT_EMPTY_PATH | L_AT_NO_AUTOMOUNT | L_AT_STATX_SYNC_TYPE))
 		return -EINVAL;
+	if (names_fd_alone(t, args->a[0], args->a[1], flags))
+		return sys_fstat(t, &(struct sys_args){.a = {args->a[0], args->a[2]}});
 	return stat_at(t, args->a[0], args->a[1], flags, args->a[2]);
 }
 
