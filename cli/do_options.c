@@ -20,7 +20,7 @@
 struct parse {
 	struct do_options *o;
 	const char *user; /* looked up when the root is known */
-	bool clear_env;
+	bool clear_env, wants_short_cuts;
 	char **env; /* values of --env, in order */
 	size_t env_count;
 	const char *log, *strace_log;
@@ -284,6 +284,7 @@ static int set_t0(void *ctx, char *value, char *second)
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
 		if (!strcmp(value, names[i])) {
 			p->o->short_cuts = (enum short_cuts)i;
+			p->wants_short_cuts = i != SHORT_CUTS_OFF;
 			return 0;
 		}
 	}
@@ -484,6 +485,8 @@ int do_options_parse(struct do_options *o, int argc, char **argv)
 		return status;
 	if (rest == argc)
 		return bad("no command given");
+	if (o->no_patch && p.wants_short_cuts)
+		return bad("--no-patch and --t0 exclude each other: short cuts are taken at patched calls; leave one out");
 	o->argv = argv + rest;
 	make_env(&p);
 	status = find_user(&p);
