@@ -78,6 +78,7 @@ TEST(acquire_by_open)
 		OK(fstat(fd, &st));
 		CHECK_STR(ttyname_r(fd, name, sizeof(name)) ? "none" : name, "/dev/tty");
 		/* Who leads the session and gives it up is in the foreground, and so gets SIGHUP. */
+		signal(SIGHUP, SIG_DFL); /* nohup(1) may have run us */
 		if (!h_failures)
 			(void)!ioctl(fd, TIOCNOTTY);
 		child_exit();
