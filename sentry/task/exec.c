@@ -46,6 +46,7 @@ struct image {
 	struct exec_cred id;
 	uint64_t entry;
 	bool randomize;
+	bool by_descriptor; /* execveat(2) with no path */
 };
 
 static uint64_t random_pages(const struct image *img, uint64_t count)
@@ -107,6 +108,7 @@ static int find_program(struct task *t, const struct exec_request *req, struct i
 	if (r < 0)
 		return r;
 	img->name = exec_name(req);
+	img->by_descriptor = !req->path[0] && req->dirfd != L_AT_FDCWD;
 	script_name = img->name ? strdup(img->name) : NULL;
 	script = malloc(sizeof(*script));
 	if (!script_name || !script) {
@@ -489,13 +491,18 @@ static int make_context(struct image *img, struct pctx **out)
 	return 0;
 }
 
-static void set_comm(struct task *t, const char *name)
+/* From the name by which it was called; if that was but a descriptor, what the program's file is called now. */
+static void comm_of(const struct image *img, char comm[static TASK_COMM_LEN])
 {
-	const char *base = strrchr(name, '/');
+	const char *base = strrchr(img->name, '/');
 
-	base = base && base[1] ? base + 1 : name;
-	memset(t->comm, 0, sizeof(t->comm));
-	memcpy(t->comm, base, strnlen(base, TASK_COMM_LEN - 1));
+	memset(comm, 0, TASK_COMM_LEN);
+	if (img->by_descriptor) {
+		dentry_copy_name(img->file->path.dentry, comm, TASK_COMM_LEN);
+		return;
+	}
+	base = base && base[1] ? base + 1 : img->name;
+	memcpy(comm, base, strnlen(base, TASK_COMM_LEN - 1));
 }
 
 /* Signals as exec leaves them: handlers gone, alternate stack gone, pending signals and mask kept. */
@@ -548,7 +555,9 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	struct pctx *old_ctx;
 	struct mm *old_mm;
 	struct file *old_exe;
+	char comm[TASK_COMM_LEN];
 
+	comm_of(img, comm);
 	process_book_stub(t);
 	task_book_thread(t);
 	task_release_mm(t);
@@ -566,7 +575,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	old_mm = t->mm;
 	t->mm = img->mm;
 	img->mm = NULL;
-	set_comm(t, img->name);
+	memcpy(t->comm, comm, sizeof(comm));
 	mutex_unlock(&t->alloc_lock);
 	mm_leave(old_mm);
 

@@ -425,7 +425,7 @@ TEST(nested_shebang)
 
 TEST(execveat)
 {
-	char *argv[] = {"x", "@exit", "4", NULL};
+	char *argv[] = {"x", "@exit", "4", NULL}, expected[32];
 	int fd = open(h_self, O_PATH | O_CLOEXEC);
 	pid_t pid;
 
@@ -436,6 +436,18 @@ TEST(execveat)
 		_exit(errno);
 	}
 	CHECK_EQ(h_wait(pid), 4 << 8);
+	/* Called by a descriptor alone it is called what its file is (since Linux 6.14), with a path by that. */
+	const char *base = strrchr(h_self, '/') + 1;
+	char *by_file[] = {"x", "@comm", NULL, NULL};
+
+	snprintf(expected, sizeof(expected), "%.15s\n", base);
+	by_file[2] = expected;
+	pid = h_fork();
+	if (pid == 0) {
+		syscall(SYS_execveat, fd, "", by_file, environ, AT_EMPTY_PATH);
+		_exit(errno);
+	}
+	CHECK_EQ(h_wait(pid), 0);
 	CHECK_ERR(syscall(SYS_execveat, fd, "", argv, environ, 0), ENOENT);
 	CHECK_ERR(syscall(SYS_execveat, 99, "x", argv, environ, 0), EBADF);
 	CHECK_ERR(syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH | 0x40000000), EINVAL);
