@@ -135,15 +135,16 @@ static int lock_current(struct task *t, struct mm *mm, bool on_fault) REQUIRES(m
 {
 	int r = 0;
 
+	mm->locked_size = 0;
 	for (size_t i = 0; i < mm->vma_count; i++) {
 		struct vma *v = mm->vmas[i];
 
+		mm->locked_size += vma_len(v);
 		v->locked = true;
 		v->lock_on_fault = on_fault;
 		if (!on_fault && r != -ESRCH)
 			r = populate_part(t, mm, v, v->start, v->end, 0);
 	}
-	mm->locked_size = mm->total_size;
 	vma_merge_range(mm, 0, GUEST_CEILING);
 	return r == -ESRCH ? r : 0;
 }

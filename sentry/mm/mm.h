@@ -92,6 +92,8 @@ static inline uint32_t mm_inherited_mdwe(const struct mm *old)
 }
 
 struct mm *mm_new(struct pas *as /* consumed */);
+/* Bytes of what is in no VMA but counts as mapped: the vDSO and its data, or its code alone. */
+uint64_t mm_special_size(bool code_only);
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
 /* The same by the task whose it was, which holds no lock: it may wait for the stub (pas_leave). */

@@ -164,6 +164,17 @@ static void show_special(FILE *f, uint64_t start, uint64_t end, int prot, const 
 	fprintf(f, "THPeligible:           0\nVmFlags: %s \n", flags);
 }
 
+uint64_t mm_special_size(bool code_only)
+{
+	struct pf_vdso_part part;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; platform_vdso_part(sandbox_platform(), i, &part); i++)
+		if (part.code || !code_only)
+			sum += part.end - part.start;
+	return sum;
+}
+
 static void show_specials(FILE *f, bool details)
 {
 	struct pf_vdso_part part;

@@ -445,6 +445,7 @@ static int build_mm(struct task *t, const struct exec_request *req, struct image
 		pas_put(as);
 		return -ENOMEM;
 	}
+	img->mm->total_size = img->mm->peak_size = mm_special_size(false);
 	img->mm->mdwe = t->mm ? mm_inherited_mdwe(t->mm) : 0;
 	set_user_ns(t, img);
 	place_stack(t, img);

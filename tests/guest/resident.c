@@ -257,6 +257,31 @@ TEST(status_grows_by_what_is_touched)
 	CHECK(labs(status_kb("VmRSS") - rss) < SLACK);
 }
 
+/* What is mapped is what maps lists, the vDSO and its data included; the page of [vsyscall] is nobody's. */
+TEST(sizes_are_sums_of_maps)
+{
+	long all_kb = 0, code_kb = 0, size, lib, exe, pages;
+
+	for (char *line = slurp("/proc/self/maps"); line && *line; line = strchr(line, '\n') + 1) {
+		unsigned long start, end;
+		char perms[5];
+
+		REQUIRE(sscanf(line, "%lx-%lx %4s", &start, &end, perms) == 3);
+		if (start >> 63)
+			continue;
+		all_kb += (long)(end - start) / 1024;
+		if (perms[1] == '-' && perms[2] == 'x')
+			code_kb += (long)(end - start) / 1024;
+	}
+	size = status_kb("VmSize");
+	lib = status_kb("VmLib");
+	exe = status_kb("VmExe");
+	CHECK_EQ(size, all_kb);
+	CHECK_EQ(lib + exe, code_kb);
+	REQUIRE(sscanf(slurp("/proc/self/statm"), "%ld", &pages) == 1);
+	CHECK_EQ(pages * 4, all_kb);
+}
+
 /* ---- pagemap ---- */
 
 static uint64_t entry(int fd, const void *addr)

@@ -147,6 +147,7 @@ static void get_memory(struct task *t, struct memory *out)
 		if ((v->prot & (L_PROT_EXEC | L_PROT_WRITE)) == L_PROT_EXEC && v->kind != VMA_STACK)
 			out->lib += v->end - v->start;
 	}
+	out->lib += mm_special_size(true);
 	out->lib -= min_of(out->lib, out->text);
 	mutex_unlock(&mm->lock);
 	mm_put(mm);
