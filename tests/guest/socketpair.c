@@ -250,6 +250,8 @@ TEST(errors)
 	CHECK_ERR(socketpair(AF_UNIX, 99, 0, s), EINVAL);
 	CHECK_ERR(socketpair(999, SOCK_STREAM, 0, s), EAFNOSUPPORT);
 	CHECK_ERR(socketpair(AF_UNIX, SOCK_STREAM, 0, NULL), EFAULT);
+	/* A family that the kernel does not have: libraries go by this errno. */
+	CHECK_ERR(socket(AF_DECnet, SOCK_STREAM, 0), EAFNOSUPPORT);
 	REQUIRE(pipe(p) == 0);
 	CHECK_ERR(send(p[1], "x", 1, 0), ENOTSOCK);
 	CHECK_ERR(recv(p[0], &c, 1, 0), ENOTSOCK);
