@@ -41,7 +41,9 @@ static bool end_threads(struct stub *s)
 		thread_tell_end(s, s->idle[i].channel);
 	for (unsigned i = 0; i < s->idle_count; i++) {
 		if (!thread_has_ended(s, s->idle[i].tid, s->idle[i].channel, deadline_ns)) {
-			stub_kill(s, atomic_load(&s->as.dead) ? NULL : "a thread that should be at rest did not end");
+			if (!atomic_load(&s->as.dead)) /* no program is in it any more, and nobody need hear of it */
+				log_info("systrap: the stub with host id %d is not used again: a thread did not end in time", s->as.host_pid);
+			stub_kill(s, NULL);
 			return false;
 		}
 	}
