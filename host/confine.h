@@ -71,6 +71,7 @@ struct confine_bind {
 	/* Set by confine_root: */
 	int dir_fd;	  /* O_PATH: the directory, or the one that holds the file; owned by the caller.  -1: none */
 	const char *name; /* NULL: dir_fd itself; else the file's name in it (static, or part of source) */
+	bool no_links;	  /* the host follows no symbolic link in what is mounted there */
 	int error;	  /* 0, or -errno: source cannot be had, and confine_root has failed with it */
 };
 

@@ -5,7 +5,8 @@
  *               /sys and /dev covered
  *     /bindN    each --bind source: the directory itself, or a directory that holds just the file
  *
- * and nothing else: the old root is detached.  Needs Linux 5.12 (mount_setattr).  See confine.h.
+ * and nothing else: the old root is detached.  Needs Linux 5.12 (mount_setattr).  From 5.14 on the host follows no symbolic
+ * link in any of it (nosymfollow), whatever call it is that has one in its path.  See confine.h.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +24,10 @@
 
 #define HIDDEN_DIR "empty"
 
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
 static int set_attributes(int tree, uint64_t attr, bool recursive)
 {
 	struct mount_attr a = {.attr_set = attr};
@@ -31,15 +36,20 @@ static int set_attributes(int tree, uint64_t attr, bool recursive)
 }
 
 /* A copy of what is mounted at and below dir_fd/path (or dir_fd itself: ""), attached nowhere.  A descriptor, or
- * -errno. */
-static int copy_tree(int dir_fd, const char *path, bool read_only, bool recursive)
+ * -errno.  *no_links, if it is not NULL: the host follows no links there. */
+static int copy_tree(int dir_fd, const char *path, bool read_only, bool recursive, bool *no_links)
 {
 	int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+	uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (read_only ? MOUNT_ATTR_RDONLY : 0);
 	int tree = open_tree(dir_fd, path, (unsigned)flags), r;
 
 	if (tree < 0)
 		return -errno;
-	r = set_attributes(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (read_only ? MOUNT_ATTR_RDONLY : 0), recursive);
+	r = set_attributes(tree, attr | MOUNT_ATTR_NOSYMFOLLOW, recursive);
+	if (no_links)
+		*no_links = r == 0;
+	if (r == -EINVAL) /* before Linux 5.14 */
+		r = set_attributes(tree, attr, recursive);
 	if (r < 0) {
 		close(tree);
 		return r;
@@ -104,7 +114,7 @@ static void close_trees(struct trees *t)
 	free(t->bind);
 }
 
-static int make_trees(struct trees *t, const struct confine_bind *root, const struct confine_bind *binds, size_t count)
+static int make_trees(struct trees *t, const struct confine_bind *root, struct confine_bind *binds, size_t count)
 {
 	*t = (struct trees){.root = -1, .host = -1, .bind = calloc(count + 1, sizeof(*t->bind)), .count = count};
 	if (!t->bind)
@@ -114,13 +124,13 @@ static int make_trees(struct trees *t, const struct confine_bind *root, const st
 	/* What is mounted here must not show outside, nor the other way round. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
-	t->host = copy_tree(root->dir_fd, "", true, true);
+	t->host = copy_tree(root->dir_fd, "", true, true, NULL);
 	if (t->host < 0)
 		return t->host;
 	for (size_t i = 0; i < count; i++) {
 		if (binds[i].dir_fd < 0)
 			continue;
-		t->bind[i] = copy_tree(binds[i].dir_fd, "", binds[i].read_only, true);
+		t->bind[i] = copy_tree(binds[i].dir_fd, "", binds[i].read_only, true, &binds[i].no_links);
 		if (t->bind[i] < 0)
 			return t->bind[i];
 	}
@@ -159,7 +169,7 @@ static int hide(int root, const char *path)
 
 	if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
 		return 0;
-	tree = copy_tree(root, HIDDEN_DIR, true, false);
+	tree = copy_tree(root, HIDDEN_DIR, true, false, NULL);
 	if (tree < 0)
 		return tree;
 	r = attach(tree, root, path);
@@ -263,6 +273,7 @@ static int open_plainly(struct confine_bind *binds, size_t count)
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		binds[i].name = NULL;
+		binds[i].no_links = false;
 		if (binds[i].dir_fd < 0)
 			continue;
 		if (fstat(binds[i].dir_fd, &st) < 0)
