@@ -248,6 +248,8 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	args.cred = command_cred(o, caller);
 	if (!args.cred)
 		return setup_failed("start", -ENOMEM);
+	if (!o->other_user)
+		vfs_set_caller(args.cred);
 	status = boot_root(o, caller, &args);
 	if (status)
 		return status;

@@ -101,7 +101,7 @@ static int mount_tmpfs(struct builder *b, const char *path, uint64_t size)
 static int make_root(struct builder *b, int root_fd)
 {
 	struct super_block *lower, *sb;
-	int r = hostfs_create(root_fd, true, &lower);
+	int r = hostfs_create(root_fd, HOSTFS_READ_ONLY, &lower);
 
 	if (r < 0)
 		return r;
@@ -221,8 +221,9 @@ out_fs:
 static int mount_bind(struct builder *b, const struct confine_bind *bind, const char *target)
 {
 	unsigned flags = MNT_NOSUID | MNT_NODEV | (bind->read_only ? MNT_RDONLY : 0);
+	unsigned how = (bind->read_only ? HOSTFS_READ_ONLY : 0) | (bind->no_links ? HOSTFS_NO_LINKS : 0);
 	struct super_block *sb;
-	int r = hostfs_create(bind->dir_fd, bind->read_only, &sb);
+	int r = hostfs_create(bind->dir_fd, how, &sb);
 
 	if (r < 0)
 		return r;
@@ -291,7 +292,7 @@ static int show_cwd(struct builder *b, const char *cwd, int cwd_fd)
 		host_close(cwd_fd);
 		return 0;
 	}
-	r = hostfs_create(cwd_fd, true, &lower);
+	r = hostfs_create(cwd_fd, HOSTFS_READ_ONLY, &lower);
 	if (r == 0)
 		r = overlay_create(lower, b->size_limit, &sb);
 	return r < 0 ? r : mount_at(b, sb, cwd, MNT_NOSUID | MNT_NODEV, "overlay");

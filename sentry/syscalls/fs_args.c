@@ -40,19 +40,34 @@ int arg_resolve(struct task *t, uint64_t dirfd, uint64_t path, unsigned flags, s
 	return r;
 }
 
+static unsigned lookup_flags(unsigned at_flags)
+{
+	return (at_flags & L_AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (at_flags & L_AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+}
+
 int arg_resolve_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags, struct path *out)
 {
 	struct lookup l = task_lookup(t);
-	unsigned flags = 0;
 
-	if (!(at_flags & L_AT_SYMLINK_NOFOLLOW))
-		flags |= LOOKUP_FOLLOW;
-	if (at_flags & L_AT_EMPTY_PATH) {
-		flags |= LOOKUP_EMPTY;
-		if (!path)
-			return vfs_resolve(&l, (int)dirfd, "", flags, 0, out);
-	}
-	return arg_resolve(t, dirfd, path, flags, out);
+	if (!path && (at_flags & L_AT_EMPTY_PATH))
+		return vfs_resolve(&l, (int)dirfd, "", lookup_flags(at_flags), 0, out);
+	return arg_resolve(t, dirfd, path, lookup_flags(at_flags), out);
+}
+
+int arg_stat_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags, struct path *out, struct l_statx *st)
+{
+	struct lookup l = task_lookup(t);
+	char *name;
+	int r;
+
+	if (!path && (at_flags & L_AT_EMPTY_PATH))
+		return vfs_stat(&l, (int)dirfd, "", lookup_flags(at_flags), out, st);
+	r = copy_in_path(t->ctx, path, &name);
+	if (r < 0)
+		return r;
+	r = vfs_stat(&l, (int)dirfd, name, lookup_flags(at_flags), out, st);
+	free(name);
+	return r;
 }
 
 int arg_struct(struct task *t, uint64_t src, uint64_t size, size_t min, void *out, size_t known)

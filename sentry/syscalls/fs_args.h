@@ -14,6 +14,9 @@ int arg_resolve(struct task *t, uint64_t dirfd, uint64_t path, unsigned flags, s
 /* As arg_resolve, by the AT_* flags of a call that knows AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH; a null path with the latter
  * means "". */
 int arg_resolve_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags, struct path *out) MUST_CHECK;
+/* The same, and the attributes of what was found. */
+int arg_stat_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags, struct path *out,
+		struct l_statx *st) MUST_CHECK;
 /* A structure that grows from release to release: size bytes of the guest's at src, at least min, into *out of known bytes, the
  * rest of which is zeroed.  -EINVAL: too small; -E2BIG: more than a page, or what is not known is not zero. */
 int arg_struct(struct task *t, uint64_t src, uint64_t size, size_t min, void *out, size_t known) MUST_CHECK;

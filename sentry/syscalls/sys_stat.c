@@ -38,16 +38,12 @@ static struct l_stat stat_of(const struct l_statx *x)
 	};
 }
 
-static int stat_path(struct task *t, const struct path *p, uint64_t buf)
+static int put_stat(struct task *t, struct l_statx *x, uint64_t buf)
 {
-	struct l_statx x = {0};
 	struct l_stat st;
-	int r = vfs_getattr(p, &x);
 
-	if (r < 0)
-		return r;
-	show_ids(t, &x);
-	st = stat_of(&x);
+	show_ids(t, x);
+	st = stat_of(x);
 	return copy_out(t->ctx, buf, &st, sizeof(st));
 }
 
@@ -63,14 +59,14 @@ static bool names_fd_alone(struct task *t, uint64_t dirfd, uint64_t path, unsign
 
 static long stat_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags, uint64_t buf)
 {
+	struct l_statx x = {0};
 	struct path p;
-	int r = arg_resolve_at(t, dirfd, path, at_flags, &p);
+	int r = arg_stat_at(t, dirfd, path, at_flags, &p, &x);
 
 	if (r < 0)
 		return r;
-	r = stat_path(t, &p, buf);
 	path_put(&p);
-	return r;
+	return put_stat(t, &x, buf);
 }
 
 long sys_stat(struct task *t, const struct sys_args *args)
@@ -85,14 +81,15 @@ long sys_lstat(struct task *t, const struct sys_args *args)
 
 long sys_fstat(struct task *t, const struct sys_args *args)
 {
+	struct l_statx x = {0};
 	struct file *f;
 	int r = arg_file_path_ok(t, args->a[0], &f);
 
 	if (r < 0)
 		return r;
-	r = stat_path(t, &f->path, args->a[1]);
+	r = vfs_getattr(&f->path, &x);
 	file_put(f);
-	return r;
+	return r < 0 ? r : put_stat(t, &x, args->a[1]);
 }
 
 long sys_newfstatat(struct task *t, const struct sys_args *args)
@@ -117,17 +114,16 @@ long sys_statx(struct task *t, const struct sys_args *args)
 		return -EINVAL;
 	if (flags & ~(unsigned)(L_AT_SYMLINK_NOFOLLOW | L_AT_EMPTY_PATH | L_AT_NO_AUTOMOUNT | L_AT_STATX_SYNC_TYPE))
 		return -EINVAL;
-	r = arg_resolve_at(t, args->a[0], args->a[1], flags, &p);
+	r = arg_stat_at(t, args->a[0], args->a[1], flags, &p, &x);
 	if (r < 0)
 		return r;
-	r = vfs_getattr(&p, &x);
-	if (r == 0 && (mask & L_STATX_MNT_ID_UNIQUE)) {
+	if (mask & L_STATX_MNT_ID_UNIQUE) {
 		x.stx_mnt_id = mount_unique_id(p.mnt);
 		x.stx_mask = (x.stx_mask & ~L_STATX_MNT_ID) | L_STATX_MNT_ID_UNIQUE;
 	}
 	path_put(&p);
 	show_ids(t, &x);
-	return r < 0 ? r : copy_out(t->ctx, args->a[4], &x, sizeof(x));
+	return copy_out(t->ctx, args->a[4], &x, sizeof(x));
 }
 
 /* ---- access ---- */
@@ -153,7 +149,7 @@ static long access_at(struct task *t, uint64_t dirfd, uint64_t path, uint64_t mo
 {
 	struct lookup l = task_lookup(t);
 	struct cred *real = NULL;
-	unsigned lookup_flags = 0;
+	unsigned lookup_flags = LOOKUP_ATTR;
 	struct path p;
 	char *name;
 	int r;

@@ -14,13 +14,13 @@ _Static_assert(STATX_OF_FLAGS == (L_FS_IMMUTABLE_FL | L_FS_APPEND_FL | L_FS_NODU
 
 #define FILE_CAPS "security.capability"
 
-int vfs_getattr(const struct path *p, struct l_statx *st)
+int path_getattr(const struct path *p, bool fresh, struct l_statx *st)
 {
 	struct inode *i = p->dentry->inode;
 
 	if (!i)
 		return -ENOENT;
-	if (i->ops && i->ops->getattr) {
+	if (i->ops && i->ops->getattr && !fresh) {
 		int r = i->ops->getattr(i, st);
 
 		if (r < 0)
@@ -39,6 +39,11 @@ int vfs_getattr(const struct path *p, struct l_statx *st)
 	if (p->mnt && p->dentry == p->mnt->root)
 		st->stx_attributes |= L_STATX_ATTR_MOUNT_ROOT;
 	return 0;
+}
+
+int vfs_getattr(const struct path *p, struct l_statx *st)
+{
+	return path_getattr(p, false, st);
 }
 
 int super_statfs(struct super_block *sb, struct l_statfs *st)

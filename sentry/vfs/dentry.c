@@ -322,7 +322,7 @@ size_t dcache_count(void)
 	return n;
 }
 
-static struct dentry *find(struct dentry *parent, const char *name, size_t len)
+struct dentry *dentry_find(struct dentry *parent, const char *name, size_t len)
 {
 	uint32_t hash = name_hash(parent, name, len);
 	struct dentry *d;
@@ -343,7 +343,7 @@ static struct dentry *find(struct dentry *parent, const char *name, size_t len)
 struct dentry *dentry_cached(struct dentry *parent, const char *name, size_t name_len)
 {
 	const struct super_block *sb = parent->sb;
-	struct dentry *d = find(parent, name, name_len);
+	struct dentry *d = dentry_find(parent, name, name_len);
 
 	/* Uncached file systems keep nothing but mount points; those stay whatever the file system says. */
 	if (!d || !sb->ops || !sb->ops->revalidate || d->mounts || sb->ops->revalidate(d))
@@ -353,47 +353,88 @@ struct dentry *dentry_cached(struct dentry *parent, const char *name, size_t nam
 	return NULL;
 }
 
-int dentry_lookup_locked(struct dentry *parent, const char *name, size_t name_len, struct dentry **out)
+/* Looks up what is not cached; from and path: see super_ops.lookup_along, or NULL. */
+static int lookup_new(struct dentry *parent, const char *name, size_t name_len, struct dentry *from, const char *path,
+		      struct dentry **out, bool *fresh)
 {
 	struct inode *dir = parent->inode;
 	struct dentry *d;
 	int r;
 
-	if (!dir->ops || !dir->ops->lookup)
-		return -ENOTDIR;
-	d = dentry_cached(parent, name, name_len);
-	if (d) {
-		*out = d;
-		return 0;
-	}
 	if (parent->flags & D_UNLINKED)
 		return -ENOENT;
 	d = dentry_alloc(parent->sb, parent, name, name_len);
 	if (!d)
 		return -ENOMEM;
-	r = dir->ops->lookup(dir, d);
+	r = path ? parent->sb->ops->lookup_along(from, path, dir, d) : dir->ops->lookup(dir, d);
 	if (r < 0) {
 		dentry_put(d);
 		return r;
 	}
+	*fresh = r > 0;
 	if (!(parent->sb->flags & SB_NO_CACHE))
 		dentry_hash(d);
 	*out = d;
 	return 0;
 }
 
-int dentry_lookup(struct dentry *parent, const char *name, size_t name_len, struct dentry **out)
+static int lookup_locked(struct dentry *parent, const char *name, size_t name_len, struct dentry **out, bool *fresh)
+{
+	struct inode *dir = parent->inode;
+	struct dentry *d;
+
+	if (!dir->ops || !dir->ops->lookup)
+		return -ENOTDIR;
+	d = dentry_cached(parent, name, name_len);
+	if (!d)
+		return lookup_new(parent, name, name_len, NULL, NULL, out, fresh);
+	*out = d;
+	return 0;
+}
+
+int dentry_lookup_locked(struct dentry *parent, const char *name, size_t name_len, struct dentry **out)
+{
+	bool fresh;
+
+	return lookup_locked(parent, name, name_len, out, &fresh);
+}
+
+int dentry_lookup_fresh(struct dentry *parent, const char *name, size_t name_len, struct dentry **out, bool *fresh)
 {
 	struct inode *dir = parent->inode;
 	int r;
 
+	*fresh = false;
 	*out = dentry_cached(parent, name, name_len);
 	if (*out)
 		return 0;
 	mutex_lock(&dir->lock);
-	r = dentry_lookup_locked(parent, name, name_len, out);
+	r = lookup_locked(parent, name, name_len, out, fresh);
 	mutex_unlock(&dir->lock);
 	return r;
+}
+
+int dentry_lookup_along(struct dentry *from, const char *path, struct dentry *parent, const char *name, size_t name_len,
+			struct dentry **out, bool *fresh)
+{
+	struct inode *dir = parent->inode;
+	struct dentry *d;
+	int r = -EAGAIN;
+
+	mutex_lock(&dir->lock);
+	d = dentry_find(parent, name, name_len);
+	if (!d)
+		r = lookup_new(parent, name, name_len, from, path, out, fresh);
+	mutex_unlock(&dir->lock);
+	dentry_put(d);
+	return r;
+}
+
+int dentry_lookup(struct dentry *parent, const char *name, size_t name_len, struct dentry **out)
+{
+	bool fresh;
+
+	return dentry_lookup_fresh(parent, name, name_len, out, &fresh);
 }
 
 /* ---- renames ---- */

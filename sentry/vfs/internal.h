@@ -49,6 +49,14 @@ extern size_t dcache_limit;	      /* cached dentries; more only while they are i
 struct dentry *dentry_alloc(struct super_block *sb, struct dentry *parent, const char *name, size_t name_len);
 /* As dentry_lookup, with the lock of parent's inode held. */
 int dentry_lookup_locked(struct dentry *parent, const char *name, size_t name_len, struct dentry **out) MUST_CHECK;
+/* As dentry_lookup; *fresh: the attributes of what was found are up to date. */
+int dentry_lookup_fresh(struct dentry *parent, const char *name, size_t name_len, struct dentry **out,
+			bool *fresh) MUST_CHECK;
+/* The same for a child that is not in the cache, by super_ops.lookup_along.  -EAGAIN: it is there by now. */
+int dentry_lookup_along(struct dentry *from, const char *path, struct dentry *parent, const char *name, size_t name_len,
+			struct dentry **out, bool *fresh) MUST_CHECK;
+/* The child if it is in the cache (counted), good or not, else NULL. */
+struct dentry *dentry_find(struct dentry *parent, const char *name, size_t name_len);
 /* The child if it is in the cache and good (counted), else NULL.  No file system is asked for it. */
 struct dentry *dentry_cached(struct dentry *parent, const char *name, size_t name_len);
 /* Puts d into the cache, if it is not there; a mount point must be found again even in a file system without cache. */
@@ -115,12 +123,23 @@ struct walk {
 	bool must_be_dir;     /* slashes follow */
 	int links;	      /* followed so far */
 	int depth;
+	/* Where the walk was before it came to `at` by cached names alone, which nobody has been asked about (counted; NULL: at is good),
+	 * and those names in the text on top. */
+	struct dentry *sure;
+	const char *unsure, *unsure_end;
+	bool by_name;	      /* no more of that */
+	bool guessed;	      /* the last component is known by its path alone, its directory may be another (LOOKUP_ATTR) */
+	bool fresh;	      /* its attributes are up to date */
 	struct walk_frame frames[L_MAXSYMLINKS + 2];
 };
 
 /* Begins at dirfd and walks to the last component.  walk_end whatever the result. */
 int walk_begin(struct walk *w, const struct lookup *l, int dirfd, const char *path, uint64_t resolve) MUST_CHECK;
 int walk_to_last(struct walk *w) MUST_CHECK;
+/* After -ESTALE, as somebody outside has moved something between two steps: true if it is to be begun anew, name by name. */
+bool walk_again(int *tries);
+/* As walk_to_last, but w->at may have come out of the cache unasked: for walk_finish alone. */
+int walk_on(struct walk *w) MUST_CHECK;
 /* Looks the last component up: *out (counted) may be negative.  Mounts are crossed; links are not followed. */
 int walk_lookup_last(struct walk *w, struct path *out) MUST_CHECK;
 /* Follows link (the last component, borrowed) and walks on to the last component of where it leads.  If the link leads to an
@@ -176,6 +195,8 @@ static inline int lease_break(struct inode *i, bool write, bool nonblock)
 {
 	return LIKELY(!i->leased) ? 0 : lease_break_slow(i, write, nonblock);
 }
+/* vfs_getattr; fresh: the inode's fields are known to be up to date. */
+int path_getattr(const struct path *p, bool fresh, struct l_statx *st) MUST_CHECK;
 int setattr_locked(struct inode *i, struct iattr *a) MUST_CHECK REQUIRES(i->lock);
 
 #endif

@@ -285,8 +285,9 @@ static int open_tmpfile(const struct lookup *l, const struct path *dir, uint32_t
 
 /* ---- the ways in ---- */
 
-int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags, uint32_t mode, uint64_t resolve,
-	     struct file **out)
+/* One attempt.  *guessed: the file was taken for the one of that path without a look at the directory that it is opened in. */
+static int open_once(const struct lookup *l, int dirfd, const char *path, uint32_t flags, uint32_t mode, uint64_t resolve,
+		     bool by_name, bool *guessed, struct file **out)
 {
 	bool tmpfile = (flags & L_O_TMPFILE) == L_O_TMPFILE;
 	unsigned lookup_flags = 0;
@@ -306,13 +307,16 @@ int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags
 		lookup_flags |= LOOKUP_FOLLOW;
 	if (flags & L_O_DIRECTORY)
 		lookup_flags |= LOOKUP_DIRECTORY;
+	if (!(flags & L_O_PATH) && !tmpfile)
+		lookup_flags |= LOOKUP_ATTR;
 	/* A cached walk has no means to make or empty a file. */
 	if ((resolve & L_RESOLVE_CACHED) && ((flags & (L_O_CREAT | L_O_TRUNC)) || tmpfile))
 		return -EAGAIN;
 
 	r = walk_begin(&w, l, dirfd, path, resolve);
+	w.by_name = by_name;
 	if (r == 0)
-		r = walk_to_last(&w);
+		r = flags & L_O_CREAT ? walk_to_last(&w) : walk_on(&w);
 	if (r < 0)
 		goto out_end;
 	if (flags & L_O_CREAT) {
@@ -322,10 +326,25 @@ int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags
 	r = walk_finish(&w, lookup_flags, &p);
 	if (r < 0)
 		goto out_end;
+	*guessed = w.guessed;
 	r = tmpfile ? open_tmpfile(l, &p, flags, mode, out) : open_path(l, &p, flags, false, out);
 	path_put(&p);
 out_end:
 	walk_end(&w);
+	return r;
+}
+
+int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags, uint32_t mode, uint64_t resolve,
+	     struct file **out)
+{
+	int r, tries = 0;
+	bool guessed;
+
+	/* What was guessed to be there is, if anything goes wrong, perhaps not where the file system had it. */
+	do {
+		guessed = false;
+		r = open_once(l, dirfd, path, flags, mode, resolve, tries > 0, &guessed, out);
+	} while (((r == -ESTALE && !(flags & L_O_EXCL)) || (guessed && (r == -ENOENT || r == -ENOTDIR))) && walk_again(&tries));
 	return r;
 }
 

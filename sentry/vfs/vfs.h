@@ -45,6 +45,13 @@ struct path {
 
 /* ---- what a file system fills in ---- */
 
+/* What a file system says of a whole path. */
+enum path_says {
+	PATH_UNSURE, /* it may name something else: ask name by name */
+	PATH_SAME,   /* it names what was cached */
+	PATH_FRESH,  /* and the inode's attributes are up to date */
+};
+
 struct super_ops {
 	/* Fills *st (f_type, f_bsize, ... ); st is zeroed before. */
 	int (*statfs)(struct super_block *sb, struct l_statfs *st);
@@ -52,6 +59,14 @@ struct super_ops {
 	void (*release)(struct super_block *sb);
 	/* True if a cached dentry (negative ones too) is still good.  NULL: always.  The parent's lock may be held. */
 	bool (*revalidate)(struct dentry *d);
+	/*
+	 * One question instead of a revalidate for each name: does path, which leads from `from` down over cached names to d (none of
+	 * them "..", a link or a mount point), still name i (d's inode; NULL: nothing)?  That the directories on the way are the
+	 * cached ones is not asked.  With reach, i is a directory, and what is in it can be looked up afterwards.  NULL: cannot.
+	 */
+	enum path_says (*still_names)(struct dentry *from, const char *path, struct dentry *d, struct inode *i, bool reach);
+	/* inode_ops.lookup by such a path, whose last name is d's, in dir.  Where still_names is. */
+	int (*lookup_along)(struct dentry *from, const char *path, struct inode *dir, struct dentry *d);
 	/* For file handles: the name of the inode of that number, counted; -ESTALE if none has it, -ENOMEM.  NULL: handles tell
 	 * files apart, and cannot be opened. */
 	int (*find_ino)(struct super_block *sb, uint64_t ino, struct dentry **out);
@@ -88,7 +103,8 @@ struct super_block {
  * the credentials into a new inode's owner and mode.  The operation keeps nlink and the times of all inodes concerned.
  */
 struct inode_ops {
-	/* Finds d->name; 0 with d instantiated, or 0 with d left negative if there is no such name, or an error. */
+	/* Finds d->name; 0 with d instantiated, or 0 with d left negative if there is no such name, or an error.  1 is as 0, and says
+	 * that the attributes of what was found are up to date. */
 	int (*lookup)(struct inode *dir, struct dentry *d); /* NULL: -ENOTDIR */
 	/* Finds name without a dentry, for a file system that lies above this one (overlay): *out counted, or NULL if
 	 * there is no such name.  dir's lock is not held.  NULL slot: cannot be such a layer. */
@@ -433,11 +449,17 @@ struct lookup {		   /* on whose behalf */
 #define LOOKUP_DIRECTORY 2u	/* the result must be a directory */
 #define LOOKUP_EMPTY 4u		/* AT_EMPTY_PATH */
 #define LOOKUP_DOWN 8u		/* what is mounted on "." too: umount(2) */
+#define LOOKUP_ATTR 16u		/* for its attributes alone: another place of the same file would do as well */
 /* openat2's RESOLVE_* are given beside, as L_RESOLVE_*. */
 
 /* Resolves path relative to dirfd (or L_AT_FDCWD).  out is counted. */
 int vfs_resolve(const struct lookup *l, int dirfd, const char *path, unsigned flags, uint64_t resolve,
 		struct path *out) MUST_CHECK;
+/* The same, and the attributes of what was found. */
+int vfs_stat(const struct lookup *l, int dirfd, const char *path, unsigned flags, struct path *out,
+	     struct l_statx *st) MUST_CHECK;
+/* The sentry is to the host what c is inside: where the host lets it search, c may search.  Before there are guests. */
+void vfs_set_caller(const struct cred *c);
 int vfs_open(const struct lookup *l, int dirfd, const char *path, uint32_t flags, uint32_t mode, uint64_t resolve,
 	     struct file **out) MUST_CHECK;
 /* Opens what p names, with the checks that vfs_open makes of what it finds. */
@@ -568,7 +590,9 @@ int tmpfs_resize(struct super_block *sb, uint64_t size_limit) MUST_CHECK;
 int tmpfs_create(uint64_t size_limit, uint32_t root_mode, uint32_t uid, uint32_t gid, struct super_block **out) MUST_CHECK;
 /* A directory of the host.  root_fd (an O_PATH directory, consumed) is what the host shows; nothing above it is ever
  * reached and no symlink is followed by the host. */
-int hostfs_create(int root_fd, bool read_only, struct super_block **out) MUST_CHECK;
+int hostfs_create(int root_fd, unsigned how, struct super_block **out) MUST_CHECK;
+#define HOSTFS_READ_ONLY 1u
+#define HOSTFS_NO_LINKS 2u /* the host follows none there, whatever it is asked: paths of several names may be put to it */
 /* lower (consumed) read-only, changes in memory. */
 int overlay_create(struct super_block *lower, uint64_t size_limit, struct super_block **out) MUST_CHECK;
 int devfs_create(struct super_block **out) MUST_CHECK;

@@ -86,7 +86,7 @@ static struct super_block *host_super(bool read_only)
 	int fd = open(host_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(hostfs_create(fd, read_only, &sb), 0);
+	ck_assert_int_eq(hostfs_create(fd, read_only ? HOSTFS_READ_ONLY : HOSTFS_NO_LINKS, &sb), 0);
 	return sb;
 }
 

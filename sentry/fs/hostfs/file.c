@@ -14,24 +14,23 @@
 /* ---- opening ---- */
 
 /*
- * Opens the node's file.  What is there is looked at before, so that a FIFO or a device put in the file's place is not
- * touched; and again after, since it may have been put there in between (O_NONBLOCK keeps even that from blocking).
+ * Opens the node's file.  Whether it is that file is looked at after, as something else may be put in its place at any time: at worst a
+ * FIFO is opened and closed again, as it natively would be opened, without waiting for its other end.
  */
 static int open_here(struct host_node *n, const struct node_place *p, void *arg)
 {
 	const int *kind = arg;
 	struct host_stat st;
-	int fd, r = host_stat_at(p->fd, p->name, &st);
+	int fd = host_open_file(p->fd, p->name, *kind ? HOST_READ_WRITE : HOST_READ), r;
 
-	if (r == 0 && !node_is(n, &st))
-		r = -ESTALE;
-	if (r < 0)
-		return r;
-	fd = host_open_file(p->fd, p->name, *kind ? HOST_READ_WRITE : HOST_READ);
 	if (fd == -EACCES && *kind)
 		fd = host_open_file(p->fd, p->name, HOST_WRITE);
-	if (fd < 0)
-		return fd == -EMFILE ? -ENFILE : fd;
+	if (fd == -EMFILE)
+		return -ENFILE;
+	if (fd < 0) { /* of the file, or of what is there instead */
+		r = host_stat_at(p->fd, p->name, &st);
+		return r == 0 && !node_is(n, &st) ? -ESTALE : fd;
+	}
 	r = host_stat_fd(fd, &st);
 	if (r == 0 && !node_is(n, &st))
 		r = -ESTALE;
@@ -46,8 +45,10 @@ static int open_here(struct host_node *n, const struct node_place *p, void *arg)
 static int use_fd(struct host_node *n, int kind)
 {
 	if (n->fds[kind].users == 0 && n->fds[kind].fd < 0) {
-		int fd = node_at_place(n, open_here, &kind);
+		int fd = kind ? node_take_made(n) : -1;
 
+		if (fd < 0)
+			fd = node_at_place(n, open_here, &kind);
 		if (fd == -EACCES && n->made_fd >= 0)
 			fd = host_dup(n->made_fd);
 		if (fd < 0)
@@ -76,8 +77,13 @@ int hostfs_open(struct inode *i, struct file *f)
 	struct host_node *n = node_of(i);
 	int r = 0;
 
+	if (L_S_ISDIR(i->mode)) {
+		r = dir_fd_open_reading(n);
+		/* Names in it can be used, though they cannot be read. */
+		return r == -EACCES ? 0 : r == -EMFILE ? -ENFILE : r;
+	}
 	if (!L_S_ISREG(i->mode))
-		return L_S_ISDIR(i->mode) ? 0 : -ENXIO;
+		return -ENXIO;
 	mutex_lock(&i->lock);
 	if (wants(f, 0))
 		r = use_fd(n, 0);
@@ -311,19 +317,15 @@ static int read_all(int fd, struct listing *l)
 static int listing_read(struct host_node *dir, struct listing **out)
 {
 	struct listing *l = calloc(1, sizeof(*l));
-	int fd, r = dir_fd_get(dir);
+	bool own;
+	int fd, r;
 
-	if (r < 0 || !l) {
-		if (r >= 0)
-			dir_fd_put(dir);
-		free(l);
-		return r < 0 ? r : -ENOMEM;
-	}
-	fd = host_open_dir(r, ".");
-	dir_fd_put(dir);
+	if (!l)
+		return -ENOMEM;
+	fd = dir_fd_read(dir, &own);
 	r = fd < 0 ? fd : read_all(fd, l);
 	if (fd >= 0)
-		host_close(fd);
+		dir_fd_read_end(dir, fd, own);
 	if (r < 0) {
 		listing_free(l);
 		return r;

@@ -45,19 +45,57 @@ static int statfs(struct super_block *sb, struct l_statfs *st)
 	return 0;
 }
 
-static bool still_there(struct inode *dir, const char *name, struct inode *i)
+/* As host_stat_at of the directory n at path, which has the descriptor by which it was looked at from now on. */
+static int stat_and_keep(int fd, const char *path, struct host_node *n, struct host_stat *st)
 {
-	struct host_stat st;
+	int opened = host_open_dir_path(fd, path), r;
+
+	if (opened < 0)
+		return opened;
+	r = host_stat_fd(opened, st);
+	if (r < 0 || !node_is(n, st)) {
+		host_close(opened);
+		return r < 0 ? r : -ESTALE;
+	}
+	dir_fd_keep(n, opened, false);
+	dir_fd_put(n);
+	return 0;
+}
+
+/*
+ * Holds what the host says of path, as seen from dir, against i (NULL: nothing is there).  Where somebody has i's lock its attributes
+ * are left to him: a directory's lock may be held by the very caller.  keep: i is a directory, see stat_and_keep.
+ */
+static enum path_says hold_against(struct inode *dir, const char *path, struct inode *i, bool keep) NO_LOCK_ANALYSIS
+{
+	enum path_says says = PATH_UNSURE;
 	int r, fd = dir_fd_get(node_of(dir));
+	struct host_stat st;
+	bool locked;
 
 	if (fd < 0)
-		return false;
-	r = host_stat_at(fd, name, &st);
+		return PATH_UNSURE;
+	locked = i && mutex_trylock(&i->lock);
+	r = keep ? stat_and_keep(fd, path, node_of(i), &st) : host_stat_at(fd, path, &st);
+	if (!i) {
+		says = r == -ENOENT ? PATH_SAME : PATH_UNSURE;
+	} else if (r == 0 && node_is(node_of(i), &st)) {
+		says = locked ? PATH_FRESH : PATH_SAME;
+		if (locked)
+			node_set_attr(i, &st);
+	}
+	if (locked)
+		mutex_unlock(&i->lock);
 	dir_fd_put(node_of(dir));
-	if (!i)
-		return r == -ENOENT;
+	return says;
+}
+
+static bool still_there(struct inode *dir, const char *name, struct inode *i)
+{
+	if (hold_against(dir, name, i, false) == PATH_UNSURE)
+		return false;
 	/* Of several names the one that the walk came by is known to be good. */
-	return r == 0 && node_is(node_of(i), &st) && node_set_place(node_of(i), node_of(dir), name) == 0;
+	return !i || node_set_place(node_of(i), node_of(dir), name) == 0;
 }
 
 /* For read-write trees: is what the host has at that name still what the dentry says?  No move may come in between. */
@@ -79,6 +117,38 @@ static bool revalidate(struct dentry *d)
 	return good;
 }
 
+/* The directory i is at the end of path; and in d's parent, unless that is another one than was cached. */
+static enum path_says reach(struct dentry *from, const char *path, struct dentry *d, struct inode *i) NO_LOCK_ANALYSIS
+{
+	struct dentry *parent = dentry_parent(d);
+	struct host_node *n = node_of(i);
+	struct hostfs *fs = hostfs_of(i);
+	char name[L_NAME_MAX + 1];
+	enum path_says says;
+	int fd;
+
+	dentry_copy_name(d, name, sizeof(name));
+	read_lock(&fs->moves);
+	fd = dir_fd_peek(n);
+	says = hold_against(dentry_inode(from), path, i, fd < 0);
+	if (says != PATH_UNSURE && parent != d && node_set_place(n, node_of(dentry_inode(parent)), name) < 0)
+		says = PATH_UNSURE;
+	if (fd >= 0)
+		dir_fd_put(n);
+	rw_unlock(&fs->moves);
+	dentry_put(parent);
+	return says;
+}
+
+/*
+ * One statx of the whole path, only where the host follows no link in the middle of it (HOSTFS_NO_LINKS; openat2 would promise as much
+ * for three calls): the path stays below `from` whoever swaps what, and an equal answer tells of an inode that is had already.
+ */
+static enum path_says still_names(struct dentry *from, const char *path, struct dentry *d, struct inode *i, bool to_reach)
+{
+	return to_reach ? reach(from, path, d, i) : hold_against(dentry_inode(from), path, i, false);
+}
+
 static void super_release(struct super_block *sb)
 {
 	free(sb->priv);
@@ -92,6 +162,13 @@ static const struct super_ops read_write_ops = {
 	.statfs = statfs,
 	.release = super_release,
 	.revalidate = revalidate,
+};
+static const struct super_ops whole_path_ops = {
+	.statfs = statfs,
+	.release = super_release,
+	.revalidate = revalidate,
+	.still_names = still_names,
+	.lookup_along = hostfs_lookup_along,
 };
 
 /* Makes the root's inode of root_fd, which becomes its node's. */
@@ -118,8 +195,10 @@ static int make_root(struct super_block *sb, int root_fd)
 	return 0;
 }
 
-int hostfs_create(int root_fd, bool read_only, struct super_block **out)
+int hostfs_create(int root_fd, unsigned how, struct super_block **out)
 {
+	const struct super_ops *ops = how & HOSTFS_READ_ONLY  ? &read_only_ops
+				      : how & HOSTFS_NO_LINKS ? &whole_path_ops : &read_write_ops;
 	struct hostfs *fs = calloc(1, sizeof(*fs));
 	struct super_block *sb = NULL;
 	int r = -ENOMEM;
@@ -128,11 +207,11 @@ int hostfs_create(int root_fd, bool read_only, struct super_block **out)
 		mutex_init(&fs->lock);
 		rwlock_init(&fs->moves);
 		list_init(&fs->dir_fds);
-		fs->read_only = read_only;
-		sb = super_new("hostfs", HOSTFS_MAGIC, read_only ? &read_only_ops : &read_write_ops, fs);
+		fs->read_only = how & HOSTFS_READ_ONLY;
+		sb = super_new("hostfs", HOSTFS_MAGIC, ops, fs);
 	}
 	if (sb) {
-		sb->flags = read_only ? SB_RDONLY : 0;
+		sb->flags = fs->read_only ? SB_RDONLY : 0;
 		r = make_root(sb, root_fd);
 	} else {
 		free(fs);

@@ -4,7 +4,8 @@
  * An inode is known by the host's device and inode number, and reached by a parent node and a name: the root's
  * descriptor is the only one that is always open.  Directories that are in use keep an O_PATH descriptor in an LRU of
  * DIR_FDS_MAX entries; one that has dropped out is opened again by its name from its parent's, and must then still be
- * the same directory (-ESTALE).  Files are reached by (directory descriptor, name), which needs one short host call,
+ * the same directory (-ESTALE).  A directory that is opened for reading has one for reading there, by which its first listing is
+ * read.  Files are reached by (directory descriptor, name), which needs one short host call,
  * cannot leave the tree and follows no link.  This was chosen over an O_PATH descriptor an inode (no bound: a find over
  * /usr would hold 100,000) and over path strings (long host walks, and every rename of a directory rewrites its
  * subtree).
@@ -15,7 +16,7 @@
  * inodes' locks.  node->fds are guarded by the inode's lock, but whoever has the file open may use what it opened.
  *
  * DIVERGES: a read-only tree is taken as unchanging where it is cached: names, and attributes until the next open.  A
- * read-write tree is asked again at each lookup and stat.
+ * read-write tree is asked again at each lookup and stat, for a path of cached names once if that tells enough (still_names).
  */
 #ifndef BAILEY_SENTRY_FS_HOSTFS_INTERNAL_H
 #define BAILEY_SENTRY_FS_HOSTFS_INTERNAL_H
@@ -35,7 +36,8 @@ struct host_node {
 	/* Guarded by fs->lock. */
 	struct host_node *parent; /* its inode counted; NULL: the root, or nowhere any more */
 	char *name;
-	int dir_fd; /* O_PATH, or -1 */
+	int dir_fd; /* O_PATH, or for reading; or -1 */
+	bool dir_fd_unread; /* it is for reading, and at its beginning */
 	unsigned dir_fd_users;
 	struct list_head lru; /* in fs->dir_fds while dir_fd is open; not for the root */
 
@@ -44,7 +46,7 @@ struct host_node {
 		int fd;
 		unsigned users;
 	} fds[2]; /* [0] for reading, [1] for writing (and reading, if allowed) */
-	int made_fd; /* of the call that made the file, until its first open: that need not heed the mode; or -1 */
+	int made_fd; /* of the call that made the file, for both, until its first open: that need not heed the mode; or -1 */
 };
 
 struct hostfs {
@@ -69,7 +71,8 @@ static inline struct host_node *node_of(const struct inode *i)
 
 /* ---- node.c ---- */
 
-/* The inode for what the host says is at (parent, name), found or made; its attributes brought up to date.  Counted. */
+/* The inode for what the host says is at (parent, name), found or made; counted.  Its attributes are brought up to date: 1; or, as
+ * somebody has its lock, who will ask anew, are not: 0. */
 int node_get(struct super_block *sb, const struct host_stat *st, struct host_node *parent, const char *name,
 	     struct inode **out) MUST_CHECK;
 /* The inode's release. */
@@ -78,9 +81,19 @@ void node_release(struct inode *i);
 void node_set_attr(struct inode *i, const struct host_stat *st);
 uint64_t node_guest_ino(const struct hostfs *fs, uint64_t dev, uint64_t ino);
 
-/* A directory's O_PATH descriptor, to be given back by dir_fd_put.  -ESTALE if it is no longer where it was. */
+/* A directory's descriptor, to be given back by dir_fd_put.  -ESTALE if it is no longer where it was. */
 int dir_fd_get(struct host_node *dir) MUST_CHECK;
 void dir_fd_put(struct host_node *dir);
+/* The same if it is open, else -1. */
+int dir_fd_peek(struct host_node *dir) MUST_CHECK;
+/* Makes fd (consumed) the directory's descriptor if it has none, and gets it.  unread: it is for reading. */
+int dir_fd_keep(struct host_node *dir, int fd, bool unread);
+/* The directory will be listed: if no descriptor is open, opens one for reading.  -EACCES: it may be searched all the same. */
+int dir_fd_open_reading(struct host_node *dir) MUST_CHECK;
+/* A descriptor that reads the directory from its beginning and is the caller's alone, until dir_fd_read_end; *own: it is the
+ * directory's. */
+int dir_fd_read(struct host_node *dir, bool *own) MUST_CHECK;
+void dir_fd_read_end(struct host_node *dir, int fd, bool own);
 /* Where a node is: its directory (counted, its descriptor got) and its name. */
 struct node_place {
 	struct host_node *dir;
@@ -107,12 +120,14 @@ void node_refresh(struct inode *i);
  * whose open came to nothing, keeps its own as long as it is cached. */
 void node_keep_made(struct host_node *n, int fd);
 void node_drop_made(struct host_node *n); /* n->inode->lock held, or nobody else has n */
+int node_take_made(struct host_node *n);  /* the same; it is the caller's, or -1 */
 
 /* ---- names.c, file.c ---- */
 
 extern const struct inode_ops hostfs_dir_ops, hostfs_file_ops, hostfs_symlink_ops, hostfs_special_ops;
 extern const struct file_ops hostfs_dir_file_ops, hostfs_regular_file_ops;
 
+int hostfs_lookup_along(struct dentry *from, const char *path, struct inode *dir, struct dentry *d);
 int hostfs_open(struct inode *i, struct file *f);
 int hostfs_setattr(struct inode *i, const struct iattr *a);
 ssize_t hostfs_getxattr(struct inode *i, const char *name, void *buf, size_t size);

@@ -1,4 +1,6 @@
-/* Names in a host directory: looking up, making, removing, moving.  Every call is relative to a directory's descriptor.
+/*
+ * Names in a host directory: looking up, making, removing, moving.  Every call is relative to a directory's descriptor.  What a
+ * change does to the attributes of the directory is not asked for: getattr does, each time.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,8 @@ static int check_name(const char *name)
 	return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ? -ENOENT : 0;
 }
 
-static int lookup_inode(struct inode *dir, const char *name, struct inode **out)
+/* name in dir; asked for as path in from.  As node_get: 1 if the attributes are up to date. */
+static int find(struct inode *from, const char *path, struct inode *dir, const char *name, struct inode **out)
 {
 	struct host_stat st;
 	int fd, r = check_name(name);
@@ -24,22 +27,39 @@ static int lookup_inode(struct inode *dir, const char *name, struct inode **out)
 	*out = NULL;
 	if (r < 0)
 		return r;
-	fd = dir_fd_get(node_of(dir));
+	fd = dir_fd_get(node_of(from));
 	if (fd < 0)
 		return fd;
-	r = host_stat_at(fd, name, &st);
-	dir_fd_put(node_of(dir));
+	r = host_stat_at(fd, path, &st);
+	dir_fd_put(node_of(from));
 	if (r == -ENOENT)
 		return 0;
 	return r < 0 ? r : node_get(dir->sb, &st, node_of(dir), name, out);
 }
 
+static int lookup_inode(struct inode *dir, const char *name, struct inode **out)
+{
+	int r = find(dir, name, dir, name, out);
+
+	return min_of(r, 0);
+}
+
+int hostfs_lookup_along(struct dentry *from, const char *path, struct inode *dir, struct dentry *d)
+{
+	struct inode *i;
+	int r = find(dentry_inode(from), path, dir, dentry_name(d), &i);
+
+	if (r >= 0 && i)
+		dentry_instantiate(d, i);
+	return r;
+}
+
 static int lookup(struct inode *dir, struct dentry *d)
 {
 	struct inode *i;
-	int r = lookup_inode(dir, dentry_name(d), &i);
+	int r = find(dir, dentry_name(d), dir, dentry_name(d), &i);
 
-	if (r == 0 && i)
+	if (r >= 0 && i)
 		dentry_instantiate(d, i);
 	return r;
 }
@@ -51,6 +71,12 @@ static bool writable(const struct inode *dir)
 	return !hostfs_of(dir)->read_only;
 }
 
+/* What was made: the file itself if it is open, whatever stands at its name by now. */
+static int stat_new(int fd, struct dentry *d, int made, struct host_stat *st)
+{
+	return made >= 0 ? host_stat_fd(made, st) : host_stat_at(fd, dentry_name(d), st);
+}
+
 /*
  * After d's name was made in dir: it belongs to whom Linux would have it belong to, as far as the sentry may give files
  * away, and gets exactly the mode that was asked for, whatever the sentry's umask.  *made: the descriptor that made it, or
@@ -60,33 +86,37 @@ static int finish_new(struct inode *dir, struct dentry *d, int fd, int *made, ui
 {
 	struct inode want = {.mode = 0}, *i;
 	struct host_stat st;
+	bool changed = false;
 	int r;
 
 	inode_init_owner(&want, dir, mode, c);
-	r = host_stat_at(fd, dentry_name(d), &st);
+	r = stat_new(fd, d, *made, &st);
 	if (r < 0)
 		return r;
 	if (st.uid != want.uid || st.gid != want.gid) {
-		r = host_chown_at(fd, dentry_name(d), want.uid, want.gid);
+		r = *made >= 0 ? host_chown_fd(*made, want.uid, want.gid)
+			       : host_chown_at(fd, dentry_name(d), want.uid, want.gid);
 		if (r < 0 && r != -EPERM)
 			return r;
+		changed = r == 0;
 	}
-	if (!L_S_ISLNK(mode) && st.mode != want.mode) {
-		r = host_chmod_at(fd, dentry_name(d), want.mode);
+	if (!L_S_ISLNK(mode) && (changed || st.mode != want.mode)) {
+		r = *made >= 0 ? host_chmod_fd(*made, want.mode) : host_chmod_at(fd, dentry_name(d), want.mode);
 		if (r < 0 && r != -EPERM && r != -EOPNOTSUPP)
 			return r;
+		changed = true;
 	}
-	r = host_stat_at(fd, dentry_name(d), &st);
+	r = changed ? stat_new(fd, d, *made, &st) : 0;
 	if (r == 0)
 		r = node_get(dir->sb, &st, node_of(dir), dentry_name(d), &i);
-	if (r == 0 && *made >= 0) {
+	if (r < 0)
+		return r;
+	if (*made >= 0) {
 		node_keep_made(node_of(i), *made);
 		*made = -1;
 	}
-	if (r == 0)
-		dentry_instantiate(d, i);
-	node_refresh(dir);
-	return r;
+	dentry_instantiate(d, i);
+	return 0;
 }
 
 static int make(struct inode *dir, struct dentry *d, uint32_t mode, const char *target, const struct cred *c)
@@ -185,7 +215,6 @@ static int make_link(struct inode *dir, struct dentry *d, struct inode *target)
 	mutex_lock(&target->lock);
 	node_refresh(target);
 	mutex_unlock(&target->lock);
-	node_refresh(dir);
 	dentry_instantiate(d, inode_get(target));
 	return 0;
 }
@@ -269,7 +298,6 @@ static int remove_name(struct inode *dir, struct dentry *d)
 	if (r < 0)
 		return r;
 	drop_link(i);
-	node_refresh(dir);
 	return 0;
 }
 
@@ -319,9 +347,6 @@ static int rename_name(struct inode *old_dir, struct dentry *old_d, struct inode
 		return r;
 	if (victim && !(flags & L_RENAME_EXCHANGE))
 		drop_link(victim);
-	node_refresh(old_dir);
-	if (new_dir != old_dir)
-		node_refresh(new_dir);
 	return 0;
 }
 
@@ -355,6 +380,7 @@ static int getattr(struct inode *i, struct l_statx *st)
 }
 
 const struct inode_ops hostfs_dir_ops = {
+	.open = hostfs_open,
 	.lookup = lookup,
 	.lookup_inode = lookup_inode,
 	.create = create,

@@ -117,13 +117,13 @@ int node_get(struct super_block *sb, const struct host_stat *st, struct host_nod
 		inode_put(i);
 		return r;
 	}
-	/* A rename may find one of the directories that it has locked; who holds the lock asks the host itself. */
-	if (mutex_trylock(&i->lock)) {
-		node_set_attr(i, st);
-		mutex_unlock(&i->lock);
-	}
 	*out = i;
-	return 0;
+	/* A rename may find one of the directories that it has locked; who holds the lock asks the host itself. */
+	if (!mutex_trylock(&i->lock))
+		return 0;
+	node_set_attr(i, st);
+	mutex_unlock(&i->lock);
+	return 1;
 }
 
 void node_release(struct inode *i)
@@ -160,21 +160,27 @@ static _Atomic int made_count;
 
 void node_drop_made(struct host_node *n)
 {
-	if (n->made_fd < 0)
-		return;
-	host_close(n->made_fd);
+	int fd = node_take_made(n);
+
+	if (fd >= 0)
+		host_close(fd);
+}
+
+int node_take_made(struct host_node *n)
+{
+	int fd = n->made_fd;
+
+	if (fd >= 0)
+		made_count--;
 	n->made_fd = -1;
-	made_count--;
+	return fd;
 }
 
 void node_keep_made(struct host_node *n, int fd)
 {
-	struct host_stat st;
-
 	mutex_lock(&n->inode->lock);
 	node_drop_made(n);
-	/* It may be another's file that stands there by now. */
-	if (host_stat_fd(fd, &st) == 0 && node_is(n, &st) && made_count < MADE_MAX) {
+	if (made_count < MADE_MAX) {
 		n->made_fd = fd;
 		made_count++;
 		fd = -1;
@@ -312,13 +318,15 @@ static int use_locked(struct hostfs *fs, struct host_node *dir)
 	return dir->dir_fd;
 }
 
+/* arg: bool, whether for reading. */
 static int open_dir_here(struct host_node *dir, const struct node_place *p, void *arg)
 {
+	const bool *reading = arg;
 	struct host_stat st;
-	int r, fd = host_open_dir_path(p->fd, p->name);
+	int r, fd = *reading ? host_open_dir(p->fd, p->name) : host_open_dir_path(p->fd, p->name);
 
 	if (fd < 0)
-		return fd;
+		return fd == -ELOOP || fd == -ENOTDIR ? -ESTALE : fd;
 	r = host_stat_fd(fd, &st);
 	if (r == 0 && !node_is(dir, &st))
 		r = -ESTALE;
@@ -329,34 +337,93 @@ static int open_dir_here(struct host_node *dir, const struct node_place *p, void
 	return fd;
 }
 
-int dir_fd_get(struct host_node *dir)
+int dir_fd_peek(struct host_node *dir)
 {
 	struct hostfs *fs = hostfs_of(dir->inode);
-	int fd = -1, spare;
+	int fd = -1;
 
 	mutex_lock(&fs->lock);
 	if (dir->dir_fd >= 0)
 		fd = use_locked(fs, dir);
 	mutex_unlock(&fs->lock);
-	if (fd >= 0)
-		return fd;
+	return fd;
+}
 
-	spare = node_at_place(dir, open_dir_here, NULL);
-	if (spare < 0)
-		return spare;
+int dir_fd_keep(struct host_node *dir, int fd, bool unread)
+{
+	struct hostfs *fs = hostfs_of(dir->inode);
+	int kept;
+
 	mutex_lock(&fs->lock);
 	if (dir->dir_fd < 0) { /* else somebody was faster */
-		dir->dir_fd = spare;
+		dir->dir_fd = fd;
+		dir->dir_fd_unread = unread;
 		fs->dir_fd_count++;
-		spare = -1;
+		fd = -1;
 	}
-	fd = use_locked(fs, dir);
-	if (spare < 0)
-		spare = evict_locked(fs);
+	kept = use_locked(fs, dir);
+	if (fd < 0)
+		fd = evict_locked(fs);
 	mutex_unlock(&fs->lock);
-	if (spare >= 0)
-		host_close(spare);
-	return fd;
+	if (fd >= 0)
+		host_close(fd);
+	return kept;
+}
+
+static int open_and_keep(struct host_node *dir, bool reading)
+{
+	int fd = node_at_place(dir, open_dir_here, &reading);
+
+	return fd < 0 ? fd : dir_fd_keep(dir, fd, reading);
+}
+
+int dir_fd_get(struct host_node *dir)
+{
+	int fd = dir_fd_peek(dir);
+
+	return fd >= 0 ? fd : open_and_keep(dir, false);
+}
+
+int dir_fd_open_reading(struct host_node *dir)
+{
+	int fd = dir_fd_peek(dir);
+
+	if (fd < 0)
+		fd = open_and_keep(dir, true);
+	if (fd < 0)
+		return fd;
+	dir_fd_put(dir);
+	return 0;
+}
+
+int dir_fd_read(struct host_node *dir, bool *own)
+{
+	struct hostfs *fs = hostfs_of(dir->inode);
+	int fd = dir_fd_peek(dir), r;
+	bool reading = true;
+
+	if (fd < 0)
+		fd = open_and_keep(dir, true);
+	if (fd < 0)
+		return fd;
+	mutex_lock(&fs->lock);
+	*own = dir->dir_fd_unread;
+	dir->dir_fd_unread = false;
+	mutex_unlock(&fs->lock);
+	if (*own)
+		return fd;
+	r = host_open_dir(fd, ".");
+	dir_fd_put(dir);
+	/* By "." only what may be searched is opened. */
+	return r == -EACCES ? node_at_place(dir, open_dir_here, &reading) : r;
+}
+
+void dir_fd_read_end(struct host_node *dir, int fd, bool own)
+{
+	if (own)
+		dir_fd_put(dir);
+	else
+		host_close(fd);
 }
 
 void dir_fd_put(struct host_node *dir)
@@ -381,15 +448,17 @@ static int stat_here(struct host_node *n, const struct node_place *p, void *arg)
 void node_refresh(struct inode *i)
 {
 	struct host_node *n = node_of(i);
+	int r, fd = L_S_ISDIR(i->mode) ? dir_fd_peek(n) : -1;
 	struct host_stat st;
-	int r;
 
-	if (n->fds[0].fd >= 0 || n->fds[1].fd >= 0)
+	if (fd >= 0) {
+		r = host_stat_fd(fd, &st);
+		dir_fd_put(n);
+	} else if (n->fds[0].fd >= 0 || n->fds[1].fd >= 0) {
 		r = host_stat_fd(n->fds[0].fd >= 0 ? n->fds[0].fd : n->fds[1].fd, &st);
-	else if (n == hostfs_of(i)->root)
-		r = host_stat_fd(n->dir_fd, &st);
-	else
+	} else {
 		r = node_at_place(n, stat_here, &st);
+	}
 	if (r == 0)
 		node_set_attr(i, &st);
 }
