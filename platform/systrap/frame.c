@@ -53,6 +53,16 @@ uint64_t guest_signal_mask(void)
 	return mask;
 }
 
+/* What says of an area how large it is, and what may be in it. */
+static void mark_xstate(const struct context *c)
+{
+	const struct frame_layout *f = &systrap_of(c->ctx.as)->frame;
+	uint8_t *x = fpstate_of(c);
+
+	memcpy(x + MXCSR_MASK_OFF, &f->mxcsr_mask, sizeof(f->mxcsr_mask));
+	memcpy(x + XSTATE_SOFTWARE_OFF, &f->sw, sizeof(f->sw));
+}
+
 static void put_fresh_xstate(const struct context *c)
 {
 	const struct frame_layout *f = &systrap_of(c->ctx.as)->frame;
@@ -60,8 +70,7 @@ static void put_fresh_xstate(const struct context *c)
 	uint8_t *x = fpstate_of(c);
 
 	xstate_fresh(x, f->sw.xstate_size);
-	memcpy(x + MXCSR_MASK_OFF, &f->mxcsr_mask, sizeof(f->mxcsr_mask));
-	memcpy(x + XSTATE_SOFTWARE_OFF, &f->sw, sizeof(f->sw));
+	mark_xstate(c);
 	memcpy(x + f->sw.xstate_size, &magic2, sizeof(magic2));
 }
 
@@ -322,6 +331,19 @@ void systrap_set_answers(struct pctx *ctx, const struct pctx_answers *a)
 
 /* ---- floating point and vectors ---- */
 
+/* If none of the components beyond the legacy ones has another than its initial state, what lies there is old. */
+static void clear_initial(uint8_t *state, size_t size)
+{
+	const size_t extended = XSTATE_LEGACY_SIZE + XSTATE_HEADER_SIZE;
+	struct l_xstate_header h;
+
+	if (size <= extended)
+		return;
+	memcpy(&h, state + L_XSTATE_HEADER_OFF, sizeof(h));
+	if (!(h.xfeatures & ~(L_XFEATURE_X87 | L_XFEATURE_SSE)))
+		memset(state + extended, 0, size - extended);
+}
+
 ssize_t systrap_get_xstate(struct pctx *ctx, void *buf, size_t cap)
 {
 	struct context *c = context_of(ctx);
@@ -330,6 +352,7 @@ ssize_t systrap_get_xstate(struct pctx *ctx, void *buf, size_t cap)
 	if (!context_save(c))
 		return -ESRCH;
 	memcpy(buf, fpstate_of(c), min_of(cap, (size_t)f->sw.xstate_size));
+	clear_initial(buf, min_of(cap, (size_t)f->sw.xstate_size));
 	if (cap >= XSTATE_LEGACY_SIZE)
 		memcpy((uint8_t *)buf + XSTATE_SOFTWARE_OFF, &f->sw, sizeof(f->sw));
 	return f->sw.xstate_size;
@@ -362,7 +385,9 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size)
 	if (!context_save(c))
 		return -ESRCH;
 	if (size == 0) {
-		put_fresh_xstate(c);
+		/* The header says that the rest is initial; see systrap_get_xstate. */
+		xstate_fresh(fpstate_of(c), XSTATE_LEGACY_SIZE + XSTATE_HEADER_SIZE);
+		mark_xstate(c);
 		return 0;
 	}
 	r = xstate_from_frame(state, f->sw.xstate_size, f->sw.xfeatures, buf, size);

@@ -81,44 +81,67 @@ static uint64_t choose_stack(struct task *t, const struct l_sigaction *act, cons
 	return regs->rsp - RED_ZONE;
 }
 
-/* A part of the frame goes out; a stack that grows is first extended as far as it takes. */
-static int put_on_stack(struct task *t, gva_t at, const void *src, size_t len)
-{
-	int r = copy_out(t->ctx, at, src, len);
+/*
+ * A frame as it lies on the stack, without the return address's slot of its caller: the struct, a gap, the vector state and the word
+ * behind it.
+ */
+struct whole_frame {
+	uint64_t at, fpstate; /* addresses */
+	size_t state_size;    /* bytes of vector state; more than a legacy one is followed by MAGIC2 */
+};
 
-	if (r == -EFAULT && mm_grow_down(t, t->mm, at) == 0)
-		r = copy_out(t->ctx, at, src, len);
-	return r;
+static size_t frame_tail(const struct whole_frame *w)
+{
+	return w->state_size + (w->state_size > sizeof(struct l_fpstate) ? L_FP_XSTATE_MAGIC2_SIZE : 0);
 }
 
-/* Writes the vector state just below *sp and moves *sp there. */
-static int push_xstate(struct task *t, uint64_t *sp)
+/* Where a frame goes below sp. */
+static struct whole_frame place_frame(uint64_t sp)
 {
-	size_t cap = platform_xstate_size(sandbox_platform());
-	uint8_t *buf = calloc(1, cap + L_FP_XSTATE_MAGIC2_SIZE);
+	struct whole_frame w = {.state_size = platform_xstate_size(sandbox_platform())};
+
+	w.fpstate = (sp - frame_tail(&w)) & ~(uint64_t)(XSTATE_ALIGN - 1);
+	w.at = ((w.fpstate - sizeof(struct l_rt_sigframe)) & ~15ull) - 8;
+	return w;
+}
+
+/* The vector state and what marks its end, to x, which has room for it. */
+static int put_xstate(struct task *t, const struct whole_frame *w, uint8_t *x)
+{
 	const uint32_t magic2 = L_FP_XSTATE_MAGIC2;
-	struct l_fpstate *fp;
-	ssize_t n;
+	struct l_fpstate *fp = (struct l_fpstate *)x;
+	ssize_t n = pctx_get_xstate(t->ctx, x, w->state_size);
+
+	if (n < 0)
+		return (int)n;
+	if (w->state_size > sizeof(*fp)) {
+		fp->sw_reserved.magic1 = L_FP_XSTATE_MAGIC1;
+		fp->sw_reserved.xstate_size = (uint32_t)w->state_size;
+		fp->sw_reserved.extended_size = (uint32_t)w->state_size + L_FP_XSTATE_MAGIC2_SIZE;
+		memcpy(x + w->state_size, &magic2, sizeof(magic2));
+	}
+	return 0;
+}
+
+/* Puts the frame on the stack, with t's vector state, and gives t a fresh one. */
+static int write_frame(struct task *t, const struct whole_frame *w, const struct l_rt_sigframe *f)
+{
+	size_t head = (size_t)(w->fpstate - w->at), size = head + frame_tail(w);
+	uint8_t *buf;
 	int r;
 
+	buf = calloc(1, size);
 	if (!buf)
 		return -ENOMEM;
-	n = pctx_get_xstate(t->ctx, buf, cap);
-	if (n < 0) {
-		r = (int)n;
-		goto out;
-	}
-	fp = (struct l_fpstate *)buf;
-	if (n > (ssize_t)sizeof(*fp)) {
-		fp->sw_reserved.magic1 = L_FP_XSTATE_MAGIC1;
-		fp->sw_reserved.xstate_size = (uint32_t)n;
-		fp->sw_reserved.extended_size = (uint32_t)n + L_FP_XSTATE_MAGIC2_SIZE;
-		memcpy(buf + n, &magic2, sizeof(magic2));
-		n += L_FP_XSTATE_MAGIC2_SIZE;
-	}
-	*sp = (*sp - (uint64_t)n) & ~(uint64_t)(XSTATE_ALIGN - 1);
-	r = put_on_stack(t, *sp, buf, (size_t)n);
-out:
+	memcpy(buf, f, sizeof(*f));
+	r = put_xstate(t, w, buf + head);
+	if (r == 0)
+		r = copy_out(t->ctx, w->at, buf, size);
+	/* A stack that grows is first extended as far as it takes. */
+	if (r == -EFAULT && mm_grow_down(t, t->mm, w->at) == 0)
+		r = copy_out(t->ctx, w->at, buf, size);
+	if (r == 0)
+		r = pctx_set_xstate(t->ctx, NULL, 0);
 	free(buf);
 	return r;
 }
@@ -127,44 +150,35 @@ int signal_frame_push(struct task *t, const struct l_sigaction *act, const struc
 		      struct abi_regs *regs)
 {
 	struct l_rt_sigframe f;
-	bool alt;
-	uint64_t sp = choose_stack(t, act, regs), at;
+	uint64_t sp = choose_stack(t, act, regs);
+	bool alt = signal_on_altstack(t, sp) || sp == t->altstack.ss_sp + t->altstack.ss_size;
+	struct whole_frame w = place_frame(sp);
 	int r;
 
-	memset(&f, 0, sizeof(f));
-	alt = signal_on_altstack(t, sp) || sp == t->altstack.ss_sp + t->altstack.ss_size;
-	r = push_xstate(t, &sp);
-	if (r < 0)
-		return r;
-	f.uc.uc_mcontext.fpstate = sp;
-	at = ((sp - sizeof(f)) & ~15ull) - 8;
-	if (alt && !(t->altstack.ss_flags & L_SS_DISABLE) && at < t->altstack.ss_sp)
+	if (alt && !(t->altstack.ss_flags & L_SS_DISABLE) && w.at < t->altstack.ss_sp)
 		return -EFAULT;
 	if (!(act->flags & L_SA_RESTORER))
 		return -EFAULT; /* the x86-64 ABI knows no other way back */
+	memset(&f, 0, sizeof(f));
 	f.pretcode = act->restorer;
 	f.uc.uc_flags = L_UC_FP_XSTATE | L_UC_SIGCONTEXT_SS | L_UC_STRICT_RESTORE_SS;
 	f.uc.uc_stack = t->altstack;
-	{
-		uint64_t fpstate = f.uc.uc_mcontext.fpstate;
-
-		regs_to_frame(t, regs, &f.uc.uc_mcontext);
-		f.uc.uc_mcontext.fpstate = fpstate;
-	}
+	regs_to_frame(t, regs, &f.uc.uc_mcontext);
+	f.uc.uc_mcontext.fpstate = w.fpstate;
 	f.uc.uc_sigmask = t->restore_mask ? t->saved_mask : t->blocked;
 	f.uc.uc_mcontext.oldmask = f.uc.uc_sigmask;
 	f.info = *info;
-	r = put_on_stack(t, at, &f, sizeof(f));
+	r = write_frame(t, &w, &f);
 	if (r < 0)
 		return r;
 	if (t->altstack.ss_flags & (int)L_SS_AUTODISARM)
 		t->altstack = (struct l_stack){.ss_flags = L_SS_DISABLE};
 	regs->rdi = (uint64_t)info->si_signo;
-	regs->rsi = at + offsetof(struct l_rt_sigframe, info);
-	regs->rdx = at + offsetof(struct l_rt_sigframe, uc);
+	regs->rsi = w.at + offsetof(struct l_rt_sigframe, info);
+	regs->rdx = w.at + offsetof(struct l_rt_sigframe, uc);
 	regs->rax = 0;
 	regs->rip = act->handler;
-	regs->rsp = at;
+	regs->rsp = w.at;
 	regs->cs = L_USER_CS;
 	regs->ss = L_USER_DS;
 	regs->eflags &= ~(uint64_t)(L_EFLAGS_DF | L_EFLAGS_RF | L_EFLAGS_TF);
@@ -172,65 +186,87 @@ int signal_frame_push(struct task *t, const struct l_sigaction *act, const struc
 	return 0;
 }
 
-/* Whether a state of size bytes at gva is all there: what comes behind it must be in its place. */
-static int check_magic2(struct task *t, uint64_t gva, size_t size, bool *whole)
-{
-	uint32_t magic2;
-	int r = copy_in(t->ctx, &magic2, gva + size, sizeof(magic2));
+/*
+ * What was read of a frame's memory: [at, at + got).  Mostly that is the whole of it, for the vector state is where place_frame
+ * puts it; else that is read by itself.
+ */
+struct frame_bytes {
+	uint64_t at;
+	size_t got, cap;
+	uint8_t *bytes;
+};
 
-	*whole = r == 0 && magic2 == L_FP_XSTATE_MAGIC2;
-	return r;
+static int read_bytes(struct task *t, struct frame_bytes *b, uint64_t at)
+{
+	ssize_t n = copy_in_some(t->ctx, b->bytes, at, b->cap);
+
+	if (n < 0)
+		return -EFAULT;
+	b->at = at;
+	b->got = (size_t)n;
+	return 0;
 }
 
-/* Loads the vector state at gva; 0 is a fresh process's. */
-static int pop_xstate(struct task *t, uint64_t gva)
+/* Loads the vector state at gva; 0 is a fresh process's.  Uses b up. */
+static int pop_xstate(struct task *t, struct frame_bytes *b, uint64_t gva)
 {
-	size_t cap = platform_xstate_size(sandbox_platform()), size = sizeof(struct l_fpstate);
-	struct l_fpstate head;
-	bool whole = false;
-	uint8_t *buf;
+	size_t cap = platform_xstate_size(sandbox_platform()), size = sizeof(struct l_fpstate), have, marked;
+	struct l_fpstate *head;
+	uint32_t magic2;
 	int r;
 
 	if (!gva)
 		return pctx_set_xstate(t->ctx, NULL, 0);
-	r = copy_in(t->ctx, &head, gva, sizeof(head));
-	if (r < 0)
-		return r;
-	if (head.sw_reserved.magic1 == L_FP_XSTATE_MAGIC1 && head.sw_reserved.xstate_size > size &&
-	    head.sw_reserved.xstate_size <= cap && head.sw_reserved.xstate_size <= head.sw_reserved.extended_size)
-		r = check_magic2(t, gva, head.sw_reserved.xstate_size, &whole);
-	if (r < 0)
-		return r;
-	if (whole)
-		size = head.sw_reserved.xstate_size;
-	else
-		head.sw_reserved.magic1 = 0; /* the legacy part is all that counts */
-	buf = malloc(cap);
-	if (!buf)
-		return -ENOMEM;
-	r = copy_in(t->ctx, buf, gva, size);
-	if (r == 0) {
-		memcpy(buf, &head, sizeof(head)); /* what was checked is what is used */
-		r = pctx_set_xstate(t->ctx, buf, size);
+	if (gva & (XSTATE_ALIGN - 1))
+		return -EINVAL;
+	if (gva < b->at || gva - b->at > b->got || b->got - (gva - b->at) < cap + sizeof(magic2)) {
+		r = read_bytes(t, b, gva);
+		if (r < 0)
+			return r;
 	}
-	free(buf);
-	return r;
+	have = b->got - (size_t)(gva - b->at);
+	head = (struct l_fpstate *)(b->bytes + (gva - b->at));
+	if (have < size)
+		return -EFAULT;
+	marked = head->sw_reserved.xstate_size;
+	if (head->sw_reserved.magic1 == L_FP_XSTATE_MAGIC1 && marked > size && marked <= cap &&
+	    marked <= head->sw_reserved.extended_size) {
+		if (have < marked + sizeof(magic2))
+			return -EFAULT;
+		memcpy(&magic2, (uint8_t *)head + marked, sizeof(magic2));
+		if (magic2 == L_FP_XSTATE_MAGIC2)
+			size = marked;
+	}
+	if (size == sizeof(*head))
+		head->sw_reserved.magic1 = 0; /* the legacy part is all that counts */
+	return pctx_set_xstate(t->ctx, head, size);
+}
+
+static int load_frame(struct task *t, struct frame_bytes *b, struct l_ucontext *uc, struct abi_regs *regs)
+{
+	int r = read_bytes(t, b, regs->rsp - 8 + offsetof(struct l_rt_sigframe, uc));
+
+	if (r == 0 && b->got < sizeof(*uc))
+		r = -EFAULT;
+	if (r < 0)
+		return r;
+	memcpy(uc, b->bytes, sizeof(*uc));
+	r = pop_xstate(t, b, uc->uc_mcontext.fpstate);
+	return r < 0 ? r : segments_from_frame(regs, uc);
 }
 
 int signal_frame_pop(struct task *t, struct abi_regs *regs)
 {
+	struct frame_bytes b = {.cap = sizeof(struct l_rt_sigframe) + XSTATE_ALIGN + platform_xstate_size(sandbox_platform()) +
+				       L_FP_XSTATE_MAGIC2_SIZE};
 	struct l_ucontext uc;
-	uint64_t at;
 	int r;
 
-	at = regs->rsp - 8 + offsetof(struct l_rt_sigframe, uc);
-	r = copy_in(t->ctx, &uc, at, sizeof(uc));
-	if (r < 0)
-		return r;
-	r = pop_xstate(t, uc.uc_mcontext.fpstate);
-	if (r < 0)
-		return r;
-	r = segments_from_frame(regs, &uc);
+	b.bytes = malloc(b.cap);
+	if (!b.bytes)
+		return -ENOMEM;
+	r = load_frame(t, &b, &uc, regs);
+	free(b.bytes);
 	if (r < 0)
 		return r;
 	regs_from_frame(regs, &uc.uc_mcontext);
