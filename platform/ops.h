@@ -91,6 +91,7 @@ struct platform_ops {
 	void (*set_result)(struct pctx *ctx, long result);
 	ssize_t (*get_xstate)(struct pctx *ctx, void *buf, size_t cap);
 	int (*set_xstate)(struct pctx *ctx, const void *buf, size_t size);
+	int (*put_frame)(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *frame, gva_t fpstate); /* may be NULL */
 	int (*rseq_register)(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer);
 	bool (*rseq_registered)(const struct pctx *ctx);
 	int (*rseq_unregister)(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig);

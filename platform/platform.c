@@ -415,6 +415,19 @@ int pctx_set_xstate(struct pctx *ctx, const void *buf, size_t size)
 	return ctx->as->pf->ops->set_xstate(ctx, buf, size);
 }
 
+int pctx_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *frame, gva_t fpstate)
+{
+	const struct platform *pf = ctx->as->pf;
+	const uint64_t size = pf->xstate_size + L_FP_XSTATE_MAGIC2_SIZE;
+
+	if (!pf->ops->put_frame)
+		return 0;
+	if (at >= GUEST_CEILING || sizeof(*frame) > GUEST_CEILING - at || fpstate >= GUEST_CEILING ||
+	    size > GUEST_CEILING - fpstate)
+		return -EFAULT;
+	return pf->ops->put_frame(ctx, at, frame, fpstate);
+}
+
 /* The length says which fields there are.  What a stub's filter lets through is bounded; more than this no host knows
  * of. */
 #define RSEQ_SIZE_MAX 256u

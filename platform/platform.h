@@ -26,6 +26,7 @@
 #include <sys/types.h>
 
 #include "abi/regs.h"
+#include "abi/signal.h"
 #include "base/compiler.h"
 
 /* A guest virtual address.  Never cast to a pointer; only uaccess and pas_read/pas_write reach what it names. */
@@ -253,6 +254,11 @@ void pctx_set_result(struct pctx *ctx, long result);
  */
 ssize_t pctx_get_xstate(struct pctx *ctx, void *buf, size_t cap) MUST_CHECK;
 int pctx_set_xstate(struct pctx *ctx, const void *buf, size_t size) MUST_CHECK;
+/*
+ * A handler's frame by the quicker way: *frame goes to `at`, the vector state with its marks to fpstate, a multiple of 64, and
+ * the thread gets a fresh process's.  1: done; 0: not this way, and nothing was done; -EFAULT: not all of that could be written.
+ */
+int pctx_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *frame, gva_t fpstate) MUST_CHECK;
 
 /*
  * rseq(2).  Restartable sequences are the host's business: the guest's thread registers its area with the host, which then
@@ -290,9 +296,11 @@ void pctx_set_answers(struct pctx *ctx, const struct pctx_answers *answers);
 /*
  * The signal mask of a guest thread, where it may change it itself, as by rt_sigprocmask(2), while it runs and `open` is set.  It
  * stores the mask first, then looks at `open`, and if that is no longer set undoes the change and makes an event of the call.
- * The guest can write what it likes here at any time.  Both are 0 when the context is made.
+ * While it is, rt_sigreturn(2) may be done by the thread itself, too, if the frame's alternate stack is this one.
+ * The guest can write what it likes here at any time.  All is 0 when the context is made.
  */
 struct pctx_mask {
+	struct l_stack altstack;
 	_Atomic uint64_t set;
 	_Atomic uint32_t open;
 };

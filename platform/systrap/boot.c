@@ -79,7 +79,7 @@ static void measure_frame(int sig, siginfo_t *info, void *uc_arg)
 
 	(void)sig;
 	(void)info;
-	if (!fp || uc_depth > SYSTRAP_CHANNEL_SIZE / 4 || fp_depth >= uc_depth ||
+	if (!fp || uc_depth > SYSTRAP_CHANNEL_SIZE / 4 || fp_depth > SYSTRAP_FRESH_SIZE || fp_depth >= uc_depth ||
 	    !page_up(max_of(uc_depth + sizeof(uint64_t) + SHIM_STACK, (uint64_t)L_MINSIGSTKSZ), &size))
 		return;
 	memcpy(&f->sw, fp + XSTATE_SOFTWARE_OFF, sizeof(f->sw));
@@ -168,6 +168,7 @@ static void place_pieces(uint64_t at)
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == page,
 	      "mmap of the pieces");
 	pieces_table_copy(page);
+	xstate_fresh((uint8_t *)page + SYSTRAP_FRESH_OFF - SYSTRAP_PIECES_OFF, XSTATE_LEGACY_SIZE + XSTATE_HEADER_SIZE);
 	check(mprotect(page, SYSTRAP_PIECES_SIZE, PROT_READ) == 0, "mprotect of the pieces");
 }
 

@@ -7,9 +7,12 @@
  * written by somebody who should not have.
  *
  * From a patched call site (patch.c) the thread comes without a signal: WORD_CALL, with its registers in the channel's
- * header.  Mostly all it wants is a result: WORD_RETURN.  When the sentry wants more of it (other registers, the vector
- * state), it first has all of it saved into the channel's second frame, from which the thread goes on like from the
- * first.
+ * header.  Mostly all it wants is a result: WORD_RETURN.  It leaves with other registers by WORD_BACK.  When the sentry wants more of
+ * it (the vector state, other segment bases), it first has all of it saved into the channel's second frame, from which the thread
+ * goes on like from the first.
+ *
+ * Handlers' frames: where the thread waits in a patched call it writes the frame itself, vector state and all (WORD_FRAME).  The
+ * handler's rt_sigreturn, once its site is patched, is the shim's affair alone, unless the sentry has to hear of it.
  *
  * An interrupt is a flag and a host signal.  The flag is tested by the sentry thread after it has said that it is about
  * to let the guest run; the signal stays pending while the thread is in the shim's handler, where all are blocked, and strikes
@@ -332,7 +335,8 @@ void systrap_interrupt(struct pctx *ctx)
 /* Is this a word that the guest's side writes? */
 static bool is_answer(uint32_t w)
 {
-	return w == WORD_SENTRY || w == WORD_CALL || w == WORD_KICKED || w == WORD_RUN_KICKED || w == WORD_SAVED;
+	return w == WORD_SENTRY || w == WORD_CALL || w == WORD_KICKED || w == WORD_RUN_KICKED || w == WORD_SAVED ||
+	       w == WORD_BACK_KICKED;
 }
 
 /* Has somebody else run on our CPU since the last look?  That the clock jumped may also be the hypervisor's doing, or an interrupt's. */
@@ -476,6 +480,8 @@ static uint32_t hand_over(struct context *c)
 		pieces_arrived(c);
 		return word;
 	}
+	if (c->in_call && !c->bases_dirty && !c->rseq_due && back_store(c))
+		return tell(c, WORD_BACK, false);
 	if (!context_save(c))
 		return WORD_DEAD;
 	if (c->bases_dirty)
@@ -518,6 +524,27 @@ bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_cal
 	if (*result < -4095)
 		*result = -EINVAL; /* nonsense, which the caller's check of what it got would not see */
 	return true;
+}
+
+/* The frame's bytes take the way of what a call gives (pieces.c), of which there is nothing under way. */
+int systrap_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *frame, gva_t fpstate)
+{
+	struct context *c = context_of(ctx);
+	int64_t result;
+
+	_Static_assert(sizeof(*frame) <= CH_OUT_SIZE && sizeof(*frame) % 8 == 0, "shim.S");
+	if (!c->in_call || c->gone)
+		return 0;
+	if (ctx->pieces)
+		pieces_end(c);
+	memcpy(c->ch + CH_OUT, frame, sizeof(*frame));
+	memcpy(c->ch + CH_DO_ARGS, (uint64_t[]){at, fpstate}, 2 * sizeof(uint64_t));
+	if (tell(c, WORD_FRAME, true) != WORD_CALL) {
+		c->gone = true;
+		return 0;
+	}
+	memcpy(&result, c->ch + CH_DO_RESULT, sizeof(result));
+	return result == 0 ? 1 : -EFAULT;
 }
 
 /* ---- restartable sequences ---- */
@@ -679,6 +706,12 @@ static void decode(struct context *c, uint32_t word, struct pf_event *ev)
 	case WORD_KICKED:
 		c->in_call = true;
 		call_load(c);
+		atomic_store(&c->kick, 0);
+		ev->kind = PF_INTERRUPTED;
+		break;
+	case WORD_BACK_KICKED:
+		c->in_call = true;
+		back_load(c);
 		atomic_store(&c->kick, 0);
 		ev->kind = PF_INTERRUPTED;
 		break;

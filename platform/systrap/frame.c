@@ -124,7 +124,8 @@ void frame_init(struct context *c)
 	c->second = second;
 	c->in_call = false;
 	systrap_set_answers(&c->ctx, NULL);
-	c->ctx.mask = (struct pctx_mask *)(void *)(c->ch + CH_MASK);
+	c->ctx.mask = (struct pctx_mask *)(void *)(c->ch + CH_ALTSTACK);
+	memset(&c->ctx.mask->altstack, 0, sizeof(c->ctx.mask->altstack));
 	atomic_store(&c->ctx.mask->set, 0);
 	atomic_store(&c->ctx.mask->open, 0);
 	memset(&c->regs, 0, sizeof(c->regs));
@@ -224,6 +225,68 @@ void call_load_rest(struct context *c)
 		return;
 	load_rest(c, &c->regs);
 	c->rest_due = false;
+}
+
+_Static_assert(offsetof(struct pctx_mask, set) == CH_MASK - CH_ALTSTACK &&
+		       offsetof(struct pctx_mask, open) == CH_MASK_OPEN - CH_ALTSTACK,
+	       "shim.S");
+_Static_assert(offsetof(struct l_sigcontext, cs) == CH_BACK_END - CH_BACK, "shim.S");
+_Static_assert(XSTATE_SOFTWARE_OFF == 464 && offsetof(struct l_fpx_sw_bytes, xstate_size) == 16, "shim.S");
+
+#define L_EFLAGS_NT 0x4000u
+#define L_EFLAGS_ID 0x200000u
+
+bool back_store(struct context *c)
+{
+	const struct abi_regs *r = &c->regs;
+	const uint64_t flags = L_EFLAGS_RESTORABLE | L_EFLAGS_NT | L_EFLAGS_ID;
+	/* The registers of struct l_sigcontext up to the segments. */
+	const uint64_t w[(CH_BACK_END - CH_BACK) / 8] = {
+		r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rdi,
+		r->rsi, r->rbp, r->rbx, r->rdx, r->rax, r->rcx, r->rsp, r->rip,
+		(r->eflags & flags) | L_EFLAGS_FIXED | L_EFLAGS_IF,
+	};
+
+	if (r->cs != L_USER_CS || r->rip >= L_TASK_SIZE)
+		return false;
+	memcpy(c->ch + CH_BACK, w, sizeof(w));
+	c->regs_dirty = c->result_dirty = false;
+	return true;
+}
+
+void back_load(struct context *c)
+{
+	struct l_sigcontext sc = {0};
+	uint64_t fs_base;
+
+	memcpy(&sc, c->ch + CH_BACK, CH_BACK_END - CH_BACK);
+	memcpy(&fs_base, c->ch + CH_FS_BASE, sizeof(fs_base));
+	c->regs = (struct abi_regs){
+		.r15 = sc.r15,
+		.r14 = sc.r14,
+		.r13 = sc.r13,
+		.r12 = sc.r12,
+		.rbp = sc.rbp,
+		.rbx = sc.rbx,
+		.r11 = sc.r11,
+		.r10 = sc.r10,
+		.r9 = sc.r9,
+		.r8 = sc.r8,
+		.rax = sc.rax,
+		.rcx = sc.rcx,
+		.rdx = sc.rdx,
+		.rsi = sc.rsi,
+		.rdi = sc.rdi,
+		.orig_rax = UINT64_MAX,
+		.rip = sc.rip,
+		.cs = L_USER_CS,
+		.eflags = sc.eflags,
+		.rsp = sc.rsp,
+		.ss = L_USER_DS,
+		.fs_base = fs_base,
+	};
+	c->regs_dirty = true;
+	c->rest_due = c->bases_dirty = c->result_dirty = false;
 }
 
 void frame_store(struct context *c)

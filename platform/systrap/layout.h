@@ -4,7 +4,7 @@
  *
  *     base + 0               shim text      (read, execute)   calls from here: the filter's short list
  *     base + 0x1000          leader text    (read, execute)   calls from here: notified to the sentry
- *     base + 0x2000          pieces         (read only)       which memory a call takes along: pieces.c
+ *     base + 0x2000          pieces         (read only)       which memory a call takes along: pieces.c; and a fresh vector state
  *     base + 0x10000         request slots  (read only)       written by the sentry, one slot a stub
  *     base + 0x1000000       trampolines    (read, execute)   written by the sentry, one a patched site: patch.c
  *     base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
@@ -21,7 +21,10 @@
 #define SYSTRAP_TEXT_SIZE 0x2000
 #define SYSTRAP_LEADER_OFF 0x1000
 #define SYSTRAP_PIECES_OFF 0x2000
-#define SYSTRAP_PIECES_SIZE 0x1000
+#define SYSTRAP_PIECES_SIZE 0x5000
+/* Behind the table of pieces: the vector state of a fresh thread, an XSAVE area.  Of its end the processor may look at any byte. */
+#define SYSTRAP_FRESH_OFF 0x2d80
+#define SYSTRAP_FRESH_SIZE 0x4000
 #define SYSTRAP_REQUESTS_OFF 0x10000
 #define SYSTRAP_TRAMPOLINES_OFF 0x1000000
 #define SYSTRAP_VDSO_OFF 0x2000000
@@ -150,8 +153,6 @@
 #define CH_DO_ARGS 312	   /* its six arguments, */
 #define CH_DO_RESULT 360   /* its result, */
 #define CH_DO_DONE 368	   /* and whether it was made */
-#define CH_MASK 384	   /* struct pctx_mask: the thread's signal mask, */
-#define CH_MASK_OPEN 392   /* and whether it may change it here */
 /* What WORD_GIVE is about.  The first struct give, their count and the first of what is given share a cache line; the other structs
  * stand before it, one below the other. */
 #define CH_GIVE 448
@@ -163,6 +164,14 @@
 #define CH_TAKEN 1536	   /* how much of each piece was taken along, 32 bits each, */
 #define CH_PIECES 1544	   /* and a place for each */
 #define CH_PIECE_SIZE 1024
+#define CH_ALTSTACK 3600   /* struct pctx_mask: the thread's alternate stack, */
+#define CH_MASK 3624	   /* its signal mask, */
+#define CH_MASK_OPEN 3632  /* and whether it may change it here */
+#define CH_BACK 3648	   /* WORD_BACK: registers as in struct l_sigcontext, 8 bytes each, from r8 to eflags */
+#define CH_BACK_RSP (CH_BACK + 15 * 8)
+#define CH_BACK_RIP (CH_BACK + 16 * 8)
+#define CH_BACK_EFLAGS (CH_BACK + 17 * 8)
+#define CH_BACK_END (CH_BACK + 18 * 8)
 #define CH_HEADER_SIZE 4096
 #define CH_STACK_TOP CH_HEADER_SIZE
 
@@ -182,6 +191,9 @@
 #define WORD_RSEQ 12	   /* call rseq with what the channel says, then do what CH_RSEQ_THEN says */
 #define WORD_RUN_KICKED 11 /* kicked before the second frame was resumed: nothing has happened yet */
 #define WORD_DO 13	   /* make the host call that the channel says, and hand over again as before */
+#define WORD_BACK 15	   /* leave the patched call with the registers in CH_BACK */
+#define WORD_BACK_KICKED 16 /* kicked before that: they are still there, and nothing has happened yet */
+#define WORD_FRAME 17	   /* put a handler's frame, which is in CH_OUT, and the vector state where CH_DO_ARGS says */
 
 /* The host signal that takes a guest thread out of guest code: SIGURG, because a standard signal is never queued twice
  * nor refused for want of queue space, and by default does nothing. */

@@ -2,9 +2,10 @@
  * Patched call sites.  A system call that traps costs a signal frame; one that jumps into the shim does not.  When a
  * site has trapped PATCH_AT times its text is rewritten so that it jumps to a *trampoline*, made for this site alone,
  * which finds the thread's channel, and goes on to the shim.  Two forms of sites can be patched without touching any
- * instruction but those that are replaced:
+ * instruction but those that are replaced (the third is the first one's long form):
  *
  *     mov $nr, %eax; syscall      7 bytes: jmp *cell
+ *     mov $nr, %rax; syscall      jmp *cell over the mov, which is as long; the syscall instruction stays
  *     syscall, padding near by    2 bytes: jmp to the padding; in the padding: jmp over it (should it ever be
  * executed); jmp *cell
  *
@@ -47,6 +48,7 @@
 #define MOV_EAX 0xb8
 #define JMP_SHORT 0xeb
 #define MOV_SIZE 5
+#define WIDE_MOV_SIZE 7
 #define SYSCALL_SIZE 2
 #define JMP_CELL_SIZE 7
 #define PADDING_SIZE (2 + JMP_CELL_SIZE)
@@ -61,9 +63,10 @@ static const uint8_t syscall_insn[SYSCALL_SIZE] = {0x0f, 0x05};
 
 struct site {
 	uint64_t ip;   /* the end of its system call instruction */
-	uint32_t nr;   /* of the first form: the number it moves to %eax */
-	uint8_t moves; /* it is of the first form */
+	uint32_t nr;   /* of the first two forms: the number it moves to %eax or %rax */
+	uint8_t moves; /* MOVES_ */
 };
+enum { MOVES_NOTHING, MOVES_EAX, MOVES_RAX };
 
 /* The patched sites of a process and of those it forked.  Those of others may be among them: what text a site has, only
  * its own memory says. */
@@ -269,6 +272,31 @@ static bool read_window(struct pas *as, gva_t ip, gva_t low, gva_t high, struct 
 	       w->bytes[w->end - 1] == 0x05;
 }
 
+/* mov $nr, %rax before it, of a number that the 32-bit form would leave there, too? */
+static bool moves_wide(const struct window *w, uint64_t nr)
+{
+	static const uint8_t mov[] = {0x48, 0xc7, 0xc0};
+	const uint8_t *at = w->bytes + w->end - SYSCALL_SIZE - WIDE_MOV_SIZE;
+	uint32_t imm;
+
+	_Static_assert(WIDE_MOV_SIZE == JMP_CELL_SIZE, "what is replaced");
+	if (w->end < SYSCALL_SIZE + WIDE_MOV_SIZE + 1 || memcmp(at, mov, sizeof(mov)) != 0)
+		return false;
+	memcpy(&imm, at + sizeof(mov), sizeof(imm));
+	return imm == nr && imm <= INT32_MAX;
+}
+
+/*
+ * A handler's return.  Unwinders know it by its unwind table, or by its very bytes where it has none.  What can be patched is glibc's,
+ * which has a table and begins where functions do; musl's, which has none, stands right behind a one-byte no-op.
+ */
+static bool is_restorer_with_table(const struct window *w)
+{
+	size_t at = w->end - SYSCALL_SIZE - WIDE_MOV_SIZE;
+
+	return (w->low + at) % 16 == 0 && w->bytes[at - 1] != 0x90;
+}
+
 /* mov $nr, %eax before it?  A REX byte before that would make it another instruction. */
 static bool moves_number(const struct window *w, uint64_t nr)
 {
@@ -394,12 +422,25 @@ static void put_jmp_cell(uint8_t *at, int64_t index)
 	memcpy(at + 3, &cell, sizeof(cell));
 }
 
-static bool patch_moving(struct stub *s, gva_t ip, int64_t index, bool company) REQUIRES(s->leader_lock)
+/* Where what is replaced begins. */
+static gva_t site_start(const struct site *site)
+{
+	switch (site->moves) {
+	case MOVES_EAX:
+		return site->ip - SYSCALL_SIZE - MOV_SIZE;
+	case MOVES_RAX:
+		return site->ip - SYSCALL_SIZE - WIDE_MOV_SIZE;
+	default:
+		return site->ip - SYSCALL_SIZE;
+	}
+}
+
+static bool patch_moving(struct stub *s, const struct site *site, int64_t index, bool company) REQUIRES(s->leader_lock)
 {
 	uint8_t jmp[JMP_CELL_SIZE];
 
 	put_jmp_cell(jmp, index);
-	return replace_text(s, ip - sizeof(jmp), jmp, sizeof(jmp), MOV_SIZE, company);
+	return replace_text(s, site_start(site), jmp, sizeof(jmp), site->moves == MOVES_EAX ? MOV_SIZE : 0, company);
 }
 
 static bool patch_by_padding(struct stub *s, const struct window *w, struct padding pad, int64_t index, bool company)
@@ -425,12 +466,14 @@ static bool set_writable(struct stub *s, gva_t low, gva_t high, bool on) REQUIRE
 static void patch_window(struct stub *s, const struct window *w, uint64_t nr, gva_t low, gva_t high)
 	REQUIRES(s->leader_lock)
 {
-	struct site site = {.ip = w->low + w->end, .moves = moves_number(w, nr)};
+	struct site site = {.ip = w->low + w->end, .moves = moves_number(w, nr) ? MOVES_EAX : moves_wide(w, nr) ? MOVES_RAX : 0};
 	struct padding pad = {0};
 	bool company = has_company(s), ok;
 	struct patches *p;
 	int64_t index;
 
+	if ((uint32_t)nr == SYS_rt_sigreturn && (site.moves != MOVES_RAX || !is_restorer_with_table(w)))
+		return;
 	if (site.moves)
 		site.nr = (uint32_t)nr;
 	else
@@ -444,7 +487,7 @@ static void patch_window(struct stub *s, const struct window *w, uint64_t nr, gv
 	index = p ? take_site(s, p, &site) : -1;
 	if (index < 0 || !set_writable(s, low, high, true))
 		return;
-	ok = site.moves ? patch_moving(s, site.ip, index, company) : patch_by_padding(s, w, pad, index, company);
+	ok = site.moves ? patch_moving(s, &site, index, company) : patch_by_padding(s, w, pad, index, company);
 	if (!set_writable(s, low, high, false) || !ok)
 		stub_kill(s, "its text is half patched");
 }
@@ -454,8 +497,7 @@ void systrap_patch(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t hig
 	struct stub *s = stub_of(ctx->as);
 	struct window w;
 
-	/* A handler's return takes all registers from elsewhere, which a trap is as good for; and unwinders know its code. */
-	if ((uint32_t)nr == SYS_rt_sigreturn || high - low > TEXT_MAX)
+	if (high - low > TEXT_MAX)
 		return;
 	mutex_lock(&s->leader_lock);
 	if (read_window(ctx->as, ip, low, high, &w))
@@ -484,9 +526,13 @@ static size_t original_text(struct stub *s, const struct patches *p, uint32_t in
 	uint8_t now[JMP_CELL_SIZE], detour[JMP_CELL_SIZE];
 
 	if (site->moves) {
-		if (systrap_read(&s->as, site->ip - JMP_CELL_SIZE, now, JMP_CELL_SIZE) != JMP_CELL_SIZE ||
-		    cell_index(p, now) != index)
+		if (systrap_read(&s->as, site_start(site), now, JMP_CELL_SIZE) != JMP_CELL_SIZE || cell_index(p, now) != index)
 			return 0;
+		if (site->moves == MOVES_RAX) {
+			memcpy(was, (const uint8_t[]){0x48, 0xc7, 0xc0}, 3);
+			memcpy(was + 3, &site->nr, sizeof(site->nr));
+			return JMP_CELL_SIZE;
+		}
 		was[0] = MOV_EAX;
 		memcpy(was + 1, &site->nr, sizeof(site->nr));
 		memcpy(was + MOV_SIZE, syscall_insn, SYSCALL_SIZE);
@@ -522,7 +568,7 @@ void patch_take_back(struct stub *s, gva_t low, gva_t high)
 		ok = open || set_writable(s, low, high, true);
 		open = true;
 		/* A thread that is in there has no business to be: the text is being moved. */
-		ok = ok && write_text(s, ip - n, was, n);
+		ok = ok && write_text(s, site_start(&p->sites[i]), was, n);
 	}
 	if (open && (!set_writable(s, low, high, false) || !ok))
 		stub_kill(s, "its text is half patched");
@@ -574,7 +620,7 @@ static enum patch_verdict explain_illegal(struct context *c, const struct patche
 	if (!read_settled(s, rip - MOV_SIZE, text))
 		return PATCH_NOTHING;
 	index = cell_index(p, text);
-	if (index < 0 || !p->sites[index].moves || p->sites[index].ip != rip + SYSCALL_SIZE)
+	if (index < 0 || p->sites[index].moves != MOVES_EAX || p->sites[index].ip != rip + SYSCALL_SIZE)
 		return PATCH_NOTHING;
 	after_call(c, p->sites[index].ip);
 	return PATCH_CALL;

@@ -35,6 +35,23 @@
 #define FRAME_RSP 168
 #define FRAME_RIP 176
 #define INFO_CODE 8
+/* In struct l_ucontext, which is at the guest's %rsp in its rt_sigreturn; and in an XSAVE area. */
+#define UC_STACK 16
+#define UC_REGS 40
+#define UC_SEGMENTS 184
+#define UC_FPSTATE 224
+#define UC_SIGMASK 296
+#define SIGFRAME_SIZE 440
+#define XSTATE_SOFTWARE 464
+#define XSTATE_SIZE_OFF 16
+#define XSTATE_MAGIC2 0x46505845
+#define USER_SEGMENTS 0x002b000000000033
+#define USER_CS 0x33
+#define USER_DS 0x2b
+#define EFLAGS_PLAIN 0x202
+#define EFLAGS_RESTORABLE 0x00050dd5
+/* What no frame reaches across. */
+#define GUEST_END (SYSTRAP_BASE - 0x4000)
 
 #define SIGBUS 7
 #define SIGSEGV 11
@@ -112,6 +129,8 @@ systrap_shim_signal_fsgs:
 	resume_at .Lmask_untold, .Lmask_tell, .Lmask_tell_end
 	resume_at .Ltake_nothing, .Ltake_copy, .Ltake_copy_end
 	resume_at .Lgive_failed, .Lgive_copy, .Lgive_copy_end
+	resume_at .Lsigreturn_asked, .Lsigreturn_look, .Lsigreturn_look_end
+	resume_at .Lframe_failed, .Lframe_copy, .Lframe_copy_end
 	jmp	.Lsave_bases
 .Lresume_there:
 	mov	%rcx, FRAME_RIP(%rsp)
@@ -128,12 +147,17 @@ systrap_shim_signal_fsgs:
 	lea	CH_STACK_TOP(%rbx), %rcx
 	mov	%rcx, FRAME_RSP(%rsp)
 	jmp	.Lresume
-1:	lea	.Lrun_saved(%rip), %rcx
+1:	lea	.Lback(%rip), %rcx
+	mov	%rax, %rdx
+	sub	%rcx, %rdx
+	cmp	$.Lback_end - .Lback, %rdx
+	jb	2f
+	lea	.Lrun_saved(%rip), %rcx
 	mov	%rax, %rdx
 	sub	%rcx, %rdx
 	cmp	$.Lrun_saved_end - .Lrun_saved, %rdx
 	jae	.Lresume
-	mov	%rcx, FRAME_RIP(%rsp)
+2:	mov	%rcx, FRAME_RIP(%rsp)
 	mov	%rbx, FRAME_RBX(%rsp)
 	jmp	.Lresume
 
@@ -320,6 +344,9 @@ systrap_shim_call:
 	call	.Lstore
 	cld
 	mov	CH_RAX(%rbx), %eax
+	cmp	$NR_rt_sigreturn, %eax
+	je	.Lsigreturn
+.Ltake_along:
 	cmp	$SYSTRAP_PIECES_CALLS, %eax
 	jae	1f
 	lea	systrap_text + SYSTRAP_PIECES_OFF(%rip), %r8
@@ -364,6 +391,140 @@ systrap_shim_call:
 	mov	CH_RFLAGS(%r11), %r11
 	jmp	*%rcx
 .Lleave_end:
+
+/*
+ * rt_sigreturn while the mask is ours to change, from a frame that changes nothing else of the sentry's and has all that we would have
+ * put there.  The vector state is loaded from where it lies, as Linux does.  Whatever is against it, the sentry is called,
+ * and begins anew: the mask comes last.
+ */
+.Lsigreturn:
+	cmpl	$0, CH_MASK_OPEN(%rbx)
+	je	.Lsigreturn_asked
+	mov	CH_RSP(%rbx), %r9
+	mov	$GUEST_END, %r10
+	cmp	%r10, %r9
+	jae	.Lsigreturn_asked
+.Lsigreturn_look:
+	mov	UC_STACK(%r9), %rax
+	cmp	CH_ALTSTACK(%rbx), %rax
+	jne	.Lsigreturn_asked
+	mov	UC_STACK + 8(%r9), %eax
+	cmp	CH_ALTSTACK + 8(%rbx), %eax
+	jne	.Lsigreturn_asked
+	mov	UC_STACK + 16(%r9), %rax
+	cmp	CH_ALTSTACK + 16(%rbx), %rax
+	jne	.Lsigreturn_asked
+	mov	$USER_SEGMENTS, %rax
+	cmp	UC_SEGMENTS(%r9), %rax
+	jne	.Lsigreturn_asked
+	lea	UC_REGS(%r9), %rsi
+	lea	CH_BACK(%rbx), %rdi
+	mov	$(CH_BACK_END - CH_BACK) / 8, %ecx
+	rep movsq
+	cmp	%r10, CH_BACK_RIP(%rbx)
+	jae	.Lsigreturn_asked
+	mov	CH_BACK_EFLAGS(%rbx), %eax
+	mov	CH_RFLAGS(%rbx), %ecx
+	and	$EFLAGS_RESTORABLE, %eax
+	and	$~EFLAGS_RESTORABLE, %ecx
+	or	%ecx, %eax
+	mov	%rax, CH_BACK_EFLAGS(%rbx)
+	mov	UC_SIGMASK(%r9), %r8
+	mov	UC_FPSTATE(%r9), %rsi
+	cmp	%r10, %rsi
+	jae	.Lsigreturn_asked
+	test	$63, %sil
+	jnz	.Lsigreturn_asked
+	mov	CH_FPSTATE(%rbx), %rdi
+	mov	XSTATE_SOFTWARE(%rsi), %rax
+	cmp	XSTATE_SOFTWARE(%rdi), %rax
+	jne	.Lsigreturn_asked
+	mov	XSTATE_SOFTWARE + 8(%rsi), %rax
+	cmp	XSTATE_SOFTWARE + 8(%rdi), %rax
+	jne	.Lsigreturn_asked
+	mov	XSTATE_SOFTWARE + XSTATE_SIZE_OFF(%rsi), %eax
+	cmp	XSTATE_SOFTWARE + XSTATE_SIZE_OFF(%rdi), %eax
+	jne	.Lsigreturn_asked
+	cmpl	$XSTATE_MAGIC2, (%rsi, %rax)
+	jne	.Lsigreturn_asked
+	mov	CH_XFEATURES(%rbx), %eax
+	mov	CH_XFEATURES + 4(%rbx), %edx
+	xrstor64 (%rsi)
+.Lsigreturn_look_end:
+	and	$NOT_KILL_NOR_STOP, %r8
+	xchg	%r8, CH_MASK(%rbx)
+	cmpl	$0, CH_MASK_OPEN(%rbx)
+	jne	.Lback
+	mov	%r8, CH_MASK(%rbx)
+.Lsigreturn_asked:
+	mov	$NR_rt_sigreturn, %eax
+	jmp	.Ltake_along
+
+/* To the guest with all registers from CH_BACK, unless the thread was kicked.  Where a kick strikes in between, it begins anew. */
+.Lback:
+	lea	CH_STACK_TOP(%rbx), %rsp
+	cmpl	$0, CH_KICKED(%rbx)
+	jne	.Lback_kicked
+	pushq	$EFLAGS_PLAIN	/* with NT set iretq would fault */
+	popfq
+	pushq	$USER_DS
+	pushq	CH_BACK_RSP(%rbx)
+	pushq	CH_BACK_EFLAGS(%rbx)
+	pushq	$USER_CS
+	pushq	CH_BACK_RIP(%rbx)
+	mov	CH_BACK + 0 * 8(%rbx), %r8
+	mov	CH_BACK + 1 * 8(%rbx), %r9
+	mov	CH_BACK + 2 * 8(%rbx), %r10
+	mov	CH_BACK + 3 * 8(%rbx), %r11
+	mov	CH_BACK + 4 * 8(%rbx), %r12
+	mov	CH_BACK + 5 * 8(%rbx), %r13
+	mov	CH_BACK + 6 * 8(%rbx), %r14
+	mov	CH_BACK + 7 * 8(%rbx), %r15
+	mov	CH_BACK + 8 * 8(%rbx), %rdi
+	mov	CH_BACK + 9 * 8(%rbx), %rsi
+	mov	CH_BACK + 10 * 8(%rbx), %rbp
+	mov	CH_BACK + 12 * 8(%rbx), %rdx
+	mov	CH_BACK + 13 * 8(%rbx), %rax
+	mov	CH_BACK + 14 * 8(%rbx), %rcx
+	mov	CH_BACK + 11 * 8(%rbx), %rbx
+	iretq
+.Lback_end:
+.Lback_kicked:
+	movl	$0, CH_KICKED(%rbx)
+	mov	$WORD_BACK_KICKED, %r8d
+	jmp	.Lcall_post
+
+/*
+ * A handler's frame: the sentry has made it but for the vector state, which goes straight to where it is to be.  Then the thread
+ * gets a fresh one.
+ */
+.Lput_frame:
+	mov	CH_DO_ARGS(%rbx), %rdi
+	lea	CH_OUT(%rbx), %rsi
+	mov	$SIGFRAME_SIZE / 8, %ecx
+.Lframe_copy:
+	rep movsq
+	mov	CH_DO_ARGS + 8(%rbx), %r8
+	mov	CH_FPSTATE(%rbx), %rsi
+	lea	XSTATE_SOFTWARE(%r8), %rdi
+	add	$XSTATE_SOFTWARE, %rsi
+	mov	XSTATE_SIZE_OFF(%rsi), %eax
+	movl	$XSTATE_MAGIC2, (%r8, %rax)
+	mov	$6, %ecx
+	rep movsq
+	xor	%eax, %eax	/* the header, of which xsave writes a part only */
+	mov	$8, %ecx
+	rep stosq
+	mov	CH_XFEATURES(%rbx), %eax
+	mov	CH_XFEATURES + 4(%rbx), %edx
+	xsave64	(%r8)
+.Lframe_copy_end:
+	xrstor64 systrap_text + SYSTRAP_FRESH_OFF(%rip)
+	movq	$0, CH_DO_RESULT(%rbx)
+	ret
+.Lframe_failed:
+	movq	$-EFAULT, CH_DO_RESULT(%rbx)
+	ret
 
 .Lyield:
 	mov	%rbx, CH_RBX(%r11)
@@ -535,6 +696,13 @@ systrap_shim_call:
 	cmp	$WORD_DO, %eax
 	jne	1f
 	call	.Lcall_do
+	mov	$WORD_CALL, %r8d
+	jmp	.Lcall_post
+1:	cmp	$WORD_BACK, %eax
+	je	.Lback
+	cmp	$WORD_FRAME, %eax
+	jne	1f
+	call	.Lput_frame
 	mov	$WORD_CALL, %r8d
 	jmp	.Lcall_post
 1:	cmp	$WORD_SAVE, %eax

@@ -163,6 +163,7 @@ const struct platform_ops systrap_platform = {
 	.set_result = systrap_set_result,
 	.get_xstate = systrap_get_xstate,
 	.set_xstate = systrap_set_xstate,
+	.put_frame = systrap_put_frame,
 	.rseq_register = systrap_rseq_register,
 	.rseq_registered = systrap_rseq_registered,
 	.rseq_unregister = systrap_rseq_unregister,

@@ -227,7 +227,7 @@ struct context {
 	int64_t left_ns;		/* when it was let go last; CLOCK_MONOTONIC */
 	int64_t calm_until_ns, calm_ns; /* no spinning before that; how long the next such calm lasts */
 	uint64_t preemptions;		/* of the sentry thread, at the last look */
-	bool in_call; /* it waits in a patched call: registers are known, vector state is the thread's own */
+	bool in_call; /* it waits in a patched call (or on its way back): registers are known, vector state is the thread's own */
 	bool second;  /* not in a call: its state is in the second frame */
 	bool regs_dirty, bases_dirty, result_dirty;
 	bool rest_due; /* of regs only what call_load loads is true yet */
@@ -486,6 +486,10 @@ void frame_reload_result(struct context *c);
 /* Reads the registers of a patched call that nearly every call needs, and those that are left, if they are. */
 void call_load(struct context *c);
 void call_load_rest(struct context *c);
+/* Writes the registers with which the thread is to leave a patched call; false if that is not the way for them. */
+bool back_store(struct context *c) MUST_CHECK;
+/* Reads those that the shim found in a handler's frame. */
+void back_load(struct context *c);
 /* What a guest thread blocks, as a kernel sigset. */
 uint64_t guest_signal_mask(void);
 /* Readies the channel, and writes whole frames from which rt_sigreturn makes a fresh thread; c->second says which of
@@ -508,6 +512,7 @@ void thread_tell_end(struct stub *s, uint32_t channel);
 bool thread_has_ended(struct stub *s, pid_t tid, uint32_t channel, int64_t deadline_ns) MUST_CHECK;
 /* Sees to it that the whole state is in a frame.  False if the thread is dead. */
 bool context_save(struct context *c) MUST_CHECK;
+int systrap_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *frame, gva_t fpstate);
 /* Has ctx's thread, which is in the sentry's hands and the caller's own, make a call that filter_lets_shim, if it is one of as's and
  * nothing is against it.  False: not done.  The result in *result; -ESRCH if the thread is dead. */
 bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_call *call, long *result) MUST_CHECK;

@@ -21,6 +21,14 @@ bool signal_on_altstack(const struct task *t, uint64_t sp)
 	return sp > t->altstack.ss_sp && sp - t->altstack.ss_sp <= t->altstack.ss_size;
 }
 
+void signal_set_altstack(struct task *t, const struct l_stack *s)
+{
+	if (memcmp(&t->altstack, s, sizeof(*s)) == 0)
+		return;
+	t->altstack = *s;
+	signal_mask_keep(t); /* it is lent with the mask */
+}
+
 static void regs_to_frame(const struct task *t, const struct abi_regs *r, struct l_sigcontext *mc)
 {
 	*mc = (struct l_sigcontext){
@@ -130,6 +138,12 @@ static int write_frame(struct task *t, const struct whole_frame *w, const struct
 	uint8_t *buf;
 	int r;
 
+	/* A stack that grows is first extended as far as it takes. */
+	r = pctx_put_frame(t->ctx, w->at, f, w->fpstate);
+	if (r == -EFAULT && mm_grow_down(t, t->mm, w->at) == 0)
+		r = pctx_put_frame(t->ctx, w->at, f, w->fpstate);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	buf = calloc(1, size);
 	if (!buf)
 		return -ENOMEM;
@@ -137,7 +151,6 @@ static int write_frame(struct task *t, const struct whole_frame *w, const struct
 	r = put_xstate(t, w, buf + head);
 	if (r == 0)
 		r = copy_out(t->ctx, w->at, buf, size);
-	/* A stack that grows is first extended as far as it takes. */
 	if (r == -EFAULT && mm_grow_down(t, t->mm, w->at) == 0)
 		r = copy_out(t->ctx, w->at, buf, size);
 	if (r == 0)
@@ -172,7 +185,7 @@ int signal_frame_push(struct task *t, const struct l_sigaction *act, const struc
 	if (r < 0)
 		return r;
 	if (t->altstack.ss_flags & (int)L_SS_AUTODISARM)
-		t->altstack = (struct l_stack){.ss_flags = L_SS_DISABLE};
+		signal_set_altstack(t, &(struct l_stack){.ss_flags = L_SS_DISABLE});
 	regs->rdi = (uint64_t)info->si_signo;
 	regs->rsi = w.at + offsetof(struct l_rt_sigframe, info);
 	regs->rdx = w.at + offsetof(struct l_rt_sigframe, uc);
@@ -276,6 +289,6 @@ int signal_frame_pop(struct task *t, struct abi_regs *regs)
 	if ((uc.uc_stack.ss_flags & ~(L_SS_DISABLE | (int)L_SS_AUTODISARM)) == 0 &&
 	    ((uc.uc_stack.ss_flags & L_SS_DISABLE) || uc.uc_stack.ss_size >= L_MINSIGSTKSZ) &&
 	    !signal_on_altstack(t, regs->rsp))
-		t->altstack = uc.uc_stack;
+		signal_set_altstack(t, &uc.uc_stack);
 	return 0;
 }

@@ -6,6 +6,9 @@
  * t->blocked is the mask, in the guest what the platform holds; the run loop carries it there and back.  Who queues a signal first
  * takes the leave back (`open`), then reads the mask; the thread stores its mask first, then looks at `open`.  So either the
  * sender decides by the new mask, or the thread comes and asks.
+ *
+ * Likewise a thread that returns from a handler takes its mask from the frame, if that leaves its alternate stack as it is: who
+ * changes that takes the leave back, too.
  */
 #include "platform/platform.h"
 #include "sentry/signal/signal.h"
@@ -53,6 +56,7 @@ static void lend(struct task *t, struct pctx_mask *m)
 		return;
 	mutex_lock(&p->sig_lock);
 	if (!t->pending.set && !p->shared_pending.set) {
+		m->altstack = t->altstack;
 		atomic_store(&m->open, 1);
 		atomic_store(&t->mask_kept, false);
 	}

@@ -146,6 +146,8 @@ int signal_frame_push(struct task *t, const struct l_sigaction *act, const struc
 		      struct abi_regs *regs) MUST_CHECK;
 /* rt_sigreturn(2): loads registers, mask and alternate stack from the frame at regs->rsp - 8. */
 int signal_frame_pop(struct task *t, struct abi_regs *regs) MUST_CHECK;
+/* Of the calling task. */
+void signal_set_altstack(struct task *t, const struct l_stack *s);
 /* Whether sp lies on t's alternate stack. */
 bool signal_on_altstack(const struct task *t, uint64_t sp);
 

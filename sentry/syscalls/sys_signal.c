@@ -387,7 +387,7 @@ long sys_sigaltstack(struct task *t, const struct sys_args *args)
 			return -ENOMEM;
 		}
 		next.pad_ = 0;
-		t->altstack = next; /* with SS_ONSTACK if it was given: a frame shows that, though it means nothing */
+		signal_set_altstack(t, &next); /* with SS_ONSTACK if it was given: a frame shows that, though it means nothing */
 	}
 out:
 	return args->a[1] ? copy_out(t->ctx, args->a[1], &old, sizeof(old)) : 0;

@@ -527,7 +527,7 @@ static int reset_signals(struct task *t)
 		mutex_unlock(&tasks_lock);
 		sighand_put(old);
 	}
-	t->altstack = (struct l_stack){.ss_flags = L_SS_DISABLE};
+	signal_set_altstack(t, &(struct l_stack){.ss_flags = L_SS_DISABLE});
 	return 0;
 }
 

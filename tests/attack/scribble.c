@@ -21,7 +21,7 @@ static bool holds_pieces(uintptr_t at)
 	uintptr_t off = at % SYSTRAP_CHANNEL_SIZE;
 
 	return at >= SYSTRAP_CHANNELS && at < SYSTRAP_CHANNELS + 48 * SYSTRAP_CHANNEL_SIZE &&
-	       off >= CH_GIVE - (CH_GIVE_MAX - 1) * CH_GIVE_SIZE && off < CH_PIECES + 2 * CH_PIECE_SIZE;
+	       off >= CH_GIVE - (CH_GIVE_MAX - 1) * CH_GIVE_SIZE && off < CH_BACK_END;
 }
 
 struct job {
