@@ -343,6 +343,11 @@ void pas_unwatch(struct pas *as)
 	atomic_fetch_sub(&as->watchers, 1);
 }
 
+_Atomic uint32_t *pas_waiters(const struct pas *as, bool shared)
+{
+	return shared ? as->pf->waiters : as->waiters;
+}
+
 /* ---- contexts ---- */
 
 int pctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)

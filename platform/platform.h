@@ -216,6 +216,20 @@ void pctx_set_room(struct pctx *ctx, gva_t low, gva_t high, bool room);
 bool pas_watch(struct pas *as) MUST_CHECK;
 void pas_unwatch(struct pas *as);
 
+/*
+ * Futexes.  While short cuts are allowed (pctx_set_answers) the platform may answer FUTEX_WAKE with 0 where nobody waits.  For that
+ * the sentry keeps count of waiters: whoever is about to wait for a word adds 1 to the word's count, and then looks at the word; when he
+ * waits no more he takes it away again.  The counts are those of all words of the same slot: of words that are the address space's
+ * own, or (shared) of those that others may reach under other addresses, for all address spaces together.  The slot of a
+ * shared word is the same wherever it is mapped.  NULL: nobody looks.
+ */
+#define PAS_WAITER_COUNTS 64
+static inline unsigned pas_waiter_slot(uint64_t addr)
+{
+	return ((addr >> 2) & 63) ^ ((addr >> 8) & 15);
+}
+_Atomic uint32_t *pas_waiters(const struct pas *as, bool shared);
+
 /* ---- contexts ---- */
 
 /* Makes a further thread of as, not yet attached.  via as above; NULL in a fresh address space.  Returned owned. */

@@ -201,7 +201,7 @@ static NORETURN void child(struct systrap *st)
 	struct sock_fprog prog = {.filter = filter};
 	struct rlimit no_core = {0, 0};
 	void *slots = (void *)(uintptr_t)(st->base + SYSTRAP_REQUESTS_OFF);
-	size_t slots_size = (size_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE;
+	size_t slots_size = SYSTRAP_SLOTS_SIZE;
 	void (*announce)(uint64_t word, int fd_plus_one, uint64_t slot);
 	uint64_t word;
 	long fd;
@@ -298,7 +298,7 @@ static int strip_template(struct systrap *st, char *why, size_t why_size)
 {
 	struct stub *s = st->template;
 	uint64_t text_end = st->base + SYSTRAP_PIECES_OFF + SYSTRAP_PIECES_SIZE, slots = st->base + SYSTRAP_REQUESTS_OFF;
-	uint64_t slots_end = slots + (uint64_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE;
+	uint64_t slots_end = slots + SYSTRAP_SLOTS_SIZE;
 	uint64_t vdso = st->base + SYSTRAP_VDSO_OFF, vdso_end = vdso + vdso_size();
 	const struct {
 		const char *what;

@@ -19,7 +19,11 @@
 #endif
 
 #define POOL_SIZE ((size_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE)
-#define SLOTS_SIZE ((size_t)SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE)
+#define SLOTS_SIZE ((size_t)SYSTRAP_SLOTS_SIZE)
+_Static_assert(SYSTRAP_SLOT_COUNT * SYSTRAP_SLOT_SIZE <= SYSTRAP_WAITERS_OFF - SYSTRAP_REQUESTS_OFF &&
+		       SYSTRAP_REQUESTS_OFF + SYSTRAP_SLOTS_SIZE <= SYSTRAP_TRAMPOLINES_OFF && SYSTRAP_SLOTS_SIZE % 4096 == 0,
+	       "room for the tables of waiters");
+_Static_assert(PAS_WAITER_COUNTS * sizeof(uint32_t) == SYSTRAP_WAITERS_SIZE, "shim.S");
 
 int memory_file(const char *name, size_t size, int *fd, void **map)
 {
@@ -92,6 +96,7 @@ int channel_pool_create(struct systrap *st, char *why, size_t why_size)
 	if (r < 0)
 		goto out_pool;
 	st->slots = map;
+	st->pf.waiters = waiters_of(st, -1);
 	/* From here on it can only be mapped for reading, and no such mapping can be made writable. */
 	if (fcntl(st->slots_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ||
 	    fcntl(st->pool_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
@@ -165,6 +170,13 @@ void channel_free_parked(struct stub *s)
 	}
 }
 
+_Atomic uint32_t *waiters_of(const struct systrap *st, int64_t slot)
+{
+	uint8_t *tables = (uint8_t *)st->slots + (SYSTRAP_WAITERS_OFF - SYSTRAP_REQUESTS_OFF);
+
+	return (_Atomic uint32_t *)(void *)(tables + (slot + 1) * SYSTRAP_WAITERS_SIZE);
+}
+
 int slot_alloc(struct systrap *st, uint32_t *slot)
 {
 	int r;
@@ -172,8 +184,10 @@ int slot_alloc(struct systrap *st, uint32_t *slot)
 	mutex_lock(&st->lock);
 	r = pool_take(&st->slot_pool, slot);
 	mutex_unlock(&st->lock);
-	if (r == 0)
+	if (r == 0) {
 		memset(&st->slots[*slot], 0, sizeof(st->slots[*slot]));
+		memset((void *)waiters_of(st, *slot), 0, SYSTRAP_WAITERS_SIZE);
+	}
 	return r;
 }
 

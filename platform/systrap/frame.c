@@ -119,6 +119,7 @@ void frame_init(struct context *c)
 	put_word(c, CH_FRAME, frame_addr(c));
 	put_word(c, CH_FPSTATE, channel_addr(c->channel) + (uint64_t)(fpstate_of(c) - c->ch));
 	put_word(c, CH_XFEATURES, st->frame.sw.xfeatures);
+	put_word(c, CH_WAITERS, waiters_addr(st, stub_of(c->ctx.as)->slot));
 	c->second = false;
 	put_frame(c);
 	c->second = second;

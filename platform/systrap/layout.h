@@ -6,6 +6,7 @@
  *     base + 0x1000          leader text    (read, execute)   calls from here: notified to the sentry
  *     base + 0x2000          pieces         (read only)       which memory a call takes along: pieces.c; and a fresh vector state
  *     base + 0x10000         request slots  (read only)       written by the sentry, one slot a stub
+ *     base + 0x810000        waiters        (read only)       behind the slots: how many wait for futexes, one table a stub
  *     base + 0x1000000       trampolines    (read, execute)   written by the sentry, one a patched site: patch.c
  *     base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
  *     SYSTRAP_CHANNELS       channels       (read, write)     one a guest thread, at the same address in every stub
@@ -47,6 +48,13 @@
  */
 #define SYSTRAP_SLOT_COUNT 16384
 #define SYSTRAP_SLOT_SIZE 512
+/*
+ * Behind the slots, in the same memory: tables of counts, 32 bits each, of those who wait for a futex (pas_waiter_slot says which
+ * count is a word's).  The first is of words that processes share, then comes one a slot, of the words of that stub alone.
+ */
+#define SYSTRAP_WAITERS_OFF 0x810000
+#define SYSTRAP_WAITERS_SIZE 256
+#define SYSTRAP_SLOTS_SIZE (SYSTRAP_WAITERS_OFF - SYSTRAP_REQUESTS_OFF + (SYSTRAP_SLOT_COUNT + 16) * SYSTRAP_WAITERS_SIZE)
 #define SYSTRAP_REQUEST_MAX 7
 #define RQ_COUNT 0
 #define RQ_CHILD_SLOT 8
@@ -153,6 +161,7 @@
 #define CH_DO_ARGS 312	   /* its six arguments, */
 #define CH_DO_RESULT 360   /* its result, */
 #define CH_DO_DONE 368	   /* and whether it was made */
+#define CH_WAITERS 376	   /* the address of the stub's table of waiters */
 /* What WORD_GIVE is about.  The first struct give, their count and the first of what is given share a cache line; the other structs
  * stand before it, one below the other. */
 #define CH_GIVE 448

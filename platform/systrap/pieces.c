@@ -67,7 +67,7 @@ static struct {
 static bool wide[ABI_SYSCALL_MAX]; /* likewise */
 _Static_assert(SYSTRAP_FRESH_OFF + SYSTRAP_FRESH_SIZE <= SYSTRAP_PIECES_OFF + SYSTRAP_PIECES_SIZE, "the pages of pieces");
 _Static_assert(sizeof(table) <= SYSTRAP_FRESH_OFF - SYSTRAP_PIECES_OFF, "the page of pieces");
-_Static_assert(CH_DO_DONE + 4 <= CH_GIVE - (CH_GIVE_MAX - 1) * CH_GIVE_SIZE && CH_GIVE + CH_GIVE_SIZE <= CH_GIVE_COUNT &&
+_Static_assert(CH_WAITERS + 8 <= CH_GIVE - (CH_GIVE_MAX - 1) * CH_GIVE_SIZE && CH_GIVE + CH_GIVE_SIZE <= CH_GIVE_COUNT &&
 		       CH_GIVE_COUNT + 4 <= CH_OUT &&
 		       CH_OUT + CH_OUT_SIZE <= CH_TAKEN && CH_TAKEN + 4 * PIECE_COUNT <= CH_PIECES &&
 		       CH_PIECES + PIECE_COUNT * CH_PIECE_SIZE <= CH_ALTSTACK && CH_MASK_OPEN + 4 <= CH_BACK &&

@@ -26,6 +26,10 @@
 #define NR_rseq 334
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
+#define FUTEX_WAIT_BITSET 9
+#define FUTEX_WAKE_BITSET 10
+#define FUTEX_PRIVATE 128
+#define FUTEX_CLOCK_REALTIME 256
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
 
@@ -55,6 +59,7 @@
 
 #define SIGBUS 7
 #define SIGSEGV 11
+#define EAGAIN 11
 #define EFAULT 14
 #define SIGSET_SIZE 8
 #define SIG_UNBLOCK 1
@@ -129,6 +134,7 @@ systrap_shim_signal_fsgs:
 	resume_at .Lmask_untold, .Lmask_tell, .Lmask_tell_end
 	resume_at .Ltake_nothing, .Ltake_copy, .Ltake_copy_end
 	resume_at .Lgive_failed, .Lgive_copy, .Lgive_copy_end
+	resume_at .Lfutex_asked, .Lfutex_look, .Lfutex_look_end
 	resume_at .Lsigreturn_asked, .Lsigreturn_look, .Lsigreturn_look_end
 	resume_at .Lframe_failed, .Lframe_copy, .Lframe_copy_end
 	jmp	.Lsave_bases
@@ -339,6 +345,8 @@ systrap_shim_call:
 	je	.Lyield
 	cmp	$NR_rt_sigprocmask, %eax
 	je	.Lmask
+	cmp	$NR_futex, %eax
+	je	.Lfutex
 
 .Lcall_sentry:
 	call	.Lstore
@@ -589,6 +597,65 @@ systrap_shim_call:
 .Lmask_failed:
 	mov	CH_RBX(%r11), %rbx
 	mov	$NR_rt_sigprocmask, %eax
+	jmp	.Lcall_sentry
+
+/*
+ * A futex that nobody waits for is woken here, and one whose word is another than the caller means is not waited for.  Whoever waits is
+ * counted before the word is looked at (sentry/ipc/futex.c); who wakes has changed the word before, and looks at the count behind
+ * a fence.  Words that processes may share have to be such as Linux takes: it looks for a page that can be written.  Arguments
+ * with which Linux is not content are the sentry's, and so is every wait with a timeout.
+ */
+.Lfutex:
+	test	$3, %dil
+	jnz	.Lcall_sentry
+	mov	$SYSTRAP_BASE, %rax
+	cmp	%rax, %rdi
+	jae	.Lfutex_asked
+	mov	%esi, %eax
+	and	$~FUTEX_PRIVATE, %eax
+	jz	.Lfutex_wait
+	cmp	$FUTEX_WAKE, %eax
+	je	.Lfutex_wake
+	test	%r9d, %r9d
+	jz	.Lfutex_asked
+	cmp	$FUTEX_WAKE_BITSET, %eax
+	je	.Lfutex_wake
+	and	$~FUTEX_CLOCK_REALTIME, %eax
+	cmp	$FUTEX_WAIT_BITSET, %eax
+	jne	.Lfutex_asked
+.Lfutex_wait:
+	test	%r10, %r10
+	jnz	.Lfutex_asked
+	test	$FUTEX_PRIVATE, %esi
+	jnz	1f
+.Lfutex_look:
+	lock orl $0, (%rdi)
+1:	cmp	%edx, (%rdi)
+	je	.Lfutex_asked
+	mov	$-EAGAIN, %rax
+	jmp	.Lleave
+.Lfutex_wake:
+	mov	%edi, %eax
+	mov	%edi, %ecx
+	shr	$2, %eax
+	shr	$8, %ecx
+	and	$63, %eax
+	and	$15, %ecx
+	xor	%ecx, %eax
+	test	$FUTEX_PRIVATE, %esi
+	jz	1f
+	mov	CH_WAITERS(%r11), %rcx
+	lock orl $0, -8(%rsp)
+	jmp	2f
+1:	lea	systrap_text + SYSTRAP_WAITERS_OFF(%rip), %rcx
+	lock orl $0, (%rdi)
+2:	cmpl	$0, (%rcx, %rax, 4)
+.Lfutex_look_end:
+	jne	.Lfutex_asked
+	xor	%eax, %eax
+	jmp	.Lleave
+.Lfutex_asked:
+	mov	$NR_futex, %eax
 	jmp	.Lcall_sentry
 
 /*

@@ -33,6 +33,7 @@ int stub_new(struct systrap *st, struct stub **out)
 		free(s);
 		return r;
 	}
+	s->as.waiters = waiters_of(st, s->slot);
 	list_init(&s->node);
 	list_init(&s->contexts);
 	list_init(&s->wait_node);

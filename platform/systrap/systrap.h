@@ -269,6 +269,12 @@ static inline uint64_t slot_addr(const struct systrap *st, uint32_t slot)
 	return st->base + SYSTRAP_REQUESTS_OFF + (uint64_t)slot * SYSTRAP_SLOT_SIZE;
 }
 
+/* Its table of waiters, in every stub. */
+static inline uint64_t waiters_addr(const struct systrap *st, uint32_t slot)
+{
+	return st->base + SYSTRAP_WAITERS_OFF + ((uint64_t)slot + 1) * SYSTRAP_WAITERS_SIZE;
+}
+
 static inline struct leader_call unmap_call(uint64_t addr, uint64_t len)
 {
 	return (struct leader_call){.nr = SYS_munmap, .args = {addr, len}};
@@ -318,6 +324,8 @@ void channel_free(struct systrap *st, uint32_t index) EXCLUDES(st->lock);
 void channel_park(struct stub *s, uint32_t index);
 void channel_free_parked(struct stub *s);
 int slot_alloc(struct systrap *st, uint32_t *slot) MUST_CHECK;
+/* The counts of a slot's stub (pas_waiters); -1: those of words that processes share. */
+_Atomic uint32_t *waiters_of(const struct systrap *st, int64_t slot);
 void slot_free(struct systrap *st, uint32_t slot);
 
 /* The hand-over word of any channel, and of the context's. */

@@ -62,9 +62,33 @@ void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b) NO_LOCK_AN
 		mutex_unlock(&b->lock);
 }
 
-void futex_wake_waiter(struct futex_waiter *w)
+_Atomic uint32_t *futex_count_of(struct task *t, const struct mm_key *k)
+{
+	bool own = k->object == (uintptr_t)t->mm && !(k->off & MM_KEY_SHARED_FORM);
+	_Atomic uint32_t *counts = pas_waiters(t->mm->as, !own);
+
+	return counts ? &counts[pas_waiter_slot(k->off)] : NULL;
+}
+
+void futex_queue(struct task *t, struct futex_bucket *b, struct futex_waiter *w)
+{
+	w->count = futex_count_of(t, &w->key);
+	if (w->count)
+		atomic_fetch_add(w->count, 1);
+	list_add_tail(&w->node, &b->waiters);
+}
+
+void futex_dequeue(struct futex_waiter *w)
 {
 	list_del_init(&w->node);
+	if (w->count)
+		atomic_fetch_sub(w->count, 1);
+	w->count = NULL;
+}
+
+void futex_wake_waiter(struct futex_waiter *w)
+{
+	futex_dequeue(w);
 	w->woken = true;
 	sleeper_wake(w->sleeper);
 }
@@ -101,7 +125,7 @@ bool futex_unqueue(struct futex_waiter *w) NO_LOCK_ANALYSIS
 			continue;
 		}
 		waiting = !w->woken;
-		list_del_init(&w->node);
+		futex_dequeue(w);
 		mutex_unlock(&b->lock);
 		return waiting;
 	}
@@ -122,7 +146,7 @@ int futex_wait(struct task *t, uint64_t addr, bool process_private, uint32_t val
 	b = futex_bucket_of(&w.key);
 	w.bucket = b;
 	mutex_lock(&b->lock);
-	list_add_tail(&w.node, &b->waiters);
+	futex_queue(t, b, &w);
 	mutex_unlock(&b->lock);
 
 	r = copy_in(t->ctx, &now, addr, sizeof(now));
@@ -178,7 +202,7 @@ static int waitv_queue(struct task *t, struct futex_waiter *w, const struct fute
 		one->sleeper = &t->sleeper;
 		one->bucket = b;
 		mutex_lock(&b->lock);
-		list_add_tail(&one->node, &b->waiters);
+		futex_queue(t, b, one);
 		mutex_unlock(&b->lock);
 	}
 	return 0;
@@ -234,6 +258,7 @@ int futex_requeue(struct task *t, uint64_t addr, uint64_t addr2, bool process_pr
 	struct mm_key from, to;
 	struct futex_bucket *a, *b;
 	struct futex_waiter *w, *tmp;
+	_Atomic uint32_t *count;
 	uint32_t now;
 	int r, done = 0, moved = 0;
 
@@ -247,6 +272,10 @@ int futex_requeue(struct task *t, uint64_t addr, uint64_t addr2, bool process_pr
 	a = futex_bucket_of(&from);
 	b = futex_bucket_of(&to);
 	futex_lock_two(a, b);
+	/* Who wakes there after what is compared has changed is to find those that are moved. */
+	count = futex_count_of(t, &to);
+	if (count)
+		atomic_fetch_add(count, 1);
 	if (cmp) { /* under the locks: nobody may queue between this look and the move */
 		r = copy_in(t->ctx, &now, addr, sizeof(now));
 		if (r == 0 && now != *cmp)
@@ -265,10 +294,10 @@ int futex_requeue(struct task *t, uint64_t addr, uint64_t addr2, bool process_pr
 			futex_wake_waiter(w);
 			done++;
 		} else if (moved < m) {
-			list_del_init(&w->node);
+			futex_dequeue(w);
 			w->key = to;
 			w->bucket = b;
-			list_add_tail(&w->node, &b->waiters);
+			futex_queue(t, b, w);
 			moved++;
 		} else {
 			break;
@@ -278,6 +307,8 @@ int futex_requeue(struct task *t, uint64_t addr, uint64_t addr2, bool process_pr
 	}
 	r = done + moved;
 out:
+	if (count)
+		atomic_fetch_sub(count, 1);
 	futex_unlock_two(a, b);
 	return r;
 }

@@ -30,6 +30,7 @@ struct futex_waiter {
 	uint32_t bitset;
 	struct sleeper *sleeper;
 	_Atomic bool woken;
+	_Atomic uint32_t *count; /* where it is counted as waiting (pas_waiters), or NULL; guarded by the bucket's lock */
 
 	/* PI only; guarded by the bucket's lock. */
 	enum futex_waiter_kind kind;
@@ -47,6 +48,14 @@ int futex_get_key(struct task *t, uint64_t addr, bool process_private, struct mm
 /* Bucket locks nest by address. */
 void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b);
 void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b);
+/*
+ * Onto the bucket's list, to the end of it, and off any; counted meanwhile, for the platform.  t is any task that uses the word by w's key.
+ * The bucket's lock is held; the word is looked at afterwards.
+ */
+void futex_queue(struct task *t, struct futex_bucket *b, struct futex_waiter *w);
+void futex_dequeue(struct futex_waiter *w);
+/* Where waiters of a word are counted, or NULL. */
+_Atomic uint32_t *futex_count_of(struct task *t, const struct mm_key *k);
 /* Takes w off its list and wakes it.  Bucket lock held. */
 void futex_wake_waiter(struct futex_waiter *w);
 /* Takes w off whatever list it is on: true if it was still waiting.  Afterwards nobody else touches it. */

@@ -66,7 +66,7 @@ static int enqueue(struct futex_bucket *b, struct futex_waiter *w, int owner)
 		w->kind = FUTEX_PI;
 		w->owner = owner;
 		w->bucket = b;
-		list_add_tail(&w->node, &b->waiters);
+		futex_queue(w->task, b, w);
 		list_add_tail(&w->pi_node, &all_pi);
 	}
 	mutex_unlock(&pi_lock);
@@ -172,7 +172,7 @@ static int finish(struct futex_waiter *w, uint64_t addr, int r, enum futex_waite
 			r = 0;
 		else if (w->inherits)
 			r = inherit(w, addr);
-		list_del_init(&w->node);
+		futex_dequeue(w);
 		leave_pi(w);
 		mutex_unlock(&b->lock);
 		return r;
@@ -210,7 +210,7 @@ int futex_lock_pi(struct task *t, uint64_t addr, bool process_private, bool try_
 			break; /* else the owner died just now and has left the word */
 	}
 	if (r == 0 && try_only) {
-		list_del_init(&w.node);
+		futex_dequeue(&w);
 		leave_pi(&w);
 		r = -EAGAIN;
 	}
@@ -279,11 +279,12 @@ int futex_wait_requeue_pi(struct task *t, uint64_t addr, bool process_private, u
 	b = futex_bucket_of(&w.key);
 	w.bucket = b;
 	mutex_lock(&b->lock);
+	futex_queue(t, b, &w);
 	r = copy_in(t->ctx, &now, addr, sizeof(now));
 	if (r == 0 && now != val)
 		r = -EAGAIN;
-	if (r == 0)
-		list_add_tail(&w.node, &b->waiters);
+	if (r < 0)
+		futex_dequeue(&w);
 	mutex_unlock(&b->lock);
 	if (r < 0)
 		return r;
@@ -307,11 +308,13 @@ static int requeue_one(struct task *t, struct futex_waiter *w, uint64_t addr2, s
 		futex_wake_waiter(w);
 		return 1;
 	}
-	list_del_init(&w->node);
+	futex_dequeue(w);
 	w->key = w->target;
 	r = enqueue(b, w, owner);
-	if (r < 0) { /* it stays where it was */
+	if (r < 0) { /* it stays where it was, first */
 		w->key = from;
+		futex_queue(t, a, w);
+		list_del_init(&w->node);
 		list_add(&w->node, &a->waiters);
 	}
 	return r;

@@ -248,6 +248,8 @@ int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_k
 		*out = (struct mm_key){v->shared_id, v->off + (addr - v->start)};
 	else if ((v->flags & L_MAP_SHARED) && v->file)
 		*out = (struct mm_key){(uintptr_t)v->file->inode, v->off + (addr - v->start)};
+	else
+		out->off |= MM_KEY_SHARED_FORM;
 	mutex_unlock(&mm->lock);
 	return r;
 }

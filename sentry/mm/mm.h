@@ -173,6 +173,8 @@ struct mm_key {
 	uint64_t object; /* an inode's address, a shared anonymous object's id, or the mm's own address (private) */
 	uint64_t off;
 };
+/* In off, whose words are aligned: private memory, but named as what others might share.  As on Linux the two do not meet. */
+#define MM_KEY_SHARED_FORM 1u
 /* The key of the aligned word at addr; -EFAULT if nothing is mapped there. */
 int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_key *out) MUST_CHECK;
 
