@@ -203,6 +203,20 @@ TEST(neighbours)
 	}
 }
 
+/* Wherever the word lies, who waits for it is found. */
+TEST(all_over_a_page)
+{
+	struct sleeper s;
+
+	for (int i = 0; i < 1024; i += 41)
+		for (int flag = 0; flag <= FUTEX_PRIVATE_FLAG; flag += FUTEX_PRIVATE_FLAG) {
+			start(&s, &words[i], FUTEX_WAIT | flag);
+			CHECK_EQ(futex(&words[i], FUTEX_WAKE | flag, 5, NULL, NULL, 0), 1);
+			finish(&s);
+			CHECK_EQ(futex(&words[i], FUTEX_WAKE | flag, 5, NULL, NULL, 0), 0);
+		}
+}
+
 /* In private memory the two forms name two words. */
 TEST(two_forms)
 {

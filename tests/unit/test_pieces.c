@@ -1,5 +1,6 @@
 /*
- * Which memory a call takes along in its channel, and what becomes of it (platform/systrap/pieces.c).  The guest is this process
+ * What a patched call and the sentry find in a channel: which memory a call takes along, and what becomes of it
+ * (platform/systrap/pieces.c); the registers with which it is left; where waiters for a futex are counted.  The guest is this process
  * itself: its memory below the ceiling is the guest's.
  */
 #include <check.h>
@@ -337,6 +338,67 @@ START_TEST(in_and_out)
 }
 END_TEST
 
+/* ---- a call that is left with other registers ---- */
+
+START_TEST(back)
+{
+	struct abi_regs regs, *r = &ctx.regs;
+	uint64_t word;
+
+	for (size_t i = 0; i < sizeof(*r) / 8; i++)
+		((uint64_t *)r)[i] = 0x1000 + i;
+	r->cs = L_USER_CS;
+	r->ss = L_USER_DS;
+	r->gs_base = 0;
+	r->ds = r->es = r->fs = r->gs = 0;
+	r->eflags = L_EFLAGS_FIXED | L_EFLAGS_IF | L_EFLAGS_CF | L_EFLAGS_TF;
+	r->orig_rax = UINT64_MAX;
+	regs = *r;
+	ctx.regs_dirty = true;
+	memcpy(channel + CH_FS_BASE, &r->fs_base, sizeof(r->fs_base));
+	ck_assert(back_store(&ctx) && !ctx.regs_dirty);
+	memcpy(&word, channel + CH_BACK_RIP, sizeof(word));
+	ck_assert_uint_eq(word, regs.rip);
+	memcpy(&word, channel + CH_BACK_RSP, sizeof(word));
+	ck_assert_uint_eq(word, regs.rsp);
+	memset(r, 0xee, sizeof(*r));
+	back_load(&ctx);
+	ck_assert(ctx.regs_dirty && memcmp(r, &regs, sizeof(regs)) == 0);
+	/* Flags that are none of a user's do not go there. */
+	r->eflags = UINT64_MAX;
+	ck_assert(back_store(&ctx));
+	memcpy(&word, channel + CH_BACK_EFLAGS, sizeof(word));
+	ck_assert_uint_eq(word & ~(uint64_t)(L_EFLAGS_RESTORABLE | L_EFLAGS_FIXED | L_EFLAGS_IF | 0x204000), 0);
+	/* Nor is this the way to where iretq would fault, or to other code. */
+	*r = regs;
+	r->rip = 0x7ffffffff000;
+	ck_assert(!back_store(&ctx));
+	r->rip = 0x8000000000000000;
+	ck_assert(!back_store(&ctx));
+	*r = regs;
+	r->cs = L_USER_CS_32;
+	ck_assert(!back_store(&ctx));
+}
+END_TEST
+
+/* ---- waiters ---- */
+
+START_TEST(waiter_slots)
+{
+	unsigned seen[PAS_WAITER_COUNTS] = {0};
+
+	for (uint64_t at = 0; at < 4096; at += 4) {
+		ck_assert_uint_lt(pas_waiter_slot(at), PAS_WAITER_COUNTS);
+		seen[pas_waiter_slot(at)]++;
+		/* The same in every mapping of the page, and for either form's key. */
+		ck_assert_uint_eq(pas_waiter_slot(at), pas_waiter_slot(at + 0x7f1234567000));
+		ck_assert_uint_eq(pas_waiter_slot(at), pas_waiter_slot(at | 1));
+	}
+	for (unsigned i = 0; i < PAS_WAITER_COUNTS; i++)
+		ck_assert_uint_eq(seen[i], 1024 / PAS_WAITER_COUNTS);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pieces");
@@ -357,6 +419,8 @@ int main(void)
 	tcase_add_test(tc, no_more_than_there_is_place);
 	tcase_add_test(tc, in_company);
 	tcase_add_test(tc, in_and_out);
+	tcase_add_test(tc, back);
+	tcase_add_test(tc, waiter_slots);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

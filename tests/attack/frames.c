@@ -1,0 +1,215 @@
+/*
+ * Handlers' returns through forged frames, by a restorer that has become a busy one: frames that lie where no frame belongs, and
+ * frames that lead there; and the tables of futex waiters.
+ */
+#include "attack.h"
+
+#include <linux/futex.h>
+#include <ucontext.h>
+
+#define RANDOM_FRAMES 150
+
+static uintptr_t restorer;
+
+static void handler(int sig)
+{
+}
+
+static void find_restorer(void)
+{
+	struct {
+		void *handler;
+		unsigned long flags;
+		void *restorer;
+		unsigned long mask;
+	} sa;
+
+	signal(SIGUSR1, handler);
+	REQUIRE(syscall(SYS_rt_sigaction, SIGUSR1, NULL, &sa, 8) == 0);
+	restorer = (uintptr_t)sa.restorer;
+	for (int i = 0; i < 30; i++)
+		raise(SIGUSR1);
+}
+
+__attribute__((noreturn)) static void return_through(uintptr_t frame)
+{
+	__asm__ volatile("movq %0, %%rsp; jmp *%1" ::"r"(frame), "r"(restorer) : "memory");
+	__builtin_unreachable();
+}
+
+static void in_child_return_through(uintptr_t frame)
+{
+	pid_t pid = h_fork();
+
+	if (pid == 0) {
+		for (int sig = 1; sig < 32; sig++)
+			signal(sig, SIG_DFL);
+		return_through(frame);
+	}
+	finish_off(pid, 60);
+}
+
+TEST(frames_where_none_belongs)
+{
+	static const uintptr_t at[] = {
+		0,
+		8,
+		CEILING - 0x4000 - 304,
+		CEILING - 304,
+		CEILING - 8,
+		CEILING,
+		CEILING + SYSTRAP_LEADER_OFF,
+		CEILING + SYSTRAP_PIECES_OFF,
+		CEILING + SYSTRAP_FRESH_OFF,
+		CEILING + SYSTRAP_REQUESTS_OFF,
+		CEILING + SYSTRAP_WAITERS_OFF,
+		CEILING + SYSTRAP_TRAMPOLINES_OFF,
+		SYSTRAP_CHANNELS,
+		SYSTRAP_CHANNELS + SYSTRAP_CHANNEL_SIZE,
+		SYSTRAP_CHANNELS + SYSTRAP_CHANNEL_SIZE + CH_BACK,
+		SYSTRAP_CHANNELS + 2 * SYSTRAP_CHANNEL_SIZE + CH_BACK - 40,
+		USER_END - 8,
+		0x8000000000000000,
+		0xfffffffffffffff8,
+	};
+
+	find_restorer();
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
+		in_child_return_through(at[i]);
+	still_alive();
+	CHECK_ERR(access(marker(), F_OK), ENOENT);
+}
+
+/* A whole frame, as the last handler's. */
+static char good[8192] __attribute__((aligned(64)));
+static size_t frame_size, state_at;
+
+static void keep_frame(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	char *fp = (char *)uc->uc_mcontext.fpregs;
+	uint32_t size = *(uint32_t *)(fp + 464 + 4); /* extended_size */
+
+	state_at = 512;
+	frame_size = state_at + size;
+	if (frame_size <= sizeof(good)) {
+		memcpy(good, uc, 304); /* the kernel's struct */
+		memcpy(good + state_at, fp, size);
+	}
+}
+
+static unsigned next_random(unsigned *s)
+{
+	*s = *s * 1103515245 + 12345;
+	return *s >> 8;
+}
+
+static uint64_t interesting(unsigned *s)
+{
+	switch (next_random(s) % 8) {
+	case 0:
+		return CEILING + next_random(s) % 0x1000; /* the shim */
+	case 1:
+		return CEILING + SYSTRAP_LEADER_OFF + next_random(s) % 0x100;
+	case 2:
+		return SYSTRAP_CHANNELS + (next_random(s) % 4) * SYSTRAP_CHANNEL_SIZE + next_random(s) % 0x4000;
+	case 3:
+		return (SYSTRAP_CHANNELS + SYSTRAP_CHANNEL_SIZE + CH_BACK) & ~63ul;
+	case 4:
+		return (uint64_t)next_random(s) << 40;
+	case 5:
+		return UINT64_MAX - next_random(s) % 16;
+	case 6:
+		return (uintptr_t)good + next_random(s) % sizeof(good);
+	default:
+		return SYSTRAP_CELLS + next_random(s) % 64 * 8;
+	}
+}
+
+/* The child's own copy of the good frame, with a few words of it forged; sometimes it leads to the host's calls of the shim. */
+static void forge(unsigned seed)
+{
+	uint64_t *w = (uint64_t *)good;
+	ucontext_t *uc = (ucontext_t *)(void *)good;
+	unsigned s = seed * 7919 + 1;
+
+	uc->uc_mcontext.gregs[REG_RAX] = SYS_mkdir;
+	uc->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)marker();
+	uc->uc_mcontext.gregs[REG_RSI] = 0777;
+	uc->uc_mcontext.gregs[REG_RBX] = (greg_t)interesting(&s);
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)interesting(&s);
+	if (seed % 3 == 0)
+		memset(&uc->uc_sigmask, 0xff, 8);
+	for (unsigned i = 0; i < seed % 5; i++)
+		w[next_random(&s) % (frame_size / 8)] = interesting(&s);
+}
+
+TEST(random_frames)
+{
+	struct sigaction sa = {.sa_sigaction = keep_frame, .sa_flags = SA_SIGINFO};
+
+	find_restorer();
+	sigaction(SIGUSR1, &sa, NULL);
+	raise(SIGUSR1);
+	REQUIRE(frame_size > 0);
+	if (frame_size > sizeof(good))
+		SKIP("vector state is large here");
+	for (unsigned i = 0; i < RANDOM_FRAMES; i++) {
+		pid_t pid = h_fork();
+
+		if (pid == 0) {
+			ucontext_t *uc = (ucontext_t *)(void *)good;
+
+			setsid();
+			for (int sig = 1; sig < 32; sig++)
+				signal(sig, SIG_DFL);
+			/* The state lies in the copy as it did in the frame; the copy is as much aligned. */
+			uc->uc_mcontext.fpregs = (void *)(good + state_at);
+			if (i % 4 == 3)
+				uc->uc_mcontext.fpregs = NULL;
+			forge(i);
+			return_through((uintptr_t)good);
+		}
+		finish_off(pid, 30);
+	}
+	still_alive();
+	CHECK_ERR(access(marker(), F_OK), ENOENT);
+}
+
+/* Everything blocked by the frame, and no call after that: it can be killed all the same. */
+TEST(masked_by_a_frame)
+{
+	pid_t pid;
+
+	find_restorer();
+	pid = h_fork();
+	if (pid == 0) {
+		sigset_t all;
+
+		for (int i = 0; i < 30; i++)
+			raise(SIGUSR1);
+		sigfillset(&all);
+		sigprocmask(SIG_SETMASK, &all, NULL);
+		for (;;)
+			raise(SIGUSR1);
+	}
+	CHECK_EQ(finish_off(pid, 50) & 0x7f, SIGKILL);
+	still_alive();
+}
+
+/* Who could write there might have others' wake-ups lost. */
+TEST(tables_of_waiters)
+{
+	static const uintptr_t bases[] = {SYSTRAP_BASE, SYSTRAP_BASE_2};
+
+	catch_everything();
+	for (int i = 0; i < 2; i++)
+		for (uintptr_t at = 0; at < 0x10000; at += 0x800) {
+			uintptr_t a = bases[i] + SYSTRAP_WAITERS_OFF + at;
+
+			CHECK(!writable(a));
+			CHECK(mprotect((void *)(a & ~4095ul), 4096, PROT_READ | PROT_WRITE) < 0);
+			CHECK(munmap((void *)(a & ~4095ul), 4096) < 0 || !readable(a) || !writable(a));
+		}
+	still_alive();
+}
