@@ -578,14 +578,29 @@ static int64_t rseq_result(const struct context *c)
 	return r < 0 && r >= -4095 ? r : 0;
 }
 
-/* Done on the thread's way to the guest, for a hand-over of its own would make the start of every thread longer. */
+/* In a patched call, without leaving it. */
+static int rseq_now(struct context *c, gva_t area, uint32_t size, uint32_t flags, uint32_t sig)
+{
+	const struct leader_call call = {.nr = SYS_rseq, .args = {area, size, flags, sig}};
+	long result;
+
+	host_call(c, &call, false, &result);
+	return result < 0 ? (int)result : 0;
+}
+
+/* Done on the thread's way to the guest, for a hand-over of its own would make the start of every thread longer.  From a patched
+ * call, which has no frame that the thread could leave by, it is one all the same, but the only one. */
 int systrap_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer)
 {
 	struct context *c = context_of(ctx);
+	const int64_t registered = 0;
 
-	/* Not from within a patched call, which leaves before that: the answer's place is a frame's rax. */
-	if (!context_save(c))
+	if (c->gone)
 		return -ESRCH;
+	if (c->in_call) {
+		memcpy(c->ch + CH_RSEQ_RESULT, &registered, sizeof(registered)); /* if this is not an error */
+		return rseq_now(c, area, size, 0, sig);
+	}
 	put_rseq(c, area, size, 0, sig, answer ? frame_rax_addr(c) : channel_addr(c->channel) + CH_RSEQ_RESULT);
 	c->rseq_due = true;
 	return 0;
@@ -605,8 +620,10 @@ int systrap_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_
 		c->rseq_due = false; /* it never came to it */
 		return 0;
 	}
-	if (atomic_load(&ctx->as->dead) || !context_save(c))
+	if (atomic_load(&ctx->as->dead) || c->gone)
 		return -ESRCH;
+	if (c->in_call)
+		return rseq_now(c, area, size, L_RSEQ_FLAG_UNREGISTER, sig);
 	then = c->second ? WORD_SAVED : WORD_SENTRY;
 	put_rseq(c, area, size, L_RSEQ_FLAG_UNREGISTER, sig, channel_addr(c->channel) + CH_RSEQ_RESULT);
 	memcpy(c->ch + CH_RSEQ_THEN, &then, sizeof(then));
