@@ -502,12 +502,8 @@ static uint32_t hand_over(struct context *c)
  * the leader needs four and two notifications.  The result is only as good as the guest: one that lies about it has other memory
  * than the sentry believes, and nobody but itself to fool.
  */
-bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_call *call, long *result)
+static void host_call(struct context *c, const struct leader_call *call, long *result)
 {
-	struct context *c = ctx ? context_of(ctx) : NULL;
-
-	if (!c || ctx->as != as || !c->attached || c->gone || !filter_lets_shim(call))
-		return false;
 	memcpy(c->ch + CH_DO_NR, call, CH_DO_RESULT - CH_DO_NR);
 	atomic_store_explicit(channel_u32(c, CH_DO_DONE), 0, memory_order_relaxed);
 	switch (tell(c, WORD_DO, true)) {
@@ -518,11 +514,20 @@ bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_cal
 	default:
 		c->gone = true;
 		*result = -ESRCH;
-		return true;
+		return;
 	}
 	memcpy(result, c->ch + CH_DO_RESULT, sizeof(*result));
 	if (*result < -4095)
 		*result = -EINVAL; /* nonsense, which the caller's check of what it got would not see */
+}
+
+bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_call *call, long *result)
+{
+	struct context *c = ctx ? context_of(ctx) : NULL;
+
+	if (!c || ctx->as != as || !c->attached || c->gone || !filter_lets_shim(call))
+		return false;
+	host_call(c, call, result);
 	return true;
 }
 
@@ -539,7 +544,8 @@ int systrap_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *fr
 		pieces_end(c);
 	memcpy(c->ch + CH_OUT, frame, sizeof(*frame));
 	memcpy(c->ch + CH_DO_ARGS, (uint64_t[]){at, fpstate}, 2 * sizeof(uint64_t));
-	if (tell(c, WORD_FRAME, true) != WORD_CALL) {
+	/* It may take long: the guest's stack may have to be read in. */
+	if (tell(c, WORD_FRAME, false) != WORD_CALL) {
 		c->gone = true;
 		return 0;
 	}
@@ -584,7 +590,7 @@ static int rseq_now(struct context *c, gva_t area, uint32_t size, uint32_t flags
 	const struct leader_call call = {.nr = SYS_rseq, .args = {area, size, flags, sig}};
 	long result;
 
-	host_call(c, &call, false, &result);
+	host_call(c, &call, &result);
 	return result < 0 ? (int)result : 0;
 }
 

@@ -287,14 +287,15 @@ static bool moves_wide(const struct window *w, uint64_t nr)
 }
 
 /*
- * A handler's return.  Unwinders know it by its unwind table, or by its very bytes where it has none.  What can be patched is glibc's,
- * which has a table and begins where functions do; musl's, which has none, stands right behind a one-byte no-op.
+ * A handler's return.  Unwinders know it by its unwind table, or by its very bytes where it has none, and those must stay.  glibc's has a
+ * table, begins where functions do, and stands behind an assembler's padding, a no-op of several bytes.  Others are taken for such
+ * as have none: musl's stands right behind a one-byte no-op, Go's behind int3.
  */
 static bool is_restorer_with_table(const struct window *w)
 {
 	size_t at = w->end - SYSCALL_SIZE - WIDE_MOV_SIZE;
 
-	return (w->low + at) % 16 == 0 && w->bytes[at - 1] != 0x90;
+	return (w->low + at) % 16 == 0 && w->bytes[at - 1] == 0x00;
 }
 
 /* mov $nr, %eax before it?  A REX byte before that would make it another instruction. */

@@ -74,6 +74,15 @@ static void keep_one_channel(struct stub *s)
 			channel_free(st, channels[i]);
 }
 
+/* Whoever waited for its futexes is gone; a count that is left would have the next program wait for ever, one too few likewise. */
+static bool has_waiters(const struct stub *s)
+{
+	for (unsigned i = 0; i < PAS_WAITER_COUNTS; i++)
+		if (atomic_load(&s->as.waiters[i]) != 0)
+			return true;
+	return false;
+}
+
 /* False: it is no good any more, and if that is so because it did not do as told, it is killed. */
 static bool empty(struct stub *s)
 {
@@ -92,6 +101,10 @@ static bool empty(struct stub *s)
 		calls[count++] = unmap_call(channel_addr(s->idle[i].channel), st->frame.channel_size);
 	if (leader_request(s, calls, count, -1, &result) != (int)count) {
 		stub_kill(s, atomic_load(&s->as.dead) ? NULL : "it could not be emptied");
+		return false;
+	}
+	if (has_waiters(s)) {
+		stub_kill(s, "somebody waits for its futexes");
 		return false;
 	}
 	keep_one_channel(s);

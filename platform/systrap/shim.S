@@ -47,6 +47,7 @@
 #define UC_SIGMASK 296
 #define SIGFRAME_SIZE 440
 #define XSTATE_SOFTWARE 464
+#define XSTATE_XCOMP 520
 #define XSTATE_SIZE_OFF 16
 #define XSTATE_MAGIC2 0x46505845
 #define USER_SEGMENTS 0x002b000000000033
@@ -454,6 +455,8 @@ systrap_shim_call:
 	cmp	XSTATE_SOFTWARE + XSTATE_SIZE_OFF(%rdi), %eax
 	jne	.Lsigreturn_asked
 	cmpl	$XSTATE_MAGIC2, (%rsi, %rax)
+	jne	.Lsigreturn_asked
+	cmpq	$0, XSTATE_XCOMP(%rsi)	/* the sentry takes no compacted state */
 	jne	.Lsigreturn_asked
 	mov	CH_XFEATURES(%rbx), %eax
 	mov	CH_XFEATURES + 4(%rbx), %edx

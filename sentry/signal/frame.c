@@ -13,6 +13,7 @@
 
 #define RED_ZONE 128
 #define XSTATE_ALIGN 64
+#define FXSAVE_ALIGN 16 /* of the legacy part alone */
 
 bool signal_on_altstack(const struct task *t, uint64_t sp)
 {
@@ -230,7 +231,7 @@ static int pop_xstate(struct task *t, struct frame_bytes *b, uint64_t gva)
 
 	if (!gva)
 		return pctx_set_xstate(t->ctx, NULL, 0);
-	if (gva & (XSTATE_ALIGN - 1))
+	if (gva & (FXSAVE_ALIGN - 1))
 		return -EINVAL;
 	if (gva < b->at || gva - b->at > b->got || b->got - (gva - b->at) < cap + sizeof(magic2)) {
 		r = read_bytes(t, b, gva);
@@ -250,6 +251,8 @@ static int pop_xstate(struct task *t, struct frame_bytes *b, uint64_t gva)
 		if (magic2 == L_FP_XSTATE_MAGIC2)
 			size = marked;
 	}
+	if (size > sizeof(*head) && (gva & (XSTATE_ALIGN - 1)))
+		return -EINVAL;
 	if (size == sizeof(*head))
 		head->sw_reserved.magic1 = 0; /* the legacy part is all that counts */
 	return pctx_set_xstate(t->ctx, head, size);

@@ -548,6 +548,41 @@ static void no_memory_there(ucontext_t *uc)
 	uc->uc_mcontext.gregs[REG_RIP] = 0x10000000;
 }
 
+static char area[32768] __attribute__((aligned(64)));
+
+/* The state elsewhere, at an offset; without marks it is the legacy part alone, which may lie anywhere on 16 bytes. */
+static void moved_by(ucontext_t *uc, unsigned offset, bool marked)
+{
+	uint32_t size;
+
+	memcpy(&size, (char *)uc->uc_mcontext.fpregs + SW_OFF + 4, sizeof(size)); /* extended_size */
+	REQUIRE(size <= sizeof(area) - 64);
+	memcpy(area + offset, uc->uc_mcontext.fpregs, size);
+	if (!marked)
+		memset(area + offset + SW_OFF, 0, 48);
+	uc->uc_mcontext.fpregs = (void *)(area + offset);
+}
+
+static void marked_by_64(ucontext_t *uc)
+{
+	moved_by(uc, 64, true);
+}
+
+static void marked_by_16(ucontext_t *uc)
+{
+	moved_by(uc, 16, true);
+}
+
+static void legacy_by_16(ucontext_t *uc)
+{
+	moved_by(uc, 16, false);
+}
+
+static void legacy_by_8(ucontext_t *uc)
+{
+	moved_by(uc, 8, false);
+}
+
 static int death_by(void (*what)(ucontext_t *uc))
 {
 	pid_t pid = h_fork();
@@ -567,6 +602,10 @@ static int death_by(void (*what)(ucontext_t *uc))
 TEST(frames_that_kill)
 {
 	CHECK_EQ(death_by(NULL), 0);
+	CHECK_EQ(death_by(marked_by_64), 0);
+	CHECK_EQ(death_by(legacy_by_16), 0);
+	CHECK_EQ(death_by(marked_by_16), SIGSEGV);
+	CHECK_EQ(death_by(legacy_by_8), SIGSEGV);
 	CHECK_EQ(death_by(crooked), SIGSEGV);
 	CHECK_EQ(death_by(not_mapped), SIGSEGV);
 	CHECK_EQ(death_by(cut_off), SIGSEGV);
@@ -574,6 +613,38 @@ TEST(frames_that_kill)
 	CHECK_EQ(death_by(bad_mxcsr), SIGSEGV);
 	CHECK_EQ(death_by(bad_segment), SIGSEGV);
 	CHECK_EQ(death_by(no_memory_there), SIGSEGV);
+}
+
+/* ---- restorers ---- */
+
+/* As Go's: unwinders know it by its bytes. */
+__asm__(".text; .balign 16; .fill 16, 1, 0xcc; restorer_without_table: mov $15, %rax; syscall; int3; .balign 16");
+extern const char restorer_without_table[];
+
+struct kernel_sigaction {
+	void (*handler)(int);
+	unsigned long flags;
+	const char *restorer;
+	uint64_t mask;
+};
+
+static void count_run(int sig)
+{
+	(void)sig;
+	runs++;
+}
+
+TEST(text_that_unwinders_know)
+{
+	static const char bytes[] = {0x48, (char)0xc7, (char)0xc0, 15, 0, 0, 0, 0x0f, 0x05};
+	struct kernel_sigaction sa = {count_run, 0x04000000 /* SA_RESTORER */, restorer_without_table, 0};
+
+	OK(syscall(SYS_rt_sigaction, SIGUSR1, &sa, NULL, 8));
+	runs = 0;
+	for (int i = 0; i < 100; i++)
+		raise(SIGUSR1);
+	CHECK_EQ(runs, 100);
+	CHECK(memcmp(restorer_without_table, bytes, sizeof(bytes)) == 0);
 }
 
 /* ---- threads, each in and out of handlers ---- */
