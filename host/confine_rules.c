@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,7 +126,8 @@ VALUE_RULE(MADVISE_LIST, 2, MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_DONTFORK
 /* Is it there, and the signal with which platforms take a thread out of guest code. */
 VALUE_RULE(KICK_LIST, 2, 0, SIGURG)
 VALUE_RULE(PRCTL_LIST, 0, PR_SET_NAME, PR_SET_VMA)
-/* Reading and setting a terminal's modes and size; never TIOCSTI, which would type into the caller's shell. */
+VALUE_RULE(UNIX_LIST, 0, AF_UNIX)
+/* Reading and setting a terminal's modes and size; never TIOCSTI, which would type into the caller's shell.  TIOCOUTQ is SIOCOUTQ. */
 VALUE_RULE(IOCTL_LIST, 1, TCGETS, TCSETS, TCSETSW, TCSETSF, TCFLSH, TCXONC, TCSBRK, TCSBRKP, TIOCGWINSZ, TIOCSWINSZ,
 	   TIOCOUTQ, FIONREAD)
 /* The listener of the stubs' own filters. */

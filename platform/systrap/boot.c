@@ -4,7 +4,8 @@
  * The sentry forks a child that shares its descriptor table.  The child puts the texts and the request slots in their
  * places, measures the host's signal frame, installs the handlers and the filter, whose listener thereby appears in
  * the sentry, and becomes a leader.  Then, as its first requests, it leaves the shared table behind with every
- * descriptor in it, and unmaps all that it inherited.  No ptrace, no pidfd_getfd, no exec.
+ * descriptor in it, unmaps all that it inherited, and gets the descriptors that every stub has.  No ptrace, no pidfd_getfd, no
+ * exec.
  *
  * Nothing kills a stub whose sentry is dead but the leader's own fault when its listener is gone, which reaches every
  * stub (a parent-death signal would not: a fork clears it).
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -284,40 +286,56 @@ static int await_report(pid_t pid, char *why, size_t why_size)
 	}
 }
 
-/* A call by which the template rids itself of something. */
-static int rid(struct stub *s, const char *what, struct leader_call call, char *why, size_t why_size)
-{
-	long r = leader_call(s, &call);
+/* A step by which the template becomes what all stubs are: a call, and with it perhaps a descriptor that is to be number `as`. */
+struct step {
+	const char *what;
+	struct leader_call call;
+	int fd; /* the sentry's, or 0 */
+	uint32_t as;
+};
 
-	if (r < 0)
-		snprintf(why, why_size, "the template process failed: %s: %s", what, strerror((int)-r));
-	return r < 0 ? (int)r : 0;
+static int take_step(struct stub *s, const struct step *step, char *why, size_t why_size)
+{
+	struct leader_call call = step->call;
+	long result = 0;
+	int done;
+
+	if (step->fd > 0)
+		call.args[4] = step->as; /* which none of these calls looks at */
+	done = leader_request(s, &call, 1, step->fd > 0 ? step->fd : -1, &result);
+	if (done == 1)
+		return 0;
+	result = done < 0 ? done : result;
+	snprintf(why, why_size, "the template process failed: %s: %s", step->what, strerror((int)-result));
+	return (int)result;
 }
 
-static int strip_template(struct systrap *st, char *why, size_t why_size)
+/* nothing: a descriptor that cannot be mapped. */
+static int strip_template(struct systrap *st, int nothing, char *why, size_t why_size)
 {
 	struct stub *s = st->template;
+	struct request_slot *slot = &st->slots[s->slot];
+	const uint64_t limit = slot_addr(st, s->slot) + offsetof(struct request_slot, reserved);
 	uint64_t text_end = st->base + SYSTRAP_PIECES_OFF + SYSTRAP_PIECES_SIZE, slots = st->base + SYSTRAP_REQUESTS_OFF;
 	uint64_t slots_end = slots + SYSTRAP_SLOTS_SIZE;
 	uint64_t vdso = st->base + SYSTRAP_VDSO_OFF, vdso_end = vdso + vdso_size();
-	const struct {
-		const char *what;
-		struct leader_call call;
-	} steps[] = {
-		{"close_range", {SYS_close_range, {0, UINT32_MAX, CLOSE_RANGE_UNSHARE}, 0}},
-		{"munmap", {SYS_munmap, {0, st->base}, 0}},
-		{"munmap", {SYS_munmap, {text_end, slots - text_end}, 0}},
-		{"munmap", {SYS_munmap, {slots_end, vdso - slots_end}, 0}},
-		{"munmap", {SYS_munmap, {vdso_end, USER_END - vdso_end}, 0}},
+	const struct step steps[] = {
+		{"close_range", {SYS_close_range, {0, UINT32_MAX, CLOSE_RANGE_UNSHARE}, 0}, 0, 0},
+		{"munmap", {SYS_munmap, {0, st->base}, 0}, st->pool_fd, SYSTRAP_OWN_FD},
+		{"munmap", {SYS_munmap, {text_end, slots - text_end}, 0}, nothing, SYSTRAP_FD},
+		{"munmap", {SYS_munmap, {slots_end, vdso - slots_end}, 0}, nothing, SYSTRAP_NO_FD},
+		{"munmap", {SYS_munmap, {vdso_end, USER_END - vdso_end}, 0}, 0, 0},
+		{"RLIMIT_NOFILE", {SYS_prlimit64, {0, RLIMIT_NOFILE, limit, 0}, 0}, 0, 0},
 		/* They tell where the sentry's thread-local memory is. */
-		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_FS_CODE, 0}, 0}},
-		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_GS_CODE, 0}, 0}},
+		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_FS_CODE, 0}, 0}, 0, 0},
+		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_GS_CODE, 0}, 0}, 0, 0},
 	};
 	struct leader_call getpid_call = {.nr = SYS_getpid};
 	int r;
 
+	slot->reserved[0] = slot->reserved[1] = SYSTRAP_FD_LIMIT; /* struct rlimit64 */
 	for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
-		r = rid(s, steps[i].what, steps[i].call, why, why_size);
+		r = take_step(s, &steps[i], why, why_size);
 		if (r < 0)
 			return r;
 	}
@@ -330,7 +348,7 @@ static int strip_template(struct systrap *st, char *why, size_t why_size)
 
 static int adopt(struct systrap *st, char *why, size_t why_size)
 {
-	int r;
+	int r, nothing;
 
 	st->listener_fd = (int)atomic_load(&report->word) - 1;
 	st->frame = report->frame;
@@ -342,7 +360,15 @@ static int adopt(struct systrap *st, char *why, size_t why_size)
 		return r;
 	}
 	st->pf.vdso = vdso_ehdr(st->base + SYSTRAP_VDSO_OFF);
-	return strip_template(st, why, why_size);
+	nothing = eventfd(0, EFD_CLOEXEC);
+	if (nothing < 0) {
+		r = -errno;
+		snprintf(why, why_size, "cannot make an event descriptor: %s", strerror(-r));
+		return r;
+	}
+	r = strip_template(st, nothing, why, why_size);
+	close(nothing);
+	return r;
 }
 
 int boot_template(struct systrap *st, char *why, size_t why_size)

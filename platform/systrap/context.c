@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "abi/audit.h"
@@ -63,23 +64,13 @@
 
 /* ---- birth ---- */
 
-/* Undoes a birth that went wrong after `done` of its calls.  The channel may be used again only if no stub has it. */
-static void abandon_channel(struct stub *s, uint32_t channel, int done)
+/* Of a birth that went wrong.  The channel may be used again only if no stub has it. */
+static void abandon_channel(struct stub *s, uint32_t channel, bool mapped)
 {
 	struct systrap *st = systrap_of(&s->as);
-	struct leader_call undo[2];
-	unsigned count = 0;
-	long result;
+	struct leader_call unmap = unmap_call(channel_addr(channel), st->frame.channel_size);
 
-	if (done < 0) {
-		channel_park(s, channel);
-		return;
-	}
-	if (done < 3)
-		undo[count++] = (struct leader_call){.nr = SYS_close, .args = {SYSTRAP_OWN_FD}};
-	if (done > 0)
-		undo[count++] = unmap_call(channel_addr(channel), st->frame.channel_size);
-	if (count > 0 && leader_request(s, undo, count, -1, &result) != (int)count) {
+	if (mapped && leader_call(s, &unmap) < 0) {
 		stub_kill(s, "a channel could not be taken back");
 		channel_park(s, channel);
 		return;
@@ -94,33 +85,38 @@ static long thread_new(struct stub *s, struct context *c, bool mapped)
 		CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
 	struct systrap *st = systrap_of(&s->as);
 	uint64_t at = channel_addr(c->channel), size = st->frame.channel_size;
-	const struct leader_call calls[] = {
-		{.nr = SYS_mmap,
-		 .args = {at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, SYSTRAP_OWN_FD,
-			  (uint64_t)c->channel * SYSTRAP_CHANNEL_SIZE}},
-		{.nr = SYS_madvise, .args = {at, size, MADV_DONTFORK}},
-		{.nr = SYS_close, .args = {SYSTRAP_OWN_FD}},
-		{.nr = SYS_clone,
-		 .args = {flags, frame_addr(c), 0, at + CH_WORD, 0},
-		 .child_entry = text_addr(st->base, systrap_shim_thread)},
-	};
-	const unsigned from = mapped ? 3 : 0;
+	struct leader_call calls[4];
+	unsigned count = 0;
 	long result = 0;
-	int done;
+	int done, before;
 
+	if (s->inherits)
+		calls[count++] = close_call(SYSTRAP_SOCKET_FD);
+	before = (int)count;
+	if (!mapped) {
+		calls[count++] = (struct leader_call){
+			.nr = SYS_mmap,
+			.args = {at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, SYSTRAP_OWN_FD,
+				 (uint64_t)c->channel * SYSTRAP_CHANNEL_SIZE},
+		};
+		calls[count++] = (struct leader_call){.nr = SYS_madvise, .args = {at, size, MADV_DONTFORK}};
+	}
+	calls[count++] = (struct leader_call){
+		.nr = SYS_clone,
+		.args = {flags, frame_addr(c), 0, at + CH_WORD, 0},
+		.child_entry = text_addr(st->base, systrap_shim_thread),
+	};
 	frame_init(c);
 	atomic_store(channel_word(c), WORD_SENTRY);
-	done = leader_request(s, calls + from, ARRAY_SIZE(calls) - from, mapped ? -1 : st->pool_fd, &result);
-	if (done >= 0)
-		done += (int)from;
-	if (done == (int)ARRAY_SIZE(calls))
+	done = leader_request(s, calls, count, -1, &result);
+	if (done == (int)count) {
+		s->inherits = false;
 		return result;
+	}
 	if (done == -ESRCH || (done < 0 && mapped))
-		abandon_channel(s, c->channel, -1);
-	else if (done < 0)
-		channel_free(st, c->channel); /* nothing was done */
+		channel_park(s, c->channel);
 	else
-		abandon_channel(s, c->channel, done);
+		abandon_channel(s, c->channel, mapped || done > before);
 	return done < 0 ? done : result;
 }
 
@@ -502,10 +498,16 @@ static uint32_t hand_over(struct context *c)
  * the leader needs four and two notifications.  The result is only as good as the guest: one that lies about it has other memory
  * than the sentry believes, and nobody but itself to fool.
  */
-static void host_call(struct context *c, const struct leader_call *call, long *result)
+static bool can_call(struct pctx *ctx, const struct pas *as, const struct leader_call *call)
+{
+	return ctx && ctx->as == as && context_of(ctx)->attached && !context_of(ctx)->gone && filter_lets_shim(call);
+}
+
+static void host_call(struct context *c, const struct leader_call *call, bool file, long *result)
 {
 	memcpy(c->ch + CH_DO_NR, call, CH_DO_RESULT - CH_DO_NR);
 	atomic_store_explicit(channel_u32(c, CH_DO_DONE), 0, memory_order_relaxed);
+	atomic_store_explicit(channel_u32(c, CH_DO_FILE), file, memory_order_relaxed);
 	switch (tell(c, WORD_DO, true)) {
 	case WORD_SENTRY:
 	case WORD_CALL: /* an idle thread may wait in the call that ended its last context */
@@ -523,11 +525,9 @@ static void host_call(struct context *c, const struct leader_call *call, long *r
 
 bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_call *call, long *result)
 {
-	struct context *c = ctx ? context_of(ctx) : NULL;
-
-	if (!c || ctx->as != as || !c->attached || c->gone || !filter_lets_shim(call))
+	if (!can_call(ctx, as, call))
 		return false;
-	host_call(c, call, result);
+	host_call(context_of(ctx), call, false, result);
 	return true;
 }
 
@@ -551,6 +551,33 @@ int systrap_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *fr
 	}
 	memcpy(&result, c->ch + CH_DO_RESULT, sizeof(result));
 	return result == 0 ? 1 : -EFAULT;
+}
+
+bool context_map_file(struct pctx *ctx, struct pas *as, const struct leader_call *call, int fd, long *result)
+{
+	struct stub *s = stub_of(as);
+	struct leader_call map = *call;
+	struct context *c;
+	struct msghdr msg;
+
+	map.args[4] = SYSTRAP_FILE_FD;
+	if (!can_call(ctx, as, &map) || !files_send(s, fd))
+		return false;
+	c = context_of(ctx);
+	msg = (struct msghdr){
+		.msg_control = (void *)(uintptr_t)(channel_addr(c->channel) + CH_DO_CONTROL), /* an address in the stub */
+		.msg_controllen = CH_DO_END - CH_DO_CONTROL,
+	};
+	_Static_assert(sizeof(msg) == CH_DO_CONTROL - CH_DO_MSG, "layout.h");
+	if (ctx->pieces) /* they are where the message goes */
+		pieces_end(c);
+	memcpy(c->ch + CH_DO_MSG, &msg, sizeof(msg));
+	host_call(c, &map, true, result);
+	if (*result != -EBADF)
+		return true;
+	/* It did not come, so that nothing was mapped, whoever is to blame. */
+	files_give_up(s);
+	return false;
 }
 
 /* ---- restartable sequences ---- */
@@ -590,7 +617,7 @@ static int rseq_now(struct context *c, gva_t area, uint32_t size, uint32_t flags
 	const struct leader_call call = {.nr = SYS_rseq, .args = {area, size, flags, sig}};
 	long result;
 
-	host_call(c, &call, &result);
+	host_call(c, &call, false, &result);
 	return result < 0 ? (int)result : 0;
 }
 

@@ -3,15 +3,16 @@
  * two texts are.  What a stub can make the host do is exactly what this file lets through:
  *
  *     not x86-64 (int 0x80, sysenter)   trap: without this test first, int 0x80 would be judged by 64-bit numbers
- *     from the leader's page            the memory calls below, mmap of a private file mapping by the one descriptor
- *                                       that a leader may have, its close, MADV_DONTFORK for a channel, munmap of all
- *                                       that is below GUEST_CEILING; else notify the sentry, which lets a leader do
- *                                       what it asked for, and nobody else
+ *     from the leader's page            the memory calls below, with mmap of a private file mapping by SYSTRAP_FD; that this is
+ *                                       nothing again (dup2); close of what guest threads receive files by;
+ *                                       MADV_DONTFORK for a channel; munmap of all that is below GUEST_CEILING; else notify
+ *                                       the sentry, which lets a leader do what it asked for, and nobody else
  *     from the shim's page              rt_sigreturn, exit, sched_yield, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, rseq on guest memory with a bounded length and no flag but that to
  *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE;
  *                                       munmap, mprotect, mremap, madvise(MADV_DONTNEED or _FREE) and mmap of private
- *                                       anonymous memory, in guest memory (context_host_call)
+ *                                       anonymous memory or of a private file mapping by SYSTRAP_FILE_FD, in guest memory
+ *                                       (context_host_call); recvmsg from SYSTRAP_SOCKET_FD, close of SYSTRAP_FILE_FD
  *     all else                          trap: SIGSYS, the guest's system call
  *
  * Two numbers no filter sees: Linux 6.14 takes uretprobe (335), and since 6.18 uprobe (336), past all filters.  Made by
@@ -20,6 +21,7 @@
 #include <linux/audit.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "base/log.h"
@@ -114,12 +116,12 @@ static void require_guest_range(struct program *p, unsigned addr, unsigned len)
 	ret(p, p->otherwise);
 }
 
-/* Refuses unless argument 0 points into a channel. */
-static void require_channel(struct program *p)
+/* Refuses unless arg points into a channel. */
+static void require_channel(struct program *p, unsigned arg)
 {
-	load(p, HIGH(OFF_ARG(0)));
+	load(p, HIGH(OFF_ARG(arg)));
 	require(p, BPF_JEQ, (uint64_t)SYSTRAP_CHANNELS >> 32);
-	load(p, OFF_ARG(0));
+	load(p, OFF_ARG(arg));
 	require(p, BPF_JGE, (uint32_t)SYSTRAP_CHANNELS);
 	require_less(p, (uint32_t)CHANNELS_END);
 }
@@ -133,8 +135,8 @@ static void require_arg_less(struct program *p, unsigned arg, uint64_t k)
 	require_less(p, k);
 }
 
-/* Calls that change guest memory and nothing else; own_file: mmap of a private file mapping as well, by SYSTRAP_FD. */
-static void judge_memory_calls(struct program *p, bool own_file)
+/* Calls that change guest memory and nothing else, mmap of a private file mapping by descriptor fd among them. */
+static void judge_memory_calls(struct program *p, unsigned fd)
 {
 	unsigned from = skip_unless(p, SYS_munmap);
 
@@ -175,11 +177,9 @@ static void judge_memory_calls(struct program *p, bool own_file)
 	emit(p, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)MAP_NORESERVE, 0, 0);
 	on_equal(p, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, SECCOMP_RET_ALLOW);
 	on_equal(p, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, SECCOMP_RET_ALLOW);
-	if (own_file) {
-		require(p, BPF_JEQ, MAP_PRIVATE | MAP_FIXED);
-		load(p, OFF_ARG(4)); /* the kernel takes an int */
-		on_equal(p, SYSTRAP_FD, SECCOMP_RET_ALLOW);
-	}
+	require(p, BPF_JEQ, MAP_PRIVATE | MAP_FIXED);
+	load(p, OFF_ARG(4)); /* the kernel takes an int */
+	on_equal(p, fd, SECCOMP_RET_ALLOW);
 	ret(p, p->otherwise);
 	skip_ends_here(p, from);
 }
@@ -190,7 +190,7 @@ static bool is_guest_range(uint64_t addr, uint64_t len)
 	return addr >= GUEST_MIN && addr < GUEST_CEILING && len <= UINT32_MAX && (uint32_t)addr + len <= UINT32_MAX;
 }
 
-static bool lets_memory_call(const struct leader_call *call, bool own_file)
+static bool lets_memory_call(const struct leader_call *call, unsigned fd)
 {
 	const uint64_t *a = call->args, flags = a[3] & ~(uint64_t)MAP_NORESERVE;
 
@@ -208,7 +208,7 @@ static bool lets_memory_call(const struct leader_call *call, bool own_file)
 		return is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL &&
 		       (flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) ||
 			flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE) ||
-			(own_file && flags == (MAP_PRIVATE | MAP_FIXED) && a[4] == SYSTRAP_FD));
+			(flags == (MAP_PRIVATE | MAP_FIXED) && a[4] == fd));
 	default:
 		return false;
 	}
@@ -216,20 +216,22 @@ static bool lets_memory_call(const struct leader_call *call, bool own_file)
 
 bool filter_lets_shim(const struct leader_call *call)
 {
-	return lets_memory_call(call, false);
+	return lets_memory_call(call, SYSTRAP_FILE_FD);
 }
 
 bool filter_lets_leader(const struct leader_call *call)
 {
 	const uint64_t *a = call->args;
 
-	if (call->nr == SYS_close)
-		return a[0] == SYSTRAP_FD || a[0] == SYSTRAP_OWN_FD;
+	if (call->nr == SYS_dup2)
+		return a[0] == SYSTRAP_NO_FD && a[1] == SYSTRAP_FD;
+	if (call->nr == SYS_close_range)
+		return (a[0] == SYSTRAP_SOCKET_FD || a[0] == SYSTRAP_FILE_FD) && a[1] == UINT32_MAX && a[2] == 0;
 	if (call->nr == SYS_munmap && a[0] == 0 && a[1] == GUEST_CEILING)
 		return true;
 	if (call->nr == SYS_madvise && a[2] == MADV_DONTFORK)
 		return a[0] >= SYSTRAP_CHANNELS && a[0] < CHANNELS_END && a[1] <= SYSTRAP_CHANNEL_SIZE;
-	return lets_memory_call(call, true);
+	return lets_memory_call(call, SYSTRAP_FD);
 }
 
 /* munmap of all that is guest memory lets go through; goes on if it is not that. */
@@ -256,16 +258,27 @@ static void judge_leader_call(struct program *p)
 
 	p->otherwise = SECCOMP_RET_USER_NOTIF;
 	load(p, OFF_NR);
-	from = skip_unless(p, SYS_close);
-	load(p, OFF_ARG(0)); /* the kernel takes an unsigned int */
+	from = skip_unless(p, SYS_dup2); /* the kernel takes unsigned ints here, too */
+	load(p, OFF_ARG(0));
+	require(p, BPF_JEQ, SYSTRAP_NO_FD);
+	load(p, OFF_ARG(1));
 	on_equal(p, SYSTRAP_FD, SECCOMP_RET_ALLOW);
-	on_equal(p, SYSTRAP_OWN_FD, SECCOMP_RET_ALLOW);
+	ret(p, p->otherwise);
+	skip_ends_here(p, from);
+	from = skip_unless(p, SYS_close_range);
+	load(p, OFF_ARG(1));
+	require(p, BPF_JEQ, UINT32_MAX);
+	load(p, OFF_ARG(2));
+	require(p, BPF_JEQ, 0);
+	load(p, OFF_ARG(0));
+	on_equal(p, SYSTRAP_SOCKET_FD, SECCOMP_RET_ALLOW);
+	on_equal(p, SYSTRAP_FILE_FD, SECCOMP_RET_ALLOW);
 	ret(p, p->otherwise);
 	skip_ends_here(p, from);
 	from = skip_unless(p, SYS_madvise);
 	load(p, OFF_ARG(2)); /* the kernel takes an int */
 	other = skip_unless(p, MADV_DONTFORK);
-	require_channel(p);
+	require_channel(p, 0);
 	require_arg_less(p, 1, SYSTRAP_CHANNEL_SIZE + 1);
 	ret(p, SECCOMP_RET_ALLOW);
 	skip_ends_here(p, other);
@@ -275,7 +288,7 @@ static void judge_leader_call(struct program *p)
 	judge_unmap_all(p);
 	load(p, OFF_NR);
 	skip_ends_here(p, from);
-	judge_memory_calls(p, true);
+	judge_memory_calls(p, SYSTRAP_FD);
 	ret(p, p->otherwise);
 	p->otherwise = SECCOMP_RET_TRAP;
 }
@@ -306,9 +319,22 @@ static void judge_shim_call(struct program *p, bool fsgsbase)
 	on_equal(p, RSEQ_FLAG_UNREGISTER_NR, SECCOMP_RET_ALLOW);
 	ret(p, p->otherwise);
 	skip_ends_here(p, from);
-	judge_memory_calls(p, false);
+	from = skip_unless(p, SYS_recvmsg);
+	load(p, OFF_ARG(0)); /* the kernel takes ints */
+	require(p, BPF_JEQ, SYSTRAP_SOCKET_FD);
+	require_channel(p, 1);
+	load(p, OFF_ARG(2));
+	on_equal(p, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, SECCOMP_RET_ALLOW);
+	ret(p, p->otherwise);
+	skip_ends_here(p, from);
+	from = skip_unless(p, SYS_close);
+	load(p, OFF_ARG(0));
+	on_equal(p, SYSTRAP_FILE_FD, SECCOMP_RET_ALLOW);
+	ret(p, p->otherwise);
+	skip_ends_here(p, from);
+	judge_memory_calls(p, SYSTRAP_FILE_FD);
 	require(p, BPF_JEQ, SYS_futex);
-	require_channel(p);
+	require_channel(p, 0);
 	load(p, OFF_ARG(1)); /* the kernel takes an int */
 	on_equal(p, FUTEX_WAKE_OP_NR, SECCOMP_RET_ALLOW);
 	require(p, BPF_JEQ, FUTEX_WAIT_OP);

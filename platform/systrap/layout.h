@@ -69,10 +69,16 @@
  * their EPERM would come before our notification.  pause(2), since nothing happens by it, whoever lets it through.
  */
 #define SYSTRAP_NR_NEXT 34
-/* The descriptors at which what is passed along with a request appears: a file of the guest's; memory of the platform's own, which the
- * filter lets nobody map unasked. */
-#define SYSTRAP_FD 3
-#define SYSTRAP_OWN_FD 4
+/*
+ * A stub's descriptors.  Those below SYSTRAP_SOCKET_FD are there from the template on, in every stub, and never free.  The limit on
+ * descriptors is so low that no more than one file can be received at a time, and that always at SYSTRAP_FILE_FD.
+ */
+#define SYSTRAP_OWN_FD 0    /* the channels' memory, which the filter lets nobody map unasked */
+#define SYSTRAP_FD 1	    /* the file that comes with a request; else, as the next, */
+#define SYSTRAP_NO_FD 2	    /* something that cannot be mapped */
+#define SYSTRAP_SOCKET_FD 3 /* where the stub's threads receive files, if they do (files.c), */
+#define SYSTRAP_FILE_FD 4   /* and what was received last, until it is closed */
+#define SYSTRAP_FD_LIMIT 5
 
 /*
  * Pieces: the guest memory that a patched call takes along in its channel, two pieces at most.  The page holds a byte for
@@ -160,7 +166,8 @@
 #define CH_DO_NR 304	   /* WORD_DO: the call, */
 #define CH_DO_ARGS 312	   /* its six arguments, */
 #define CH_DO_RESULT 360   /* its result, */
-#define CH_DO_DONE 368	   /* and whether it was made */
+#define CH_DO_DONE 368	   /* and whether it was made; */
+#define CH_DO_FILE 372	   /* it wants a file, to be received by CH_DO_MSG before it and closed after it */
 #define CH_WAITERS 376	   /* the address of the stub's table of waiters */
 /* What WORD_GIVE is about.  The first struct give, their count and the first of what is given share a cache line; the other structs
  * stand before it, one below the other. */
@@ -170,6 +177,9 @@
 #define CH_GIVE_COUNT 464
 #define CH_OUT 472	   /* all that is given */
 #define CH_OUT_SIZE 1024
+#define CH_DO_MSG CH_OUT   /* CH_DO_FILE, while nothing is given: struct msghdr, of 56 bytes, */
+#define CH_DO_CONTROL (CH_DO_MSG + 56) /* and its control data, of one descriptor */
+#define CH_DO_END (CH_DO_CONTROL + 24)
 #define CH_TAKEN 1536	   /* how much of each piece was taken along, 32 bits each, */
 #define CH_PIECES 1544	   /* and a place for each */
 #define CH_PIECE_SIZE 1024

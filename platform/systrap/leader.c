@@ -163,7 +163,7 @@ int leader_request_locked(struct stub *s, const struct leader_call *calls, unsig
 		slot->seq = ++s->seq;
 		unsure = false;
 		r = carry_out(s, calls, count, fd, result, &unsure);
-	} while (unsure && r == 0 && *result == -EBADF);
+	} while (unsure && r == 0 && (*result == -ENODEV || *result == -EPERM)); /* SYSTRAP_NO_FD was there */
 	return r;
 }
 

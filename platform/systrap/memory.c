@@ -47,36 +47,34 @@ static struct leader_call mmap_call(gva_t addr, uint64_t len, int prot, int flag
 					     host_fd >= 0 ? SYSTRAP_FD : (uint64_t)-1, off}};
 }
 
+/* Has the leader make the call with its file.  0 or -errno. */
+static int map_by_leader(struct stub *s, const struct leader_call *map, int host_fd)
+{
+	const struct leader_call calls[] = {*map, no_file_call()};
+	long result = 0, dropped = 0;
+	int done = leader_request(s, calls, ARRAY_SIZE(calls), host_fd, &result);
+
+	if (done < 0)
+		return done;
+	if (done == 0 && leader_request(s, &calls[1], 1, -1, &dropped) == 1)
+		return (int)result;
+	return done == ARRAY_SIZE(calls) ? 0 : half_done(s, "a descriptor could not be taken back");
+}
+
 /* An mmap in the stub, with its file if it has one.  0 or -errno. */
 static int map_once(struct stub *s, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
 {
-	const struct leader_call calls[] = {
-		mmap_call(addr, len, prot, flags, host_fd, off),
-		{.nr = SYS_close, .args = {SYSTRAP_FD}},
-	};
-	unsigned count = host_fd >= 0 ? 2 : 1;
-	long result = 0, closed = 0;
-	int done;
+	struct leader_call c = mmap_call(addr, len, prot, flags, host_fd, off);
+	long result;
 
-	if (host_fd < 0) {
-		result = call(s, via, &calls[0]);
-		done = result < 0 ? 0 : 1;
-	} else {
-		done = leader_request(s, calls, count, host_fd, &result);
-	}
-	if (done < 0)
-		return done;
-	if (done == 0) {
-		if (host_fd >= 0 && leader_request(s, &calls[1], 1, -1, &closed) != 1)
-			return half_done(s, "a descriptor could not be taken back");
+	if (host_fd < 0)
+		result = call(s, via, &c);
+	else if (!context_map_file(via, &s->as, &c, host_fd, &result))
+		return map_by_leader(s, &c, host_fd);
+	if (result < 0)
 		return (int)result;
-	}
-	if (done != (int)count)
-		return half_done(s, "a descriptor could not be taken back");
 	/* Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint; those we need do not. */
-	if (count == 1 && (uint64_t)result != addr)
-		return half_done(s, "memory was mapped elsewhere than asked for");
-	return 0;
+	return (uint64_t)result == addr ? 0 : half_done(s, "memory was mapped elsewhere than asked for");
 }
 
 /* ---- mappings that are put off ---- */
@@ -90,7 +88,7 @@ static int carry_out_deferred(struct stub *s)
 	if (!d->count || d->error)
 		return d->error;
 	if (d->fd >= 0)
-		d->calls[d->count++] = (struct leader_call){.nr = SYS_close, .args = {SYSTRAP_FD}};
+		d->calls[d->count++] = no_file_call();
 	done = leader_request(s, d->calls, d->count, d->fd, &result);
 	if (done != (int)d->count) {
 		d->error = done < 0 ? done : (int)result;

@@ -127,11 +127,11 @@ static bool map_patches(struct stub *s, int fd) REQUIRES(s->leader_lock)
 	uint64_t trampolines = systrap_of(&s->as)->base + SYSTRAP_TRAMPOLINES_OFF;
 	const struct leader_call calls[] = {
 		{.nr = SYS_mmap,
-		 .args = {SYSTRAP_CELLS, SYSTRAP_CELLS_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, SYSTRAP_OWN_FD, 0}},
+		 .args = {SYSTRAP_CELLS, SYSTRAP_CELLS_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, SYSTRAP_FD, 0}},
 		{.nr = SYS_mmap,
 		 .args = {trampolines, SYSTRAP_TRAMPOLINES_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED,
-			  SYSTRAP_OWN_FD, SYSTRAP_CELLS_SIZE}},
-		{.nr = SYS_close, .args = {SYSTRAP_OWN_FD}},
+			  SYSTRAP_FD, SYSTRAP_CELLS_SIZE}},
+		no_file_call(),
 	};
 	long result;
 	int done = leader_request_locked(s, calls, ARRAY_SIZE(calls), fd, &result);

@@ -12,6 +12,8 @@
  *     memory             one munmap of all that is below GUEST_CEILING, and with it the cells of patched sites; only after the
  *                        threads, so that nobody can map anything behind its back.  Above, a guest can change nothing.
  *     trampolines        unmapped, and what was counted for them forgotten
+ *     files              the one that it may have received is closed; there is none in its socket, which, too, is the host's
+ *                        word, or the socket is closed as well
  *     channels           one is kept, wiped by the sentry; the others are unmapped and wiped
  *
  * Whatever of this does not come out as it should, or not in time, is the end of the stub.  The next address space is one of
@@ -28,7 +30,7 @@
 /* So long threads that were told to end may take.  Those that are parked, as they should be, take a few microseconds. */
 #define END_NS 100000000
 
-_Static_assert(THREADS_MAX <= IDLE_MAX && THREADS_MAX + 1 <= SYSTRAP_REQUEST_MAX, "one request empties a stub");
+_Static_assert(THREADS_MAX <= IDLE_MAX && THREADS_MAX + 3 <= SYSTRAP_REQUEST_MAX, "one request empties a stub");
 
 /* ---- threads ---- */
 
@@ -94,7 +96,12 @@ static bool empty(struct stub *s)
 
 	if (!end_threads(s))
 		return false;
+	if (!files_all_received(s)) {
+		stub_kill(s, "a file was left on its way");
+		return false;
+	}
 	calls[count++] = unmap_call(0, GUEST_CEILING);
+	calls[count++] = close_call(s->socket >= 0 ? SYSTRAP_FILE_FD : SYSTRAP_SOCKET_FD);
 	if (patched)
 		calls[count++] = unmap_call(st->base + SYSTRAP_TRAMPOLINES_OFF, SYSTRAP_TRAMPOLINES_SIZE);
 	for (unsigned i = s->spare_channel == POOL_NONE ? 1 : 0; i < s->idle_count; i++)
@@ -108,6 +115,8 @@ static bool empty(struct stub *s)
 		return false;
 	}
 	keep_one_channel(s);
+	if (s->socket < 0)
+		s->socket = SOCKET_NONE;
 	patches_put(atomic_exchange(&s->patches, NULL));
 	for (unsigned i = 0; i < HEAT_SLOTS; i++)
 		atomic_store_explicit(&s->heat[i], 0, memory_order_relaxed);

@@ -9,10 +9,12 @@
  */
 #include "platform/systrap/layout.h"
 
+#define NR_close 3
 #define NR_rt_sigprocmask 14
 #define NR_rt_sigreturn 15
 #define NR_sched_yield 24
 #define NR_getpid 39
+#define NR_recvmsg 47
 #define NR_exit 60
 #define NR_getuid 102
 #define NR_getgid 104
@@ -30,6 +32,8 @@
 #define FUTEX_WAKE_BITSET 10
 #define FUTEX_PRIVATE 128
 #define FUTEX_CLOCK_REALTIME 256
+#define MSG_DONTWAIT 0x40
+#define MSG_CMSG_CLOEXEC 0x40000000
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
 
@@ -299,6 +303,9 @@ systrap_shim_restorer:
 
 /* A host call that the sentry wants made in this address space. */
 .Lcall_do:
+	cmpl	$0, CH_DO_FILE(%rbx)
+	jne	.Lcall_do_file
+.Lcall_do_now:
 	mov	CH_DO_NR(%rbx), %eax
 	mov	CH_DO_ARGS(%rbx), %rdi
 	mov	CH_DO_ARGS + 8(%rbx), %rsi
@@ -309,6 +316,19 @@ systrap_shim_restorer:
 	syscall
 	mov	%rax, CH_DO_RESULT(%rbx)
 	movl	$1, CH_DO_DONE(%rbx)
+	ret
+
+/* An mmap of a file that the sentry has sent.  If none has come there is none to map, and the call says so. */
+.Lcall_do_file:
+	mov	$SYSTRAP_SOCKET_FD, %edi
+	lea	CH_DO_MSG(%rbx), %rsi
+	mov	$MSG_DONTWAIT | MSG_CMSG_CLOEXEC, %edx
+	mov	$NR_recvmsg, %eax
+	syscall
+	call	.Lcall_do_now
+	mov	$SYSTRAP_FILE_FD, %edi
+	mov	$NR_close, %eax
+	syscall
 	ret
 
 /* A call whose answer is a word of the channel. */

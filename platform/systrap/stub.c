@@ -42,6 +42,7 @@ int stub_new(struct systrap *st, struct stub **out)
 	pthread_cond_init(&s->note_cond, NULL);
 	s->parked_channels = s->spare_channel = POOL_NONE;
 	s->leader_cpu = -1;
+	s->socket = SOCKET_NONE;
 	*out = s;
 	return 0;
 }
@@ -56,6 +57,7 @@ void stub_free(struct stub *s)
 	channel_free_parked(s);
 	if (s->spare_channel != POOL_NONE)
 		channel_free(st, s->spare_channel);
+	files_end(s);
 	slot_free(st, s->slot);
 	patches_put(atomic_load(&s->patches));
 	pthread_cond_destroy(&s->note_cond);
@@ -211,6 +213,7 @@ static int stub_fork(struct stub *parent, struct stub **out)
 	if (r == 1) {
 		s->as.host_pid = (pid_t)pid;
 		s->leader_cpu = parent->leader_cpu;
+		s->inherits = parent != st->template;
 		atomic_store(&s->patches, patches_get(atomic_load(&parent->patches)));
 		register_stub(st, s);
 		r = leader_hello(s);

@@ -8,6 +8,7 @@
  *     memory.c    map and its kin, read and write                             context.c  guest threads: spawn, switch
  *     frame.c     the signal frame in a channel: registers, xstate            probe.c    can it work here?
  *     patch.c     hot call sites made to jump into the shim                   pieces.c   guest memory that calls take along
+ *     files.c     how guest threads get files to map
  *
  * Trust.  Everything in a channel is the guest's to scribble on, at any moment: each word is read once, nothing read
  * there is used as an address or an index, and nonsense kills that stub alone.  A leader's notifications cannot be
@@ -164,6 +165,8 @@ struct stub {
 	struct note next; /* the leader's NEXT that waits for an answer; guarded by leader_lock */
 	uint64_t seq;	  /* of the last request; guarded by leader_lock */
 	int leader_cpu;	  /* to which the leader is pinned, or -1; guarded by leader_lock */
+	int socket;	  /* the sentry's end, or a SOCKET_ below; whoever maps a file has it, one at a time */
+	bool inherits;	  /* its parent's socket, so far.  Whoever makes the first thread has it */
 	uint32_t spare_channel; /* mapped, and no thread's; or POOL_NONE.  Whoever makes or ends the only thread has it */
 	/* Set once, with leader_lock held: NULL before the first patch, its own or its forebears'. */
 	struct patches *_Atomic patches;
@@ -188,6 +191,8 @@ struct stub {
 };
 
 #define STUB_REAPED 0x80000000u
+#define SOCKET_NONE (-1)  /* there is none yet */
+#define SOCKET_FAILS (-2) /* and there will be none: it would not do */
 
 /* Guest memory as it was when the call in hand was made, in the channel; pieces.c. */
 #define PIECE_COUNT 2
@@ -278,6 +283,18 @@ static inline uint64_t waiters_addr(const struct systrap *st, uint32_t slot)
 static inline struct leader_call unmap_call(uint64_t addr, uint64_t len)
 {
 	return (struct leader_call){.nr = SYS_munmap, .args = {addr, len}};
+}
+
+/* SYSTRAP_FD is no file any more. */
+static inline struct leader_call no_file_call(void)
+{
+	return (struct leader_call){.nr = SYS_dup2, .args = {SYSTRAP_NO_FD, SYSTRAP_FD}};
+}
+
+/* Closes descriptors from `from` on. */
+static inline struct leader_call close_call(unsigned from)
+{
+	return (struct leader_call){.nr = SYS_close_range, .args = {from, UINT32_MAX, 0}};
 }
 
 /* ---- filter.c ---- */
@@ -378,7 +395,7 @@ void stub_mark_dead_locked(struct systrap *st, struct stub *s) REQUIRES(st->lock
 int leader_hello(struct stub *s) MUST_CHECK;
 /*
  * Has the stub's leader make the calls in order, up to the first that fails, with fd (or -1) put before them at the number that
- * the first call, an mmap, names.  Returns the number that succeeded and stores the last one's result; -ESRCH if the stub is dead; another
+ * is the first call's fifth argument, as an mmap has it.  Returns the number that succeeded and stores the last one's result; -ESRCH if the stub is dead; another
  * -errno if fd could not be passed, and then nothing was done.
  */
 int leader_request(struct stub *s, const struct leader_call *calls, unsigned count, int fd, long *result) MUST_CHECK
@@ -430,6 +447,16 @@ int systrap_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_
 int systrap_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec);
 ssize_t systrap_read(struct pas *as, gva_t addr, void *buf, size_t len);
 ssize_t systrap_write(struct pas *as, gva_t addr, const void *buf, size_t len);
+
+/* ---- files.c ---- */
+
+/* Sends fd on its way to the stub's next SYSTRAP_FILE_FD.  False: it cannot be done. */
+bool files_send(struct stub *s, int fd) MUST_CHECK;
+/* What was sent did not come: there will be no more. */
+void files_give_up(struct stub *s);
+/* Nothing that was sent is left on its way.  None of the stub's threads may be about to receive. */
+bool files_all_received(const struct stub *s) MUST_CHECK;
+void files_end(struct stub *s);
 
 /* ---- patch.c ---- */
 
@@ -524,6 +551,8 @@ int systrap_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *fr
 /* Has ctx's thread, which is in the sentry's hands and the caller's own, make a call that filter_lets_shim, if it is one of as's and
  * nothing is against it.  False: not done.  The result in *result; -ESRCH if the thread is dead. */
 bool context_host_call(struct pctx *ctx, struct pas *as, const struct leader_call *call, long *result) MUST_CHECK;
+/* The same for an mmap of fd, whatever descriptor the call names. */
+bool context_map_file(struct pctx *ctx, struct pas *as, const struct leader_call *call, int fd, long *result) MUST_CHECK;
 int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out);
 int systrap_ctx_attach(struct pctx *ctx);
 void systrap_ctx_destroy(struct pctx *ctx);

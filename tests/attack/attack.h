@@ -104,6 +104,57 @@ H_UNUSED static void find_pages(struct found *f)
 	REQUIRE(f->count > 0);
 }
 
+/* The text: what can be read but not written, up to the last byte that is not zero. */
+H_UNUSED static size_t text_size(uintptr_t page)
+{
+	size_t n = 4096;
+
+	/* Cells are no code, and trampolines are all alike. */
+	if (page == SYSTRAP_CELLS)
+		return 8;
+	if ((page & (SYSTRAP_TRAMPOLINES_OFF | 0xfff)) == SYSTRAP_TRAMPOLINES_OFF && page >= SYSTRAP_BASE)
+		n = 256;
+	while (n > 0 && ((volatile char *)page)[n - 1] == 0)
+		n--;
+	return n < 4095 ? n + 2 : n;
+}
+
+/*
+ * The shim's system call instruction that goes on to store what it got and return: guest code can use it as a function.  Where
+ * there is none (ptrace), a null pointer.
+ */
+H_UNUSED static uintptr_t obliging_call(const struct found *f)
+{
+	static const unsigned char store_rax[] = {0x0f, 0x05, 0x48, 0x89, 0x83}; /* syscall; mov %rax, N(%rbx); */
+	static const unsigned char return_after[] = {1, 0, 0, 0, 0xc3};		 /* movl $1, M(%rbx); ret */
+
+	for (int i = 0; i < f->count; i++) {
+		size_t n = f->writable[i] ? 0 : text_size(f->page[i]);
+
+		for (size_t at = 0; at + 24 < n; at++)
+			if (memcmp((char *)f->page[i] + at, store_rax, sizeof(store_rax)) == 0 &&
+			    memcmp((char *)f->page[i] + at + 15, return_after, sizeof(return_after)) == 0)
+				return f->page[i] + at;
+	}
+	return 0;
+}
+
+/* Makes a call there; what it writes of its result goes to channel.  What the filter does not let through becomes a call of the guest's
+ * own, which the sentry answers. */
+H_UNUSED static long call_from_shim(uintptr_t at, char *channel, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+				    uint64_t f)
+{
+	register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+	register char *rbx __asm__("rbx") = channel;
+	long r = nr;
+
+	__asm__ volatile("subq $128, %%rsp; callq *%[at]; addq $128, %%rsp"
+			 : "+a"(r), "+r"(r10), "+r"(r8), "+r"(r9)
+			 : [at] "r"((uint64_t)at), "r"(rbx), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+
 /* Waits for pid, but no longer than ms; then kills it.  The wait status.  A process that cannot be killed is a failed
  * check: nothing a guest does may bring it there. */
 H_UNUSED static int finish_off(pid_t pid, int ms)

@@ -82,21 +82,6 @@ static void call_regs(struct registers *r, int which)
 
 static struct found found;
 
-/* The text: what can be read but not written, up to the last byte that is not zero. */
-static size_t text_size(uintptr_t page)
-{
-	size_t n = 4096;
-
-	/* Cells are no code, and trampolines are all alike. */
-	if (page == SYSTRAP_CELLS)
-		return 8;
-	if ((page & (SYSTRAP_TRAMPOLINES_OFF | 0xfff)) == SYSTRAP_TRAMPOLINES_OFF && page >= SYSTRAP_BASE)
-		n = 256;
-	while (n > 0 && ((volatile char *)page)[n - 1] == 0)
-		n--;
-	return n < 4095 ? n + 2 : n;
-}
-
 /* How many jumps are under way at a time: most of those that do not die hang about. */
 #define JUMPERS 8
 
@@ -234,40 +219,6 @@ TEST(sibling_forges_results)
 	still_alive();
 }
 
-/*
- * The shim's system call instruction that goes on to store what it got and return: guest code can use it as a function.  Where
- * there is none (ptrace), a null pointer.
- */
-static uintptr_t obliging_call(void)
-{
-	static const unsigned char store_rax[] = {0x0f, 0x05, 0x48, 0x89, 0x83}; /* syscall; mov %rax, N(%rbx); */
-	static const unsigned char return_after[] = {1, 0, 0, 0, 0xc3};		 /* movl $1, M(%rbx); ret */
-
-	for (int i = 0; i < found.count; i++) {
-		size_t n = found.writable[i] ? 0 : text_size(found.page[i]);
-
-		for (size_t at = 0; at + 24 < n; at++)
-			if (memcmp((char *)found.page[i] + at, store_rax, sizeof(store_rax)) == 0 &&
-			    memcmp((char *)found.page[i] + at + 15, return_after, sizeof(return_after)) == 0)
-				return found.page[i] + at;
-	}
-	return 0;
-}
-
-/* Makes a call there.  What the filter does not let through becomes a call of the guest's own, which the sentry answers. */
-static long call_from_shim(uintptr_t at, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-	register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-	register char *rbx __asm__("rbx") = forged;
-	long r = nr;
-
-	__asm__ volatile("subq $128, %%rsp; callq *%[at]; addq $128, %%rsp"
-			 : "+a"(r), "+r"(r10), "+r"(r8), "+r"(r9)
-			 : [at] "r"((uint64_t)at), "r"(rbx), "D"(a), "S"(b), "d"(c)
-			 : "rcx", "r11", "memory");
-	return r;
-}
-
 static void change_what_is_not_ours(uintptr_t at)
 {
 	static const uintptr_t protected[] = {SYSTRAP_BASE, SYSTRAP_BASE + 0x1000, SYSTRAP_BASE + SYSTRAP_REQUESTS_OFF,
@@ -278,24 +229,24 @@ static void change_what_is_not_ours(uintptr_t at)
 	for (size_t i = 0; i < sizeof(protected) / sizeof(protected[0]); i++) {
 		uint64_t t = protected[i];
 
-		CHECK(call_from_shim(at, SYS_mmap, t, 4096, rwx, fixed, ~0ul, 0) < 0);
-		CHECK(call_from_shim(at, SYS_mprotect, t, 4096, rwx, 0, 0, 0) < 0);
-		CHECK(call_from_shim(at, SYS_mremap, t, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, mine, 0) < 0);
-		CHECK(call_from_shim(at, SYS_mremap, mine, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, t, 0) < 0);
-		CHECK(call_from_shim(at, SYS_madvise, t, 4096, MADV_DONTNEED, 0, 0, 0) < 0);
+		CHECK(call_from_shim(at, forged, SYS_mmap, t, 4096, rwx, fixed, ~0ul, 0) < 0);
+		CHECK(call_from_shim(at, forged, SYS_mprotect, t, 4096, rwx, 0, 0, 0) < 0);
+		CHECK(call_from_shim(at, forged, SYS_mremap, t, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, mine, 0) < 0);
+		CHECK(call_from_shim(at, forged, SYS_mremap, mine, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, t, 0) < 0);
+		CHECK(call_from_shim(at, forged, SYS_madvise, t, 4096, MADV_DONTNEED, 0, 0, 0) < 0);
 		/* What begins in guest memory and ends there. */
 		if (t > CEILING - 1) {
-			CHECK(call_from_shim(at, SYS_mmap, CEILING - 4096, t - CEILING + 8192, rwx, fixed, ~0ul, 0) < 0);
-			CHECK(call_from_shim(at, SYS_mprotect, CEILING - 4096, t - CEILING + 8192, rwx, 0, 0, 0) < 0);
-			call_from_shim(at, SYS_munmap, CEILING - 4096, t - CEILING + 8192, 0, 0, 0, 0);
+			CHECK(call_from_shim(at, forged, SYS_mmap, CEILING - 4096, t - CEILING + 8192, rwx, fixed, ~0ul, 0) < 0);
+			CHECK(call_from_shim(at, forged, SYS_mprotect, CEILING - 4096, t - CEILING + 8192, rwx, 0, 0, 0) < 0);
+			call_from_shim(at, forged, SYS_munmap, CEILING - 4096, t - CEILING + 8192, 0, 0, 0, 0);
 			CHECK(readable(SYSTRAP_CHANNELS) || readable(SYSTRAP_BASE) || readable(SYSTRAP_BASE_2));
 		}
 	}
-	/* A file: there is no descriptor, and the filter lets none be mapped. */
+	/* A file: files.c has more of it. */
 	for (uint64_t fd = 0; fd < 16; fd++) {
 		uint64_t was = mine;
 
-		call_from_shim(at, SYS_mmap, was, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd + 100, 0);
+		call_from_shim(at, forged, SYS_mmap, was, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd + 100, 0);
 		CHECK(readable(was));
 	}
 }
@@ -307,10 +258,10 @@ static void change_what_is_ours(uintptr_t at)
 	char *p = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
 	int zero = open("/dev/zero", O_RDONLY);
 
-	CHECK(call_from_shim(at, SYS_munmap, (uint64_t)p, 8192, 0, 0, 0, 0) == 0);
+	CHECK(call_from_shim(at, forged, SYS_munmap, (uint64_t)p, 8192, 0, 0, 0, 0) == 0);
 	CHECK_ERR(read(zero, p, 4096), EFAULT);
 	q = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(call_from_shim(at, SYS_mmap, (uint64_t)q - (1ul << 30), 4096, rw, fixed, ~0ul, 0) >= 0);
+	CHECK(call_from_shim(at, forged, SYS_mmap, (uint64_t)q - (1ul << 30), 4096, rw, fixed, ~0ul, 0) >= 0);
 	for (int i = 0; i < 50; i++) {
 		pid_t pid = h_fork();
 
@@ -329,7 +280,7 @@ TEST(memory_calls_from_the_shim)
 	uintptr_t at;
 
 	prepare();
-	at = obliging_call();
+	at = obliging_call(&found);
 	if (!at)
 		h_say("  no such instruction here\n");
 	for (size_t i = 0; at && i < 2; i++) {
