@@ -103,6 +103,19 @@ static int rule_READ_LIMITS(scmp_filter_ctx f, int nr)
 	return seccomp_rule_add_exact(f, SCMP_ACT_ALLOW, nr, 2, equals(0, 0), equals(2, 0));
 }
 
+/* Sequenced packets know no other address than the other end, whatever sendmsg(2) is told; datagrams do. */
+static int rule_PACKET_PAIR(scmp_filter_ctx f, int nr)
+{
+	return seccomp_rule_add_exact(f, SCMP_ACT_ALLOW, nr, 3, equals(0, AF_UNIX), equals(1, SOCK_SEQPACKET | SOCK_CLOEXEC),
+				      equals(2, 0));
+}
+
+/* A file is sent without waiting. */
+static int rule_SEND_AT_ONCE(scmp_filter_ctx f, int nr)
+{
+	return allow_if(f, nr, equals(2, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
 static int rule_MKNOD_LIST(scmp_filter_ctx f, int nr)
 {
 	static const uint64_t types[] = {S_IFIFO, S_IFSOCK, S_IFREG};
@@ -126,7 +139,6 @@ VALUE_RULE(MADVISE_LIST, 2, MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_DONTFORK
 /* Is it there, and the signal with which platforms take a thread out of guest code. */
 VALUE_RULE(KICK_LIST, 2, 0, SIGURG)
 VALUE_RULE(PRCTL_LIST, 0, PR_SET_NAME, PR_SET_VMA)
-VALUE_RULE(UNIX_LIST, 0, AF_UNIX)
 /* Reading and setting a terminal's modes and size; never TIOCSTI, which would type into the caller's shell.  TIOCOUTQ is SIOCOUTQ. */
 VALUE_RULE(IOCTL_LIST, 1, TCGETS, TCSETS, TCSETSW, TCSETSF, TCFLSH, TCXONC, TCSBRK, TCSBRKP, TIOCGWINSZ, TIOCSWINSZ,
 	   TIOCOUTQ, FIONREAD)

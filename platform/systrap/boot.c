@@ -10,6 +10,7 @@
  * Nothing kills a stub whose sentry is dead but the leader's own fault when its listener is gone, which reaches every
  * stub (a parent-death signal would not: a fork clears it).
  */
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/membarrier.h>
 #include <sched.h>
@@ -325,6 +326,10 @@ static int strip_template(struct systrap *st, int nothing, char *why, size_t why
 		{"munmap", {SYS_munmap, {text_end, slots - text_end}, 0}, nothing, SYSTRAP_FD},
 		{"munmap", {SYS_munmap, {slots_end, vdso - slots_end}, 0}, nothing, SYSTRAP_NO_FD},
 		{"munmap", {SYS_munmap, {vdso_end, USER_END - vdso_end}, 0}, 0, 0},
+		/* None of these numbers is ever free: files.c. */
+		{"descriptor 0", {SYS_fcntl, {SYSTRAP_OWN_FD, F_GETFD}, 0}, 0, 0},
+		{"descriptor 1", {SYS_fcntl, {SYSTRAP_FD, F_GETFD}, 0}, 0, 0},
+		{"descriptor 2", {SYS_fcntl, {SYSTRAP_NO_FD, F_GETFD}, 0}, 0, 0},
 		{"RLIMIT_NOFILE", {SYS_prlimit64, {0, RLIMIT_NOFILE, limit, 0}, 0}, 0, 0},
 		/* They tell where the sentry's thread-local memory is. */
 		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_FS_CODE, 0}, 0}, 0, 0},

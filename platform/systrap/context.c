@@ -573,9 +573,15 @@ bool context_map_file(struct pctx *ctx, struct pas *as, const struct leader_call
 		pieces_end(c);
 	memcpy(c->ch + CH_DO_MSG, &msg, sizeof(msg));
 	host_call(c, &map, true, result);
+	if (!c->gone && !files_all_received(s)) {
+		/* Files on their way count against the host's user, who may send no more some day. */
+		stub_kill(s, "it did not receive a file");
+		c->gone = true;
+		*result = -ESRCH;
+	}
 	if (*result != -EBADF)
 		return true;
-	/* It did not come, so that nothing was mapped, whoever is to blame. */
+	/* It could not be received, so that nothing was mapped, whoever is to blame. */
 	files_give_up(s);
 	return false;
 }

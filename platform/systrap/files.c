@@ -4,14 +4,17 @@
  * one hand-over, where the leader would have to be woken.
  *
  * What a guest can do that receives by itself: keep one file that the sentry mapped for this process at SYSTRAP_FILE_FD (no more: the
- * limit on descriptors), or leave files in the socket.  From there it can map them privately, which is what it may do with a
- * file that it can map at all; and no other descriptor can be exchanged for them.
+ * limit on descriptors), or, if it closes the socket while another thread of its receives, at SYSTRAP_SOCKET_FD, by which
+ * nothing can be mapped.  At SYSTRAP_FILE_FD it can map it privately, which is what it may do with a file that it can map at
+ * all; and no other descriptor can be exchanged for it.  Who leaves a file in the socket is killed: they count against the host's user.
  *
  * Each stub has a socket of its own, made when it is first wanted.  A fork's child, who may become somebody else, loses its
  * parent's, and what its parent had received, before any guest code runs in it; a stub that is used again keeps its own if
  * nothing is left in it.
  */
+#include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -53,7 +56,11 @@ bool files_send(struct stub *s, int fd)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(fd));
 	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(s->socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+	if (sendmsg(s->socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+		return true;
+	if (errno == EPIPE)
+		files_give_up(s); /* the stub has closed its end */
+	return false;
 }
 
 void files_end(struct stub *s)
@@ -67,6 +74,13 @@ void files_give_up(struct stub *s)
 {
 	files_end(s);
 	s->socket = SOCKET_FAILS;
+}
+
+bool files_connected(const struct stub *s)
+{
+	struct pollfd p = {.fd = s->socket};
+
+	return s->socket >= 0 && poll(&p, 1, 0) == 0;
 }
 
 bool files_all_received(const struct stub *s)

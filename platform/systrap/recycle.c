@@ -91,17 +91,20 @@ static bool empty(struct stub *s)
 	struct systrap *st = systrap_of(&s->as);
 	bool patched = atomic_load(&s->patches) != NULL;
 	struct leader_call calls[SYSTRAP_REQUEST_MAX];
+	bool connected;
 	unsigned count = 0;
 	long result = 0;
 
 	if (!end_threads(s))
 		return false;
+	connected = files_connected(s);
 	if (!files_all_received(s)) {
 		stub_kill(s, "a file was left on its way");
 		return false;
 	}
 	calls[count++] = unmap_call(0, GUEST_CEILING);
-	calls[count++] = close_call(s->socket >= 0 ? SYSTRAP_FILE_FD : SYSTRAP_SOCKET_FD);
+	/* Without its end of a socket, what it has there may be a file. */
+	calls[count++] = close_call(connected ? SYSTRAP_FILE_FD : SYSTRAP_SOCKET_FD);
 	if (patched)
 		calls[count++] = unmap_call(st->base + SYSTRAP_TRAMPOLINES_OFF, SYSTRAP_TRAMPOLINES_SIZE);
 	for (unsigned i = s->spare_channel == POOL_NONE ? 1 : 0; i < s->idle_count; i++)
@@ -115,8 +118,8 @@ static bool empty(struct stub *s)
 		return false;
 	}
 	keep_one_channel(s);
-	if (s->socket < 0)
-		s->socket = SOCKET_NONE;
+	if (!connected)
+		files_end(s);
 	patches_put(atomic_exchange(&s->patches, NULL));
 	for (unsigned i = 0; i < HEAT_SLOTS; i++)
 		atomic_store_explicit(&s->heat[i], 0, memory_order_relaxed);

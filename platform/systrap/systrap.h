@@ -165,7 +165,7 @@ struct stub {
 	struct note next; /* the leader's NEXT that waits for an answer; guarded by leader_lock */
 	uint64_t seq;	  /* of the last request; guarded by leader_lock */
 	int leader_cpu;	  /* to which the leader is pinned, or -1; guarded by leader_lock */
-	int socket;	  /* the sentry's end, or a SOCKET_ below; whoever maps a file has it, one at a time */
+	int socket;	  /* the sentry's end, or a SOCKET_ below; whose it is that maps: the lock of the guest's memory */
 	bool inherits;	  /* its parent's socket, so far.  Whoever makes the first thread has it */
 	uint32_t spare_channel; /* mapped, and no thread's; or POOL_NONE.  Whoever makes or ends the only thread has it */
 	/* Set once, with leader_lock held: NULL before the first patch, its own or its forebears'. */
@@ -454,6 +454,8 @@ ssize_t systrap_write(struct pas *as, gva_t addr, const void *buf, size_t len);
 bool files_send(struct stub *s, int fd) MUST_CHECK;
 /* What was sent did not come: there will be no more. */
 void files_give_up(struct stub *s);
+/* There is a socket, and the stub has its end. */
+bool files_connected(const struct stub *s) MUST_CHECK;
 /* Nothing that was sent is left on its way.  None of the stub's threads may be about to receive. */
 bool files_all_received(const struct stub *s) MUST_CHECK;
 void files_end(struct stub *s);
