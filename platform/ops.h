@@ -37,6 +37,7 @@ enum { GIVE_NOTHING, GIVE_SOON, GIVE_NOW }; /* the sentry has it; the guest's th
 struct pctx {
 	struct pas *as; /* counted */
 	struct pctx_mask *mask; /* or NULL; immutable once the context has been handed out */
+	struct pctx_position *position; /* likewise */
 	bool pieces;		/* the call in hand has memory with it: see pctx_read; its thread's */
 };
 

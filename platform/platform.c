@@ -478,6 +478,11 @@ struct pctx_mask *pctx_mask(const struct pctx *ctx)
 	return ctx->mask;
 }
 
+struct pctx_position *pctx_position(const struct pctx *ctx)
+{
+	return ctx->position;
+}
+
 void pctx_set_answers(struct pctx *ctx, const struct pctx_answers *answers)
 {
 	const struct platform_ops *ops = ctx->as->pf->ops;

@@ -321,6 +321,20 @@ struct pctx_mask {
 /* NULL: the platform has no such thing.  It is there as long as ctx. */
 struct pctx_mask *pctx_mask(const struct pctx *ctx);
 
+/*
+ * The position of an open file that is a guest thread's to change by lseek(2) while it runs: SEEK_SET and SEEK_CUR on descriptor fd,
+ * to where a position may be at all.  The thread exchanges pos atomically for the new one, and whoever wants it back exchanges it
+ * for PCTX_NO_POSITION, after which such calls are events again.  fd is written before pos, by the attached thread while it has ctx
+ * in its hands.  The guest can write what it likes here at any time.  Nothing is lent when the context is made.
+ */
+struct pctx_position {
+	_Atomic int64_t pos;
+	int32_t fd;
+};
+#define PCTX_NO_POSITION ((int64_t)-1)
+/* NULL: the platform has no such thing.  It is there as long as ctx. */
+struct pctx_position *pctx_position(const struct pctx *ctx);
+
 /* Atomic compare and exchange on an aligned word of guest memory, done inside the stub.  *seen gets what was there (it
  * is `expected` exactly if the exchange was done).  -EFAULT if the word is not writable. */
 int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen) MUST_CHECK;

@@ -129,6 +129,8 @@ void frame_init(struct context *c)
 	memset(&c->ctx.mask->altstack, 0, sizeof(c->ctx.mask->altstack));
 	atomic_store(&c->ctx.mask->set, 0);
 	atomic_store(&c->ctx.mask->open, 0);
+	c->ctx.position = (struct pctx_position *)(void *)(c->ch + CH_POSITION);
+	atomic_store(&c->ctx.position->pos, PCTX_NO_POSITION);
 	memset(&c->regs, 0, sizeof(c->regs));
 	c->regs.cs = L_USER_CS;
 	c->regs.ss = L_USER_DS;

@@ -154,6 +154,8 @@
 #define CH_ANSWER_EUID 5
 #define CH_ANSWER_EGID 6
 #define CH_ANSWER_PGRP 7
+#define CH_POSITION 240	   /* struct pctx_position: the offset of an open file, */
+#define CH_POSITION_FD 248 /* and its descriptor */
 #define CH_RSEQ_AREA 256 /* WORD_RSEQ: the call's arguments, */
 #define CH_RSEQ_SIG 264
 #define CH_RSEQ_SIZE 268

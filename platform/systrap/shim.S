@@ -10,6 +10,7 @@
 #include "platform/systrap/layout.h"
 
 #define NR_close 3
+#define NR_lseek 8
 #define NR_rt_sigprocmask 14
 #define NR_rt_sigreturn 15
 #define NR_sched_yield 24
@@ -67,6 +68,7 @@
 #define EAGAIN 11
 #define EFAULT 14
 #define SIGSET_SIZE 8
+#define SEEK_CUR 1
 #define SIG_UNBLOCK 1
 #define SIG_SETMASK 2
 #define NOT_KILL_NOR_STOP ~((1 << 8) | (1 << 18))
@@ -368,6 +370,8 @@ systrap_shim_call:
 	je	.Lmask
 	cmp	$NR_futex, %eax
 	je	.Lfutex
+	cmp	$NR_lseek, %eax
+	je	.Lseek
 
 .Lcall_sentry:
 	call	.Lstore
@@ -564,6 +568,32 @@ systrap_shim_call:
 	mov	%rbx, %r11
 	mov	CH_RBX(%r11), %rbx
 	jmp	.Lleave
+
+/*
+ * lseek where the position is lent to us (struct pctx_position), to a new one that needs nothing but the old: the exchange is all
+ * that happens, and if it does not, because somebody took the position back, the sentry is called.
+ */
+.Lseek:
+	cmp	CH_POSITION_FD(%r11), %edi
+	jne	.Lcall_sentry
+	cmp	$SEEK_CUR, %edx
+	ja	.Lcall_sentry
+	mov	CH_POSITION(%r11), %rax
+	mov	%rsi, %rcx
+	jb	1f
+	add	%rax, %rcx
+	jo	.Lseek_failed
+1:	test	%rax, %rax
+	js	.Lseek_failed
+	test	%rcx, %rcx
+	js	.Lseek_failed
+	lock cmpxchg %rcx, CH_POSITION(%r11)
+	jne	.Lseek_failed
+	mov	%rcx, %rax
+	jmp	.Lleave
+.Lseek_failed:
+	mov	$NR_lseek, %eax
+	jmp	.Lcall_sentry
 
 /*
  * rt_sigprocmask while the mask is ours to change (struct pctx_mask), with valid arguments.  %rax is the old mask, %rcx the new

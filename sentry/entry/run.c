@@ -104,7 +104,7 @@ void entry_allow_short_cuts(enum short_cuts s)
 	allowed = s;
 }
 
-/* Tells the platform which calls it may answer: those that only ask for an id or change the mask.  With strace on, a tracer or
+/* Tells the platform which calls it may answer: those that only ask for an id, change the mask or seek.  With strace on, a tracer or
  * filters, each is to be seen. */
 static void publish_answers(struct task *t)
 {
@@ -113,7 +113,7 @@ static void publish_answers(struct task *t)
 	struct pctx_answers a;
 
 	atomic_store(&t->answers_stale, false);
-	t->mask_lendable = !seen && allowed == SHORT_CUTS_ALL;
+	t->may_lend = !seen && allowed == SHORT_CUTS_ALL;
 	signal_mask_keep(t);
 	if (seen || allowed == SHORT_CUTS_OFF) {
 		pctx_set_answers(t->ctx, NULL);

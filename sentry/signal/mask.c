@@ -52,7 +52,7 @@ static void lend(struct task *t, struct pctx_mask *m)
 {
 	struct process *p = t->process;
 
-	if (!t->mask_lendable)
+	if (!t->may_lend)
 		return;
 	mutex_lock(&p->sig_lock);
 	if (!t->pending.set && !p->shared_pending.set) {

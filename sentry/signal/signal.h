@@ -136,7 +136,7 @@ void signal_recompute(struct task *t);
 sigset signal_mask_of(const struct task *t);
 /* t is to come and ask before it changes its mask, until it is given its mask while no signal is pending: t, or sig_lock held. */
 void signal_mask_keep(struct task *t);
-/* Lends t its mask (if t->mask_lendable), and takes it back: around its run.  t's own thread. */
+/* Lends t its mask (if t->may_lend), and takes it back: around its run.  t's own thread. */
 void signal_mask_give(struct task *t);
 void signal_mask_take(struct task *t);
 

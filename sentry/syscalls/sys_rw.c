@@ -217,12 +217,16 @@ long sys_pwritev2(struct task *t, const struct sys_args *args)
 
 long sys_lseek(struct task *t, const struct sys_args *args)
 {
+	struct pctx_position *at;
 	struct file *f;
 	long r = arg_file(t, args->a[0], &f);
 
 	if (r < 0)
 		return r;
 	r = file_lseek(f, (int64_t)args->a[1], (int)args->a[2]);
+	at = t->may_lend && f->ops->lendable_pos ? pctx_position(t->ctx) : NULL;
+	if (at)
+		fd_note_seek(t->files, (int)args->a[0], f, at);
 	file_put(f);
 	return r;
 }

@@ -569,6 +569,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	t->ctx = ctx;
 	atomic_store(&t->answers_stale, true);
 	mutex_unlock(&p->sig_lock);
+	fdtable_recall(t->files);
 	if (old_ctx)
 		pctx_destroy(old_ctx);
 

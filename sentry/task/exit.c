@@ -129,6 +129,8 @@ static void release_parts(struct task *t)
 	ctx = t->ctx;
 	t->ctx = NULL;
 	mutex_unlock(&t->process->sig_lock);
+	if (t->files)
+		fdtable_recall(t->files);
 	if (ctx)
 		pctx_destroy(ctx);
 	mutex_lock(&t->alloc_lock);

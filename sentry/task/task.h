@@ -233,7 +233,7 @@ struct task {
 	/* Its own thread only. */
 	sigset saved_mask;	     /* to be restored when a call like sigsuspend ends */
 	bool restore_mask;
-	bool mask_lendable;	     /* nobody is to see it change its mask */
+	bool may_lend;		     /* nobody is to see its calls: some of what they change may be lent to it */
 	struct l_stack altstack;
 	uint32_t cont_seen;	     /* process->cont_count when the signal in hand was taken */
 	struct restart_block restart;

@@ -3,6 +3,10 @@
  *
  * A table is an array of files and two bit maps (in use, close-on-exec) under one lock.  Files leave the table under the lock and
  * are put after it, since the last put may wait for the host.
+ *
+ * The position of a file that is only sought, call after call, is lent to the thread that does it (platform.h, struct
+ * pctx_position), one a table.  The table has the only reference then, so nobody can get at the position but by the
+ * table, and every way to the file takes the loan back first, with the lock held.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +14,16 @@
 #include "abi/errno.h"
 #include "abi/resource.h"
 #include "base/checked.h"
+#include "platform/platform.h"
 #include "sentry/vfs/dnotify.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 
 #define WORD_BITS 64u
 #define FD_FIRST 64u		/* descriptors a new table has room for */
+
+/* So many seeks in a row and nothing else make a loan worth it. */
+#define LEND_AFTER 4
 
 struct tunable vfs_nr_open = {L_NR_OPEN, WORD_BITS, L_NR_OPEN, NULL};
 
@@ -27,6 +35,10 @@ struct fdtable {
 	uint64_t *used, *cloexec;
 	unsigned cap;  /* a multiple of WORD_BITS */
 	unsigned hint; /* no descriptor below it is free */
+	int sought;		     /* the descriptor of the last lseek, */
+	unsigned uses;		     /* how often it was looked up since, */
+	unsigned seeks;		     /* how many there were with nothing in between, */
+	struct pctx_position *lent; /* and where its file's position is lent to, or NULL */
 };
 
 static bool bit(const uint64_t *map, unsigned n)
@@ -79,6 +91,59 @@ static int grow(struct fdtable *t, unsigned n)
 	return n >= t->cap && n >= tunable_get(&vfs_nr_open) ? -EMFILE : make_room(t, n);
 }
 
+/* ---- lent positions ---- */
+
+/* The position is where the thread left it; one that it cannot be at was written by somebody who should not have.  Lock held. */
+static void take_back(struct fdtable *t)
+{
+	int64_t pos;
+
+	if (LIKELY(!t->lent))
+		return;
+	pos = atomic_exchange(&t->lent->pos, PCTX_NO_POSITION);
+	if (pos >= 0)
+		t->files[t->sought]->pos = pos;
+	t->lent = NULL;
+}
+
+/* Somebody is about to have the file at fd.  Lock held. */
+static void note_use(struct fdtable *t, unsigned fd)
+{
+	if (fd != (unsigned)t->sought)
+		return;
+	t->uses++;
+	take_back(t);
+}
+
+void fd_note_seek(struct fdtable *t, int fd, struct file *f, struct pctx_position *at)
+{
+	mutex_lock(&t->lock);
+	if (fd != t->sought)
+		take_back(t);
+	if (fd != t->sought || t->uses != 1)
+		t->seeks = 0;
+	t->sought = fd;
+	t->uses = 0;
+	/* Two references: the table's and the caller's. */
+	if (t->seeks < LEND_AFTER) {
+		t->seeks++;
+	} else if (!t->lent && (unsigned)fd < t->cap && t->files[fd] == f && refcount_read(&f->refs) == 2) {
+		at->fd = fd;
+		atomic_store(&at->pos, f->pos);
+		t->lent = at;
+	}
+	mutex_unlock(&t->lock);
+}
+
+void fdtable_recall(struct fdtable *t)
+{
+	mutex_lock(&t->lock);
+	take_back(t);
+	mutex_unlock(&t->lock);
+}
+
+/* ---- tables ---- */
+
 struct fdtable *fdtable_new(void)
 {
 	struct fdtable *t = calloc(1, sizeof(*t));
@@ -87,6 +152,7 @@ struct fdtable *fdtable_new(void)
 		return NULL;
 	refcount_init(&t->refs, 1);
 	mutex_init(&t->lock);
+	t->sought = -1;
 	if (make_room(t, 0) < 0) {
 		free(t);
 		return NULL;
@@ -103,6 +169,7 @@ int fdtable_copy(struct fdtable *old, struct fdtable **out)
 	if (!t)
 		return -ENOMEM;
 	mutex_lock(&old->lock);
+	take_back(old);
 	for (top = old->cap / WORD_BITS; top > 1 && !old->used[top - 1];)
 		top--;
 	/* Whole words of descriptors are counted, on Linux too. */
@@ -157,6 +224,7 @@ static struct file *take(struct fdtable *t, unsigned fd)
 
 	if (fd >= t->cap || !bit(t->used, fd))
 		return NULL;
+	note_use(t, fd);
 	f = t->files[fd];
 	t->files[fd] = NULL;
 	set_bit(t->used, fd, false);
@@ -195,8 +263,10 @@ struct file *fd_lookup_path_ok(struct fdtable *t, int fd)
 	if (fd < 0)
 		return NULL;
 	mutex_lock(&t->lock);
-	if ((unsigned)fd < t->cap && bit(t->used, (unsigned)fd))
+	if ((unsigned)fd < t->cap && bit(t->used, (unsigned)fd)) {
+		note_use(t, (unsigned)fd);
 		f = file_get(t->files[fd]);
+	}
 	mutex_unlock(&t->lock);
 	return f;
 }
@@ -385,8 +455,10 @@ int fdtable_next(struct fdtable *t, int from, struct file **out, bool *cloexec)
 		fd++;
 	if (fd < t->cap) {
 		found = (int)fd;
-		if (out)
+		if (out) {
+			note_use(t, fd);
 			*out = file_get(t->files[fd]);
+		}
 		if (cloexec)
 			*cloexec = bit(t->cloexec, fd);
 	}

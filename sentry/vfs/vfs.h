@@ -217,6 +217,7 @@ struct file_ops {
 	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; file_appends: the op finds the end itself */
 	uint32_t by_piece; /* FILE_READ, FILE_WRITE: readv, writev call it for each piece, as Linux where it knows but one buffer */
 	int64_t (*lseek)(struct file *f, int64_t off, int whence);    /* NULL: generic by inode size; streams -ESPIPE */
+	bool lendable_pos; /* SEEK_SET and SEEK_CUR do what file_lseek_generic does, and nothing else */
 	int (*iterate)(struct file *f, struct dir_context *dc);	      /* NULL: -ENOTDIR */
 	/* The events (L_POLL*) true now.  If e is not NULL first hangs it on the queue that tells of changes; a file with
 	 * several queues uses one for all.  NULL slot: always readable and writable. */
@@ -410,6 +411,7 @@ void fs_info_put(struct fs_info *fs);
 
 /* The file descriptor table; shared by CLONE_FILES. */
 struct fdtable;
+struct pctx_position;
 /* Forgets all names that nobody uses; how many. */
 size_t dcache_shrink(void);
 extern struct tunable vfs_nr_open; /* descriptors of a process, whatever its limit */
@@ -437,6 +439,13 @@ int fd_close(struct fdtable *t, int fd) MUST_CHECK;
 int fdtable_next(struct fdtable *t, int from, struct file **out, bool *cloexec);
 /* How many descriptors the table has room for at present: select(2) looks at no more. */
 int fdtable_capacity(struct fdtable *t);
+/*
+ * f, the caller's counted file, has just been sought by fd, from a thread whose lent position is *at.  If that is all that happens
+ * there, and nobody else has f, its position is lent to the thread (platform.h).  Whoever gets at f by the table later takes the loan back.
+ */
+void fd_note_seek(struct fdtable *t, int fd, struct file *f, struct pctx_position *at);
+/* Takes back what is lent: before a context ends. */
+void fdtable_recall(struct fdtable *t);
 
 /* ---- the walk ---- */
 

@@ -243,6 +243,7 @@ const struct file_ops hostfs_regular_file_ops = {
 	.read = file_read_at,
 	.write = file_write_at,
 	.lseek = file_seek,
+	.lendable_pos = true,
 	.mmap = file_map,
 	.fsync = file_sync,
 	.fallocate = file_allocate,

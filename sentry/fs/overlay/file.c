@@ -174,6 +174,7 @@ const struct file_ops ovl_regular_file_ops = {
 	.read = file_read_at,
 	.write = file_write_at,
 	.lseek = file_seek,
+	.lendable_pos = true,
 	.mmap = file_map,
 	.fsync = fs_fsync_nothing,
 	.fallocate = file_allocate,

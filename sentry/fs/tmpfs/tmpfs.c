@@ -479,6 +479,7 @@ static const struct file_ops regular_file_ops = {
 	.read = file_read_at,
 	.write = file_write_at,
 	.lseek = file_seek,
+	.lendable_pos = true,
 	.cached = file_cached,
 	.mmap = file_map,
 	.fsync = fs_fsync_nothing,
