@@ -13,7 +13,7 @@ static unsigned next_random(unsigned *s)
 	return *s >> 8;
 }
 
-enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES };
+enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES, POSITIONS };
 
 /* Where a channel holds the memory that calls take along, how much of it there is, and where it came from
  * (platform/systrap/layout.h); the rest stays, so that calls go on being made. */
@@ -23,6 +23,14 @@ static bool holds_pieces(uintptr_t at)
 
 	return at >= SYSTRAP_CHANNELS && at < SYSTRAP_CHANNELS + 48 * SYSTRAP_CHANNEL_SIZE &&
 	       off >= CH_GIVE - (CH_GIVE_MAX - 1) * CH_GIVE_SIZE && off < CH_BACK_END;
+}
+
+/* Where it holds a lent position and its descriptor. */
+static bool holds_position(uintptr_t at)
+{
+	uintptr_t off = at % SYSTRAP_CHANNEL_SIZE;
+
+	return at >= SYSTRAP_CHANNELS && (off == CH_POSITION || off == CH_POSITION_FD);
 }
 
 struct job {
@@ -58,6 +66,12 @@ static void *scribble(void *arg)
 								  next_random(&j->seed) % 0x8000 :
 								  (uint64_t)next_random(&j->seed) << 32 |
 									  next_random(&j->seed);
+					break;
+				case POSITIONS:
+					if (holds_position((uintptr_t)&page[k]))
+						page[k] = next_random(&j->seed) % 2 ?
+								  next_random(&j->seed) % 8 :
+								  (uint64_t)next_random(&j->seed) << 40;
 					break;
 				case FLIPS:
 					page[next_random(&j->seed) % 512] ^= 1ull << (next_random(&j->seed) % 64);
@@ -131,6 +145,30 @@ static void handler(int sig)
 {
 }
 
+/* Seeks, with a position that is lent and taken back all the time. */
+static void *seeks(void *arg)
+{
+	FILE *f = tmpfile();
+	char buf[64];
+	int fd = f ? fileno(f) : -1;
+
+	(void)!write(fd, buf, sizeof(buf));
+	for (unsigned i = 0; fd >= 0; i++) {
+		for (int k = 0; k < 20; k++)
+			lseek(fd, k % 3, k % 2 ? SEEK_SET : SEEK_CUR);
+		(void)!read(fd, buf, sizeof(buf));
+		(void)!write(fd, buf, i % sizeof(buf));
+		close(dup(fd));
+		if (lseek(fd, 0, SEEK_CUR) < 0)
+			(void)!ftruncate(fd, 64);
+	}
+	return arg;
+}
+
+static void *(*const victim_of[])(void *) = {
+	[NOISE] = calls, [WORDS] = calls, [POINTERS] = calls, [FLIPS] = calls, [PIECES] = calls_with_pieces, [POSITIONS] = seeks,
+};
+
 static void attack(enum kind kind)
 {
 	for (int round = 0; round < 8; round++) {
@@ -141,8 +179,8 @@ static void attack(enum kind kind)
 			pthread_t t;
 
 			/* The threads first: their channels are to be found too. */
-			pthread_create(&t, NULL, kind == PIECES ? calls_with_pieces : calls, NULL);
-			pthread_create(&t, NULL, kind == PIECES ? calls_with_pieces : calls, NULL);
+			pthread_create(&t, NULL, victim_of[kind], NULL);
+			pthread_create(&t, NULL, victim_of[kind], NULL);
 			find_pages(&found);
 			signal(SIGRTMIN, handler);
 			for (int sig = 1; sig < 32; sig++)
@@ -174,6 +212,11 @@ TEST(pointers)
 TEST(flips)
 {
 	attack(FLIPS);
+}
+
+TEST(positions)
+{
+	attack(POSITIONS);
 }
 
 TEST(pieces)
