@@ -152,8 +152,9 @@ static void *seeks(void *arg)
 	char buf[64];
 	int fd = f ? fileno(f) : -1;
 
-	(void)!write(fd, buf, sizeof(buf));
-	for (unsigned i = 0; fd >= 0; i++) {
+	if (fd < 0 || write(fd, buf, sizeof(buf)) < 0)
+		return NULL;
+	for (unsigned i = 0;; i++) {
 		for (int k = 0; k < 20; k++)
 			lseek(fd, k % 3, k % 2 ? SEEK_SET : SEEK_CUR);
 		(void)!read(fd, buf, sizeof(buf));
@@ -162,7 +163,7 @@ static void *seeks(void *arg)
 		if (lseek(fd, 0, SEEK_CUR) < 0)
 			(void)!ftruncate(fd, 64);
 	}
-	return arg;
+	return NULL;
 }
 
 static void *(*const victim_of[])(void *) = {

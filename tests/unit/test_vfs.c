@@ -11,6 +11,7 @@
 #include "abi/capability.h"
 #include "abi/errno.h"
 #include "abi/types.h"
+#include "platform/platform.h"
 #include "sentry/vfs/internal.h"
 
 /* Pipes and devices have tests of their own. */
@@ -718,6 +719,58 @@ START_TEST(descriptors)
 }
 END_TEST
 
+/* ---- lent positions ---- */
+
+/* As lseek(2) does, count times; whether the position is lent then. */
+static bool seek_often(struct fdtable *t, int fd, struct pctx_position *at, int count)
+{
+	while (count-- > 0) {
+		struct file *f = fd_lookup(t, fd);
+
+		ck_assert_int_eq(file_lseek(f, 5, L_SEEK_SET), 5);
+		fd_note_seek(t, fd, f, at);
+		file_put(f);
+	}
+	return at->pos >= 0 && at->fd == fd;
+}
+
+START_TEST(lent_positions)
+{
+	struct file *f = must_open(&as_root, "/f", L_O_CREAT | L_O_RDWR | L_O_EXCL, 0666), *g;
+	struct pctx_position at = {PCTX_NO_POSITION, -1}, other = {PCTX_NO_POSITION, -1};
+	struct fdtable *t = fdtable_new(), *copy;
+	int fd = fd_install(t, f, 0, 64, false);
+
+	ck_assert(!seek_often(t, fd, &at, 4));
+	ck_assert(seek_often(t, fd, &at, 10));
+	ck_assert_int_eq(at.pos, 5);
+	/* What the thread left there is the position, unless it cannot be. */
+	at.pos = 77;
+	g = fd_lookup(t, fd);
+	ck_assert_int_eq(at.pos, PCTX_NO_POSITION);
+	ck_assert_int_eq(g->pos, 77);
+	file_put(g);
+	ck_assert(seek_often(t, fd, &at, 10));
+	at.pos = INT64_MIN;
+	fdtable_recall(t);
+	ck_assert_int_eq(at.pos, PCTX_NO_POSITION);
+	ck_assert_int_eq(f->pos, 5);
+	/* One borrower at a time. */
+	ck_assert(seek_often(t, fd, &at, 10));
+	ck_assert(seek_often(t, fd, &other, 10));
+	ck_assert_int_eq(at.pos, PCTX_NO_POSITION);
+	/* Nobody else may have the file. */
+	ck_assert_int_eq(fdtable_copy(t, &copy), 0);
+	ck_assert_int_eq(other.pos, PCTX_NO_POSITION);
+	ck_assert(!seek_often(t, fd, &at, 10));
+	fdtable_put(copy);
+	ck_assert(seek_often(t, fd, &at, 10));
+	ck_assert_int_eq(fd_close(t, fd), 0);
+	ck_assert_int_eq(at.pos, PCTX_NO_POSITION);
+	fdtable_put(t);
+}
+END_TEST
+
 /* ---- locks ---- */
 
 static int lock(struct file *f, const void *owner, int type, uint64_t start, uint64_t end)
@@ -970,6 +1023,7 @@ int main(void)
 	tcase_add_test(tc, mounts);
 	tcase_add_test(tc, bind_recursive);
 	tcase_add_test(tc, descriptors);
+	tcase_add_test(tc, lent_positions);
 	tcase_add_test(tc, range_locks);
 	tcase_add_test(tc, deadlock);
 	tcase_add_test(tc, whole_locks);
