@@ -110,7 +110,8 @@ static long thread_new(struct stub *s, struct context *c, bool mapped)
 	atomic_store(channel_word(c), WORD_SENTRY);
 	done = leader_request(s, calls, count, -1, &result);
 	if (done == (int)count) {
-		s->inherits = false;
+		if (s->inherits) /* later threads only look */
+			s->inherits = false;
 		return result;
 	}
 	if (done == -ESRCH || (done < 0 && mapped))
