@@ -140,19 +140,11 @@ void frame_init(struct context *c)
 	c->rest_due = c->result_dirty = false;
 }
 
-/* What the guest sees of %gs: ours is none of its business. */
-static uint64_t guest_gs(const struct context *c, uint64_t gs)
-{
-	return gs == channel_addr(c->channel) ? 0 : gs;
-}
+/* ---- registers as struct l_sigcontext has them ---- */
 
-void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *sc)
+/* The bases are not among them. */
+static void regs_from_sigcontext(struct abi_regs *r, const struct l_sigcontext *sc)
 {
-	const uint8_t *uc = uc_of(c);
-	struct abi_regs *r = &c->regs;
-
-	memcpy(info, uc + sizeof(struct l_ucontext), sizeof(*info));
-	memcpy(sc, uc + UC_OFF_MCONTEXT, sizeof(*sc));
 	*r = (struct abi_regs){
 		.r15 = sc->r15,
 		.r14 = sc->r14,
@@ -178,6 +170,48 @@ void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *
 		.fs_base = r->fs_base,
 		.gs_base = r->gs_base,
 	};
+}
+
+static struct l_sigcontext sigcontext_of(const struct abi_regs *r)
+{
+	return (struct l_sigcontext){
+		.r15 = r->r15,
+		.r14 = r->r14,
+		.r13 = r->r13,
+		.r12 = r->r12,
+		.rbp = r->rbp,
+		.rbx = r->rbx,
+		.r11 = r->r11,
+		.r10 = r->r10,
+		.r9 = r->r9,
+		.r8 = r->r8,
+		.rax = r->rax,
+		.rcx = r->rcx,
+		.rdx = r->rdx,
+		.rsi = r->rsi,
+		.rdi = r->rdi,
+		.rip = r->rip,
+		.rsp = r->rsp,
+		.eflags = r->eflags,
+		.cs = (uint16_t)r->cs,
+		.ss = (uint16_t)r->ss,
+	};
+}
+
+/* What the guest sees of %gs: ours is none of its business. */
+static uint64_t guest_gs(const struct context *c, uint64_t gs)
+{
+	return gs == channel_addr(c->channel) ? 0 : gs;
+}
+
+void frame_load(struct context *c, struct l_siginfo *info, struct l_sigcontext *sc)
+{
+	const uint8_t *uc = uc_of(c);
+	struct abi_regs *r = &c->regs;
+
+	memcpy(info, uc + sizeof(struct l_ucontext), sizeof(*info));
+	memcpy(sc, uc + UC_OFF_MCONTEXT, sizeof(*sc));
+	regs_from_sigcontext(r, sc);
 	if (systrap_of(c->ctx.as)->fsgsbase) {
 		memcpy(&r->fs_base, c->ch + CH_FS_BASE, sizeof(r->fs_base));
 		memcpy(&r->gs_base, c->ch + CH_GS_BASE, sizeof(r->gs_base));
@@ -241,53 +275,25 @@ _Static_assert(XSTATE_SOFTWARE_OFF == 464 && offsetof(struct l_fpx_sw_bytes, xst
 
 bool back_store(struct context *c)
 {
-	const struct abi_regs *r = &c->regs;
 	const uint64_t flags = L_EFLAGS_RESTORABLE | L_EFLAGS_NT | L_EFLAGS_ID;
-	/* The registers of struct l_sigcontext up to the segments. */
-	const uint64_t w[(CH_BACK_END - CH_BACK) / 8] = {
-		r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rdi,
-		r->rsi, r->rbp, r->rbx, r->rdx, r->rax, r->rcx, r->rsp, r->rip,
-		(r->eflags & flags) | L_EFLAGS_FIXED | L_EFLAGS_IF,
-	};
+	struct l_sigcontext sc = sigcontext_of(&c->regs);
 
-	if (r->cs != L_USER_CS || r->rip >= L_TASK_SIZE)
+	if (c->regs.cs != L_USER_CS || sc.rip >= L_TASK_SIZE)
 		return false;
-	memcpy(c->ch + CH_BACK, w, sizeof(w));
+	sc.eflags = (sc.eflags & flags) | L_EFLAGS_FIXED | L_EFLAGS_IF;
+	memcpy(c->ch + CH_BACK, &sc, CH_BACK_END - CH_BACK);
 	c->regs_dirty = c->result_dirty = false;
 	return true;
 }
 
 void back_load(struct context *c)
 {
-	struct l_sigcontext sc = {0};
-	uint64_t fs_base;
+	struct l_sigcontext sc = {.cs = L_USER_CS, .ss = L_USER_DS};
 
 	memcpy(&sc, c->ch + CH_BACK, CH_BACK_END - CH_BACK);
-	memcpy(&fs_base, c->ch + CH_FS_BASE, sizeof(fs_base));
-	c->regs = (struct abi_regs){
-		.r15 = sc.r15,
-		.r14 = sc.r14,
-		.r13 = sc.r13,
-		.r12 = sc.r12,
-		.rbp = sc.rbp,
-		.rbx = sc.rbx,
-		.r11 = sc.r11,
-		.r10 = sc.r10,
-		.r9 = sc.r9,
-		.r8 = sc.r8,
-		.rax = sc.rax,
-		.rcx = sc.rcx,
-		.rdx = sc.rdx,
-		.rsi = sc.rsi,
-		.rdi = sc.rdi,
-		.orig_rax = UINT64_MAX,
-		.rip = sc.rip,
-		.cs = L_USER_CS,
-		.eflags = sc.eflags,
-		.rsp = sc.rsp,
-		.ss = L_USER_DS,
-		.fs_base = fs_base,
-	};
+	regs_from_sigcontext(&c->regs, &sc);
+	c->regs.fs_base = get_word(c, CH_FS_BASE);
+	c->regs.gs_base = 0; /* ours */
 	c->regs_dirty = true;
 	c->rest_due = c->bases_dirty = c->result_dirty = false;
 }
@@ -300,28 +306,7 @@ void frame_store(struct context *c)
 
 	if (c->regs_dirty) {
 		/* The part that holds registers; err, trapno, cr2 and fpstate stay. */
-		struct l_sigcontext sc = {
-			.r15 = r->r15,
-			.r14 = r->r14,
-			.r13 = r->r13,
-			.r12 = r->r12,
-			.rbp = r->rbp,
-			.rbx = r->rbx,
-			.r11 = r->r11,
-			.r10 = r->r10,
-			.r9 = r->r9,
-			.r8 = r->r8,
-			.rax = r->rax,
-			.rcx = r->rcx,
-			.rdx = r->rdx,
-			.rsi = r->rsi,
-			.rdi = r->rdi,
-			.rip = r->rip,
-			.rsp = r->rsp,
-			.eflags = r->eflags,
-			.cs = (uint16_t)r->cs,
-			.ss = (uint16_t)r->ss,
-		};
+		struct l_sigcontext sc = sigcontext_of(r);
 
 		memcpy(mc, &sc, offsetof(struct l_sigcontext, err));
 	} else if (c->result_dirty) {
