@@ -401,7 +401,8 @@ static void note_call(struct context *c)
 		return;
 	c->brisk = 0;
 	placement_part(&c->place, channel_u32(c, CH_SPIN), GUEST_SPINS);
-	c->preemptions = host_preemptions(); /* moving over was one */
+	if (c->place.away != PLACEMENT_NONE)
+		c->preemptions = host_preemptions(); /* moving over was one */
 }
 
 /* Tells the guest thread something and waits until it has handed over; at_once: without guest code in between, so that it
