@@ -325,18 +325,8 @@ static void lock_two(struct dentry *a, struct dentry *b) NO_LOCK_ANALYSIS
 		b = t;
 	}
 	mutex_lock(&a->inode->lock);
-	mutex_lock(&b->inode->lock);
+	mutex_lock_nested(&b->inode->lock);
 }
-
-#ifdef __SANITIZE_THREAD__
-/* TSan knows no time: two directories of which one is above the other, and after a rename the other above the one, are a deadlock to
- * it.  While rename_lock is held the tree stays as it is, and nobody else locks two of which neither is above the other. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-	return "deadlock:vfs_rename\n";
-}
-#endif
 
 static void unlock_two(struct dentry *a, struct dentry *b) NO_LOCK_ANALYSIS
 {

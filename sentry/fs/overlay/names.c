@@ -192,7 +192,7 @@ static int make_tmpfile(struct inode *dir, uint32_t mode, const struct cred *c, 
 
 static void own_attrs(struct inode *i)
 {
-	mutex_lock(&i->lock);
+	mutex_lock_nested(&i->lock);
 	ovl_of(i)->own_attrs = true;
 	mutex_unlock(&i->lock);
 	ovl_pin(i);
@@ -232,7 +232,7 @@ int ovl_dir_empty(struct inode *i, bool *empty)
 	struct file *f;
 	int r = 0;
 
-	mutex_lock(&i->lock);
+	mutex_lock_nested(&i->lock);
 	if (entries(i)->live > 0) {
 		p.found = true;
 	} else if (ovl_lower(i)) {
@@ -250,7 +250,7 @@ int ovl_dir_empty(struct inode *i, bool *empty)
 /* i loses its name in dir; a directory loses all links, so that nothing can be made in it any more. */
 static void drop_link(struct inode *dir, struct inode *i)
 {
-	mutex_lock(&i->lock);
+	mutex_lock_nested(&i->lock);
 	if (inode_is(i, L_S_IFDIR)) {
 		i->nlink = 0;
 		count_subdir(dir, -1);
@@ -311,7 +311,7 @@ static void move_subdir(const struct inode *moved, struct inode *from, struct in
 
 static void touch_moved(struct inode *i)
 {
-	mutex_lock(&i->lock);
+	mutex_lock_nested(&i->lock);
 	inode_touch(i, 0);
 	mutex_unlock(&i->lock);
 	own_attrs(i);

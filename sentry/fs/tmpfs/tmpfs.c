@@ -180,7 +180,7 @@ static bool is_empty_dir(struct inode *i)
 {
 	bool empty;
 
-	mutex_lock(&i->lock);
+	mutex_lock_nested(&i->lock);
 	empty = mem(i)->dir.live == 0;
 	mutex_unlock(&i->lock);
 	return empty;
@@ -190,7 +190,7 @@ static bool is_empty_dir(struct inode *i)
 static void drop_link(struct inode *dir, struct inode *i)
 {
 	if (inode_is(i, L_S_IFDIR)) {
-		mutex_lock(&i->lock);
+		mutex_lock_nested(&i->lock);
 		i->nlink = 0;
 		inode_touch(i, 0);
 		mutex_unlock(&i->lock);
@@ -223,7 +223,7 @@ static void move_link_count(const struct inode *moved, struct inode *from, struc
 
 static void touch_moved(struct inode *i)
 {
-	mutex_lock(&i->lock);
+	mutex_lock_nested(&i->lock);
 	inode_touch(i, 0);
 	mutex_unlock(&i->lock);
 }
