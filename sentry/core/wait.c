@@ -106,8 +106,11 @@ static int sleep_on(struct sleeper *s, int64_t deadline_ns, bool interruptible)
 {
 	int r = 0;
 
+	/* Whoever need not sleep is not to be seen asleep: a loop that was interrupted arms itself once more before it finds out. */
 	if (atomic_load(&s->word))
 		return 0;
+	if (interruptible && atomic_load(&s->interrupt))
+		return -ERESTARTSYS;
 	atomic_store_explicit(&s->sleeps, atomic_load_explicit(&s->sleeps, memory_order_relaxed) + 1, memory_order_relaxed);
 	pctx_settle();
 	placement_block();
@@ -166,9 +169,12 @@ bool sleeper_interrupted(const struct sleeper *s)
 	return atomic_load(&s->interrupt) != 0;
 }
 
+/* It may be woken, run and arm itself anew between the loads: the word counts only if one sleep lasted over the look at it. */
 bool sleeper_is_asleep(const struct sleeper *s)
 {
-	return atomic_load(&s->asleep) && !atomic_load(&s->word);
+	uint64_t sleep = atomic_load(&s->sleeps);
+
+	return atomic_load(&s->asleep) && !atomic_load(&s->word) && atomic_load(&s->asleep) && atomic_load(&s->sleeps) == sleep;
 }
 
 static bool wake_sleeper(struct wait_entry *e, uint32_t events)
