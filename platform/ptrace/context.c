@@ -393,6 +393,8 @@ int ptrace_set_xstate(struct pctx *base, const void *buf, size_t size)
 		r = xstate_from_frame(state, full, pf->xfeatures, buf, size);
 		if (r < 0)
 			return (int)r;
+		if (!xstate_loadable(state, full, pf->xfeatures))
+			return -EINVAL;
 	}
 	r = xstate_request(ctx, PTRACE_SETREGSET, state, &full);
 	if (r == -ESRCH)

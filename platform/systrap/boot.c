@@ -86,9 +86,7 @@ static void measure_frame(int sig, siginfo_t *info, void *uc_arg)
 	    !page_up(max_of(uc_depth + sizeof(uint64_t) + SHIM_STACK, (uint64_t)L_MINSIGSTKSZ), &size))
 		return;
 	memcpy(&f->sw, fp + XSTATE_SOFTWARE_OFF, sizeof(f->sw));
-	memcpy(&f->mxcsr_mask, fp + offsetof(struct l_fpstate, mxcsr_mask), sizeof(f->mxcsr_mask));
-	if (f->mxcsr_mask == 0)
-		f->mxcsr_mask = 0xffbf; /* what a processor without the field has */
+	f->mxcsr_mask = xstate_mxcsr_mask();
 	if (f->sw.magic1 != XSTATE_MAGIC1 || f->sw.xstate_size + sizeof(uint32_t) > fp_depth ||
 	    f->sw.xstate_size < XSTATE_LEGACY_SIZE + XSTATE_HEADER_SIZE)
 		return;

@@ -15,7 +15,6 @@
 #include "platform/systrap/systrap.h"
 
 #define UC_OFF_MCONTEXT offsetof(struct l_ucontext, uc_mcontext)
-#define MXCSR_OFF offsetof(struct l_fpstate, mxcsr)
 #define MXCSR_MASK_OFF offsetof(struct l_fpstate, mxcsr_mask)
 
 static uint8_t *uc_of(const struct context *c)
@@ -409,23 +408,6 @@ ssize_t systrap_get_xstate(struct pctx *ctx, void *buf, size_t cap)
 	return f->sw.xstate_size;
 }
 
-/* What the host's rt_sigreturn would refuse, and with it end the stub. */
-static bool xstate_ok(const struct frame_layout *f, const uint8_t *state)
-{
-	struct l_xstate_header h;
-	uint32_t mxcsr;
-
-	memcpy(&mxcsr, state + MXCSR_OFF, sizeof(mxcsr));
-	memcpy(&h, state + L_XSTATE_HEADER_OFF, sizeof(h));
-	if ((mxcsr & ~f->mxcsr_mask) || (h.xfeatures & ~f->sw.xfeatures) || h.xcomp_bv)
-		return false;
-	for (unsigned i = 0; i < ARRAY_SIZE(h.reserved); i++) {
-		if (h.reserved[i])
-			return false;
-	}
-	return true;
-}
-
 int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size)
 {
 	struct context *c = context_of(ctx);
@@ -444,8 +426,8 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size)
 	r = xstate_from_frame(state, f->sw.xstate_size, f->sw.xfeatures, buf, size);
 	if (r < 0)
 		return r;
-	if (!xstate_ok(f, state))
-		return -EINVAL;
+	if (!xstate_loadable(state, f->sw.xstate_size, f->sw.xfeatures))
+		return -EINVAL; /* the host's rt_sigreturn would end the stub */
 	memcpy(state + XSTATE_SOFTWARE_OFF, &f->sw, sizeof(f->sw));
 	memcpy(fpstate_of(c), state, f->sw.xstate_size);
 	return 0;

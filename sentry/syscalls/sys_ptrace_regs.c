@@ -10,6 +10,7 @@
 #include "abi/signal.h"
 #include "base/checked.h"
 #include "platform/arch/x86_64/regs.h"
+#include "platform/arch/x86_64/xstate.h"
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/syscalls/ptrace_regs.h"
 
@@ -85,30 +86,12 @@ static ssize_t copy_xstate(struct task *t, int tid, uint8_t **out)
 	return size;
 }
 
-/* What XRSTOR would not take. */
-static bool xstate_ok(const uint8_t *next, const struct l_fpstate *old, size_t size)
-{
-	const struct l_fpstate *fp = (const struct l_fpstate *)next;
-	uint32_t mask = old->mxcsr_mask ? old->mxcsr_mask : 0xffbf;
-	struct l_xstate_header h;
-
-	if (fp->mxcsr & ~mask)
-		return false;
-	if (size < L_XSTATE_HEADER_OFF + sizeof(h))
-		return true;
-	memcpy(&h, next + L_XSTATE_HEADER_OFF, sizeof(h));
-	for (size_t i = 0; i < ARRAY_SIZE(h.reserved); i++)
-		if (h.reserved[i])
-			return false;
-	return !h.xcomp_bv && !(h.xfeatures & ~old->sw_reserved.xfeatures);
-}
-
 /* Replaces the first size bytes of the state; the software bytes are nobody's. */
 static int replace_xstate(struct trace_state *tr, uint8_t *next, size_t size)
 {
 	struct l_fpstate *fp = (struct l_fpstate *)next, *old = (struct l_fpstate *)tr->xstate;
 
-	if (!xstate_ok(next, old, size))
+	if (!xstate_loadable(next, size, old->sw_reserved.xfeatures))
 		return -EINVAL;
 	fp->mxcsr_mask = old->mxcsr_mask;
 	fp->sw_reserved = old->sw_reserved;

@@ -10,8 +10,10 @@ _Static_assert(sizeof(struct xstate_software_bytes) == 48, "struct _fpx_sw_bytes
 
 #define FCW_OFF 0
 #define MXCSR_OFF 24
+#define MXCSR_MASK_OFF 28
 #define FCW_FRESH 0x37f
 #define MXCSR_FRESH 0x1f80
+#define MXCSR_MASK_OLD 0xffbf /* of a processor that does not say */
 #define FEATURES_FP_SSE 3u
 
 /* The first word of the XSAVE header: which components are not in their initial state. */
@@ -77,4 +79,35 @@ int xstate_from_frame(void *state, size_t full_size, uint64_t known, const void 
 	memcpy(state, f, sw.xstate_size);
 	clean_header(state, known, sw.xfeatures);
 	return 0;
+}
+
+uint32_t xstate_mxcsr_mask(void)
+{
+	struct {
+		uint8_t area[XSTATE_LEGACY_SIZE];
+	} ALIGNED(16) fx;
+	uint32_t mask;
+
+	__asm__ volatile("fxsave64 %0" : "=m"(fx));
+	memcpy(&mask, fx.area + MXCSR_MASK_OFF, sizeof(mask));
+	return mask ? mask : MXCSR_MASK_OLD;
+}
+
+bool xstate_loadable(const void *state, size_t size, uint64_t known)
+{
+	const uint8_t *s = state;
+	uint64_t header[XSTATE_HEADER_SIZE / sizeof(uint64_t)]; /* the components, whether it is compacted, and zeroes */
+	uint32_t mxcsr;
+
+	memcpy(&mxcsr, s + MXCSR_OFF, sizeof(mxcsr));
+	if (mxcsr & ~xstate_mxcsr_mask())
+		return false;
+	if (size < XSTATE_LEGACY_SIZE + XSTATE_HEADER_SIZE)
+		return true;
+	memcpy(header, s + XSTATE_LEGACY_SIZE, sizeof(header));
+	for (size_t i = 1; i < ARRAY_SIZE(header); i++) {
+		if (header[i])
+			return false;
+	}
+	return !(header[0] & ~known);
 }

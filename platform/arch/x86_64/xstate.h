@@ -1,6 +1,6 @@
 /*
  * The floating point and vector state as a signal frame holds it: an XSAVE area in standard form whose software bytes
- * say how large it is.  Pure functions on buffers; how a state gets in and out of a thread is the platform's.
+ * say how large it is.  Functions on buffers; how a state gets in and out of a thread is the platform's.
  * Source: the kernel's arch/x86/include/uapi/asm/sigcontext.h.
  *
  * A state is xstate_size bytes; FP_XSTATE_MAGIC2, the four bytes that follow it in a frame, is the frame builder's
@@ -9,6 +9,7 @@
 #ifndef BAILEY_PLATFORM_ARCH_X86_64_XSTATE_H
 #define BAILEY_PLATFORM_ARCH_X86_64_XSTATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,5 +43,14 @@ void xstate_fresh(void *state, size_t size);
  * the known components; others are left in the header, to be refused by whoever loads the state.  -EINVAL for less than a legacy part.
  */
 int xstate_from_frame(void *state, size_t full_size, uint64_t known, const void *frame, size_t size) MUST_CHECK;
+
+/* The bits of MXCSR that this processor lets one set. */
+uint32_t xstate_mxcsr_mask(void);
+
+/*
+ * Whether the processor would load this state of size bytes, a legacy part at least, with no other components than known.  Asked by us,
+ * because PTRACE_SETREGSET does not look at the MXCSR of a state whose header has no SSE, and XRSTOR does.
+ */
+bool xstate_loadable(const void *state, size_t size, uint64_t known);
 
 #endif
