@@ -38,6 +38,7 @@
 #define WAIT_STEP_NS 20000000
 #define WAIT_STEPS 500
 #define HWCAP2_FSGSBASE_BIT 2
+#define HLT 0xf4
 #define SHIM_STACK 128 /* bytes the shim may use below the frame */
 #define ARCH_SET_GS_CODE 0x1001
 #define ARCH_SET_FS_CODE 0x1002
@@ -150,15 +151,17 @@ static void unregister_rseq(void)
 
 static void place_text(uint64_t base)
 {
-	void *at = (void *)(uintptr_t)base;
-	size_t size = (size_t)(systrap_text_end - systrap_text);
+	uint8_t *at = (uint8_t *)(uintptr_t)base;
+	size_t size = (size_t)(__stop_systrap_shim - systrap_text);
 
-	if (size != SYSTRAP_TEXT_SIZE)
+	if (&systrap_text[0] != &__start_systrap_shim[0] || size > SYSTRAP_LEADER_OFF)
 		fail("the shim's size", EINVAL);
-	check(mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at,
+	check(mmap(at, SYSTRAP_TEXT_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at,
 	      "mmap of the shim");
+	memset(at, HLT, SYSTRAP_TEXT_SIZE);
 	memcpy(at, systrap_text, size);
-	check(mprotect(at, size, PROT_READ | PROT_EXEC) == 0, "mprotect of the shim");
+	memcpy(at + SYSTRAP_LEADER_OFF, systrap_leader_text, (size_t)(systrap_leader_text_end - systrap_leader_text));
+	check(mprotect(at, SYSTRAP_TEXT_SIZE, PROT_READ | PROT_EXEC) == 0, "mprotect of the shim");
 }
 
 static void place_pieces(uint64_t at)

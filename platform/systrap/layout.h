@@ -3,8 +3,8 @@
  * by shim.S, so it holds nothing but constants.
  *
  *     base + 0               shim text      (read, execute)   calls from here: the filter's short list
- *     base + 0x1000          leader text    (read, execute)   calls from here: notified to the sentry
- *     base + 0x2000          pieces         (read only)       which memory a call takes along: pieces.c; and a fresh vector state
+ *     base + 0x3000          leader text    (read, execute)   calls from here: notified to the sentry
+ *     base + 0x4000          pieces         (read only)       which memory a call takes along: pieces.c; and a fresh vector state
  *     base + 0x10000         request slots  (read only)       written by the sentry, one slot a stub
  *     base + 0x810000        waiters        (read only)       behind the slots: how many wait for futexes, one table a stub
  *     base + 0x1000000       trampolines    (read, execute)   written by the sentry, one a patched site: patch.c
@@ -19,12 +19,12 @@
 
 #define SYSTRAP_BASE 0x7fff00000000
 #define SYSTRAP_BASE_2 0x7fff04000000
-#define SYSTRAP_TEXT_SIZE 0x2000
-#define SYSTRAP_LEADER_OFF 0x1000
-#define SYSTRAP_PIECES_OFF 0x2000
+#define SYSTRAP_TEXT_SIZE 0x4000
+#define SYSTRAP_LEADER_OFF 0x3000
+#define SYSTRAP_PIECES_OFF 0x4000
 #define SYSTRAP_PIECES_SIZE 0x5000
 /* Behind the table of pieces: the vector state of a fresh thread, an XSAVE area.  Of its end the processor may look at any byte. */
-#define SYSTRAP_FRESH_OFF 0x2d80
+#define SYSTRAP_FRESH_OFF 0x4d80
 #define SYSTRAP_FRESH_SIZE 0x4000
 #define SYSTRAP_REQUESTS_OFF 0x10000
 #define SYSTRAP_TRAMPOLINES_OFF 0x1000000
@@ -182,6 +182,7 @@
 #define CH_DO_MSG CH_OUT   /* CH_DO_FILE, while nothing is given: struct msghdr, of 56 bytes, */
 #define CH_DO_CONTROL (CH_DO_MSG + 56) /* and its control data, of one descriptor */
 #define CH_DO_END (CH_DO_CONTROL + 24)
+#define CH_SHORT_STACK (CH_OUT + CH_OUT_SIZE - 8) /* below it the stack of short cuts in C: before a call nothing is given */
 #define CH_TAKEN 1536	   /* how much of each piece was taken along, 32 bits each, */
 #define CH_PIECES 1544	   /* and a place for each */
 #define CH_PIECE_SIZE 1024

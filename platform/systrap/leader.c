@@ -17,13 +17,13 @@ _Static_assert(SYSTRAP_NR_NEXT == SYS_pause, "shim.S");
 
 static bool is_next(const struct systrap *st, const struct stub *s, const struct note *n)
 {
-	return n->nr == SYSTRAP_NR_NEXT && n->ip == text_addr(st->base, systrap_leader_next_ip) &&
+	return n->nr == SYSTRAP_NR_NEXT && n->ip == leader_text_addr(st->base, systrap_leader_next_ip) &&
 	       n->args[2] == slot_addr(st, s->slot);
 }
 
 static bool is_call(const struct systrap *st, const struct note *n, const struct leader_call *call)
 {
-	return (uint32_t)n->nr == call->nr && n->ip == text_addr(st->base, systrap_leader_call_ip) &&
+	return (uint32_t)n->nr == call->nr && n->ip == leader_text_addr(st->base, systrap_leader_call_ip) &&
 	       memcmp(n->args, call->args, sizeof(n->args)) == 0;
 }
 

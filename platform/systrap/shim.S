@@ -1,6 +1,7 @@
 /*
- * The code that runs in a stub beside the guest: the shim (a guest thread's signal handler and parking place) and the
- * leader's loop.  Both are copied to their fixed pages by the template's boot and are position-independent.
+ * The code that runs in a stub beside the guest: the shim (a guest thread's signal handler and parking place; its short cuts in C
+ * are in short_cuts.c) and the leader's loop.  Both are copied to their fixed pages by the template's boot and are
+ * position-independent: all of the shim is in one section, and the leader, in another, is reached by its place.
  *
  * Neither keeps a secret; the shim's stack is the channel's, the leader has none.  The guest can jump to any byte of either
  * page with any registers; what it gains by that is exactly what the filter (filter.c) allows from these pages.  In the
@@ -29,10 +30,6 @@
 #define NR_rseq 334
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
-#define FUTEX_WAIT_BITSET 9
-#define FUTEX_WAKE_BITSET 10
-#define FUTEX_PRIVATE 128
-#define FUTEX_CLOCK_REALTIME 256
 #define MSG_DONTWAIT 0x40
 #define MSG_CMSG_CLOEXEC 0x40000000
 #define ARCH_SET_GS 0x1001
@@ -65,24 +62,23 @@
 
 #define SIGBUS 7
 #define SIGSEGV 11
-#define EAGAIN 11
 #define EFAULT 14
 #define SIGSET_SIZE 8
-#define SEEK_CUR 1
 #define SIG_UNBLOCK 1
 #define SIG_SETMASK 2
 #define NOT_KILL_NOR_STOP ~((1 << 8) | (1 << 18))
 
-	.section .rodata.systrap_text, "a", @progbits
+	.section systrap_shim, "ax", @progbits
 	.balign 4096
 	.globl systrap_text, systrap_shim_signal, systrap_shim_signal_fsgs, systrap_shim_restorer, systrap_shim_thread
 	.globl systrap_shim_call
-	.hidden systrap_shim_call
+	.hidden systrap_shim_call, shim_copy, shim_load32, shim_touch
+	.globl shim_copy, shim_load32, shim_touch
 	.globl systrap_shim_announce, systrap_shim_cmpxchg, systrap_shim_cmpxchg_insn, systrap_shim_cmpxchg_end
-	.globl systrap_leader, systrap_leader_child, systrap_leader_next_ip, systrap_leader_call_ip, systrap_text_end
+	.globl systrap_leader, systrap_leader_child, systrap_leader_next_ip, systrap_leader_call_ip, systrap_leader_text, systrap_leader_text_end
 	.hidden systrap_text, systrap_shim_signal, systrap_shim_signal_fsgs, systrap_shim_restorer, systrap_shim_thread
 	.hidden systrap_shim_announce, systrap_shim_cmpxchg, systrap_shim_cmpxchg_insn, systrap_shim_cmpxchg_end
-	.hidden systrap_leader, systrap_leader_child, systrap_leader_next_ip, systrap_leader_call_ip, systrap_text_end
+	.hidden systrap_leader, systrap_leader_child, systrap_leader_next_ip, systrap_leader_call_ip, systrap_leader_text, systrap_leader_text_end
 systrap_text:
 
 	/* A fault at %rax between from and to. */
@@ -105,10 +101,10 @@ systrap_shim_signal_fsgs:
 	mov	%rsp, %rbx
 	and	$-SYSTRAP_CHANNEL_SIZE, %rbx
 	mov	FRAME_RIP(%rsp), %rax
-	lea	.Lpatched_begin(%rip), %rcx
+	lea	.Lpatched_begin(%rip), %rcx	/* from there to the leader's page, short cuts in C included */
 	mov	%rax, %rdx
 	sub	%rcx, %rdx
-	cmp	$.Lpatched_end - .Lpatched_begin, %rdx
+	cmp	$SYSTRAP_LEADER_OFF - (.Lpatched_begin - systrap_text), %rdx
 	jb	.Lin_patched_call
 	lea	systrap_text + SYSTRAP_TRAMPOLINES_OFF(%rip), %rcx
 	mov	%rax, %rdx
@@ -141,7 +137,9 @@ systrap_shim_signal_fsgs:
 	resume_at .Lmask_untold, .Lmask_tell, .Lmask_tell_end
 	resume_at .Ltake_nothing, .Ltake_copy, .Ltake_copy_end
 	resume_at .Lgive_failed, .Lgive_copy, .Lgive_copy_end
-	resume_at .Lfutex_asked, .Lfutex_look, .Lfutex_look_end
+	resume_at .Lcopy_failed, .Lcopy, .Lcopy_end
+	resume_at .Lload32_failed, .Lload32, .Lload32_end
+	resume_at .Lload32_failed, .Ltouch, .Ltouch_end
 	resume_at .Lsigreturn_asked, .Lsigreturn_look, .Lsigreturn_look_end
 	resume_at .Lframe_failed, .Lframe_copy, .Lframe_copy_end
 	jmp	.Lsave_bases
@@ -247,6 +245,29 @@ systrap_shim_restorer:
 	mov	$NR_exit, %eax
 	syscall
 	hlt
+
+/* The template's boot, once the filter is on: tells the sentry the listener's number (%esi) by the futex word at %rdi,
+ * which only a call from this page still can, and becomes the leader of slot %rdx. */
+systrap_shim_announce:
+	mov	%rdx, %r15
+	mov	%esi, (%rdi)
+	mov	$FUTEX_WAKE, %esi
+	mov	$1, %edx
+	mov	$NR_futex, %eax
+	syscall
+	lea	systrap_text + SYSTRAP_LEADER_OFF + (systrap_leader - systrap_leader_text)(%rip), %rcx
+	jmp	*%rcx
+
+/*
+ * Compare and exchange for the sentry, run as guest code: %eax is exchanged with %edx at (%rdi), then a trap reports.
+ * As guest code, because a fault must then be an event like any other, while in the shim it would be the end of the
+ * stub.
+ */
+systrap_shim_cmpxchg:
+systrap_shim_cmpxchg_insn:
+	lock cmpxchg %edx, (%rdi)
+systrap_shim_cmpxchg_end:
+	ud2
 
 /*
  * .Lpost writes %r8d into the hand-over word, wakes the sentry thread if it sleeps, and then, as .Lawait, waits until the
@@ -369,9 +390,9 @@ systrap_shim_call:
 	cmp	$NR_rt_sigprocmask, %eax
 	je	.Lmask
 	cmp	$NR_futex, %eax
-	je	.Lfutex
+	je	.Lshort_cut
 	cmp	$NR_lseek, %eax
-	je	.Lseek
+	je	.Lshort_cut
 
 .Lcall_sentry:
 	call	.Lstore
@@ -570,29 +591,34 @@ systrap_shim_call:
 	jmp	.Lleave
 
 /*
- * lseek where the position is lent to us (struct pctx_position), to a new one that needs nothing but the old: the exchange is all
- * that happens, and if it does not, because somebody took the position back, the sentry is called.
+ * Those in C (short_cuts.c), which find the arguments in the channel, and may use any of the registers that a call in C may.
+ * Where a kick strikes, they go on; what the guest gets back is loaded anew in any case.
  */
-.Lseek:
-	cmp	CH_POSITION_FD(%r11), %edi
-	jne	.Lcall_sentry
-	cmp	$SEEK_CUR, %edx
-	ja	.Lcall_sentry
-	mov	CH_POSITION(%r11), %rax
-	mov	%rsi, %rcx
-	jb	1f
-	add	%rax, %rcx
-	jo	.Lseek_failed
-1:	test	%rax, %rax
-	js	.Lseek_failed
-	test	%rcx, %rcx
-	js	.Lseek_failed
-	lock cmpxchg %rcx, CH_POSITION(%r11)
-	jne	.Lseek_failed
-	mov	%rcx, %rax
-	jmp	.Lleave
-.Lseek_failed:
-	mov	$NR_lseek, %eax
+.Lshort_cut:
+	mov	%rax, CH_RAX(%r11)
+	mov	%rdi, CH_RDI(%r11)
+	mov	%rsi, CH_RSI(%r11)
+	mov	%rdx, CH_RDX(%r11)
+	mov	%r10, CH_R10(%r11)
+	mov	%r8, CH_R8(%r11)
+	mov	%r9, CH_R9(%r11)
+	lea	CH_SHORT_STACK(%r11), %rsp
+	mov	%r11, %rdi
+	push	%r11
+	cld
+	call	shim_short_cut
+	pop	%r11
+	lea	CH_STACK_TOP(%r11), %rsp
+	mov	%edx, %ecx
+	mov	CH_RDI(%r11), %rdi
+	mov	CH_RSI(%r11), %rsi
+	mov	CH_RDX(%r11), %rdx
+	mov	CH_R10(%r11), %r10
+	mov	CH_R8(%r11), %r8
+	mov	CH_R9(%r11), %r9
+	test	%ecx, %ecx
+	jnz	.Lleave
+	mov	CH_RAX(%r11), %rax
 	jmp	.Lcall_sentry
 
 /*
@@ -650,65 +676,6 @@ systrap_shim_call:
 .Lmask_failed:
 	mov	CH_RBX(%r11), %rbx
 	mov	$NR_rt_sigprocmask, %eax
-	jmp	.Lcall_sentry
-
-/*
- * A futex that nobody waits for is woken here, and one whose word is another than the caller means is not waited for.  Whoever waits is
- * counted before the word is looked at (sentry/ipc/futex.c); who wakes has changed the word before, and looks at the count behind
- * a fence.  Words that processes may share have to be such as Linux takes: it looks for a page that can be written.  Arguments
- * with which Linux is not content are the sentry's, and so is every wait with a timeout.
- */
-.Lfutex:
-	test	$3, %dil
-	jnz	.Lcall_sentry
-	mov	$SYSTRAP_BASE, %rax
-	cmp	%rax, %rdi
-	jae	.Lfutex_asked
-	mov	%esi, %eax
-	and	$~FUTEX_PRIVATE, %eax
-	jz	.Lfutex_wait
-	cmp	$FUTEX_WAKE, %eax
-	je	.Lfutex_wake
-	test	%r9d, %r9d
-	jz	.Lfutex_asked
-	cmp	$FUTEX_WAKE_BITSET, %eax
-	je	.Lfutex_wake
-	and	$~FUTEX_CLOCK_REALTIME, %eax
-	cmp	$FUTEX_WAIT_BITSET, %eax
-	jne	.Lfutex_asked
-.Lfutex_wait:
-	test	%r10, %r10
-	jnz	.Lfutex_asked
-	test	$FUTEX_PRIVATE, %esi
-	jnz	1f
-.Lfutex_look:
-	lock orl $0, (%rdi)
-1:	cmp	%edx, (%rdi)
-	je	.Lfutex_asked
-	mov	$-EAGAIN, %rax
-	jmp	.Lleave
-.Lfutex_wake:
-	mov	%edi, %eax
-	mov	%edi, %ecx
-	shr	$2, %eax
-	shr	$8, %ecx
-	and	$63, %eax
-	and	$15, %ecx
-	xor	%ecx, %eax
-	test	$FUTEX_PRIVATE, %esi
-	jz	1f
-	mov	CH_WAITERS(%r11), %rcx
-	lock orl $0, -8(%rsp)
-	jmp	2f
-1:	lea	systrap_text + SYSTRAP_WAITERS_OFF(%rip), %rcx
-	lock orl $0, (%rdi)
-2:	cmpl	$0, (%rcx, %rax, 4)
-.Lfutex_look_end:
-	jne	.Lfutex_asked
-	xor	%eax, %eax
-	jmp	.Lleave
-.Lfutex_asked:
-	mov	$NR_futex, %eax
 	jmp	.Lcall_sentry
 
 /*
@@ -885,33 +852,43 @@ systrap_shim_call:
 	mov	$WORD_RUN_KICKED, %r8d
 	call	.Lpost
 	jmp	.Lrun_saved
-.Lpatched_end:
+/* ---- for short_cuts.c: looks at guest memory ---- */
 
-/* The template's boot, once the filter is on: tells the sentry the listener's number (%esi) by the futex word at %rdi,
- * which only a call from this page still can, and becomes the leader of slot %rdx. */
-systrap_shim_announce:
-	mov	%rdx, %r15
-	mov	%esi, (%rdi)
-	mov	$FUTEX_WAKE, %esi
-	mov	$1, %edx
-	mov	$NR_futex, %eax
-	syscall
-	jmp	systrap_leader
+/* size_t shim_copy(void *to, const void *from, size_t n): how many of the n bytes could not be copied. */
+shim_copy:
+	mov	%rdx, %rcx
+.Lcopy:
+	rep movsb
+.Lcopy_end:
+.Lcopy_failed:
+	mov	%rcx, %rax
+	ret
 
-/*
- * Compare and exchange for the sentry, run as guest code: %eax is exchanged with %edx at (%rdi), then a trap reports.
- * As guest code, because a fault must then be an event like any other, while in the shim it would be the end of the
- * stub.
- */
-systrap_shim_cmpxchg:
-systrap_shim_cmpxchg_insn:
-	lock cmpxchg %edx, (%rdi)
-systrap_shim_cmpxchg_end:
-	ud2
+/* bool shim_load32(const uint32_t *from, uint32_t *to): false if it cannot be read. */
+shim_load32:
+.Lload32:
+	mov	(%rdi), %eax
+.Lload32_end:
+	mov	%eax, (%rsi)
+	mov	$1, %eax
+	ret
+.Lload32_failed:
+	xor	%eax, %eax
+	ret
+
+/* bool shim_touch(uint32_t *word): whether it can be written; it keeps its value.  A fence. */
+shim_touch:
+.Ltouch:
+	lock orl $0, (%rdi)
+.Ltouch_end:
+	mov	$1, %eax
+	ret
 
 /* ---- the leader ---- */
 
+	.section systrap_leader_code, "ax", @progbits
 	.balign 4096
+systrap_leader_text:
 /* A fork's child: its slot is named in the parent's request, which stays as it is until the sentry has heard of us. */
 systrap_leader_child:
 	mov	RQ_CHILD_SLOT(%r15), %r15
@@ -973,7 +950,6 @@ systrap_leader_call_ip:
 	hlt
 	jmp	.Lgone
 
-	.balign 4096
-systrap_text_end:
+systrap_leader_text_end:
 
 	.section .note.GNU-stack, "", @progbits

@@ -197,7 +197,7 @@ static int stub_fork(struct stub *parent, struct stub **out)
 	struct leader_call fork_call = {
 		.nr = SYS_clone,
 		.args = {CLONE_PARENT | SIGCHLD},
-		.child_entry = text_addr(st->base, systrap_leader_child),
+		.child_entry = leader_text_addr(st->base, systrap_leader_child),
 	};
 	struct stub *s;
 	long pid = 0;

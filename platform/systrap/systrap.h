@@ -42,18 +42,25 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1ul << 0)
 #endif
 
-/* ---- shim.S ---- */
+/* ---- shim.S and short_cuts.c ---- */
 
-extern const uint8_t systrap_text[], systrap_text_end[];
+/* The linker gathers the shim in a section of its own, and says where it begins and ends. */
+extern const uint8_t systrap_text[], __start_systrap_shim[], __stop_systrap_shim[];
+extern const uint8_t systrap_leader_text[], systrap_leader_text_end[];
 extern const uint8_t systrap_shim_signal[], systrap_shim_signal_fsgs[], systrap_shim_restorer[], systrap_shim_thread[];
 extern const uint8_t systrap_shim_announce[], systrap_shim_cmpxchg[], systrap_shim_cmpxchg_insn[];
 extern const uint8_t systrap_shim_cmpxchg_end[], systrap_shim_call[];
 extern const uint8_t systrap_leader[], systrap_leader_child[], systrap_leader_next_ip[], systrap_leader_call_ip[];
 
-/* Where a label of shim.S lies in every stub. */
+/* Where a label of the shim lies in every stub, and one of the leader. */
 static inline uint64_t text_addr(uint64_t base, const uint8_t *label)
 {
 	return base + (uint64_t)(label - systrap_text);
+}
+
+static inline uint64_t leader_text_addr(uint64_t base, const uint8_t *label)
+{
+	return base + SYSTRAP_LEADER_OFF + (uint64_t)(label - systrap_leader_text);
 }
 
 /* ---- what the template found out about the host's signal frames ---- */

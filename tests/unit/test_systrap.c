@@ -215,7 +215,7 @@ START_TEST(shim_entries)
 	struct world w;
 
 	start(&w);
-	jump_everywhere(&w, base_of(&w), text_addr(base_of(&w), systrap_shim_cmpxchg_end) + 4, tempting[_i]);
+	jump_everywhere(&w, base_of(&w), text_addr(base_of(&w), __stop_systrap_shim), tempting[_i]);
 	finish(&w);
 }
 END_TEST
@@ -244,7 +244,7 @@ START_TEST(leader_call_unnoticed)
 	start(&w);
 	as = NEW_AS(&w, spin);
 	ctx = new_thread(as);
-	set_regs(ctx, regs_at(text_addr(base_of(&w), systrap_leader_call_ip) - 2));
+	set_regs(ctx, regs_at(leader_text_addr(base_of(&w), systrap_leader_call_ip) - 2));
 	platform_switch(ctx, &ev);
 	ck_assert_int_eq(ev.kind, PF_DEAD);
 	ck_assert_int_lt(now_ms() - begin, 5000);
@@ -280,7 +280,7 @@ START_TEST(forged_results)
 	start(&w);
 	as = NEW_AS(&w, spin);
 	ck_assert_int_eq(pctx_spawn(as, NULL, &ctx), 0);
-	regs = regs_at(text_addr(base_of(&w), systrap_leader_next_ip) - 2);
+	regs = regs_at(leader_text_addr(base_of(&w), systrap_leader_next_ip) - 2);
 	regs.rax = SYSTRAP_NR_NEXT;
 	regs.rdi = 1;
 	regs.rsi = 0x900000;

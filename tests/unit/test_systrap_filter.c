@@ -263,13 +263,14 @@ START_TEST(from_a_page_of_ours)
 	static const unsigned of_page[][2] = {[SHIM] = {0, 9}, [SHIM_WITHOUT_FSGSBASE] = {0, 10}, [LEADER] = {10, 12}};
 	const enum page page = (enum page)_i;
 	const uint64_t at = page == LEADER ? BASE + SYSTRAP_LEADER_OFF : BASE;
+	const unsigned size = page == LEADER ? SYSTRAP_TEXT_SIZE - SYSTRAP_LEADER_OFF : SYSTRAP_LEADER_OFF;
 	unsigned seed = 1, passed[ARRAY_SIZE(often)] = {0};
 
 	length = filter_build(filter, BASE, page == SHIM);
 	for (int round = 0; round < 400000; round++) {
 		unsigned which = (unsigned)round % (ARRAY_SIZE(often) + 1);
 		int nr = which < ARRAY_SIZE(often) ? often[which] : rand_r(&seed) % 1000 + (rand_r(&seed) % 4 ? 0 : 0x40000000);
-		struct seccomp_data d = call_from(nr, at + (unsigned)rand_r(&seed) % SYSTRAP_LEADER_OFF);
+		struct seccomp_data d = call_from(nr, at + (unsigned)rand_r(&seed) % size);
 		uint64_t a[6];
 
 		for (int i = 0; i < 6; i++)
