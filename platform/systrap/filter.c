@@ -7,7 +7,7 @@
  *                                       nothing again (dup2); close of what guest threads receive files by;
  *                                       MADV_DONTFORK for a channel; munmap of all that is below GUEST_CEILING; else notify
  *                                       the sentry, which lets a leader do what it asked for, and nobody else
- *     from the shim's page              rt_sigreturn, exit, sched_yield, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
+ *     from the shim's pages             rt_sigreturn, exit, sched_yield, FUTEX_WAIT without timeout and FUTEX_WAKE on a channel's
  *                                       address, rseq on guest memory with a bounded length and no flag but that to
  *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE;
  *                                       munmap, mprotect, mremap, madvise(MADV_DONTNEED or _FREE) and mmap of private
