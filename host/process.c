@@ -177,17 +177,33 @@ int64_t host_stub_thread_cpu_ns(pid_t pid, pid_t tid)
 	return read_proc(pid, file, text, sizeof(text)) ? (int64_t)strtoull(text, NULL, 10) : -ENOENT;
 }
 
-int host_stub_thread_cpu(pid_t pid, pid_t tid)
+/* Field n, from 3 on, of proc_pid_stat(5): a space stands before each.  NULL if it cannot be learnt. */
+static const char *stat_field(pid_t pid, pid_t tid, int n, char *text, size_t size)
 {
-	char file[32], text[1024], *p = NULL;
+	char file[32], *p = NULL;
 
 	snprintf(file, sizeof(file), "task/%d/stat", tid);
-	if (read_proc(pid, file, text, sizeof(text)))
+	if (read_proc(pid, file, text, size))
 		p = strrchr(text, ')'); /* the name may hold anything */
-	/* proc_pid_stat(5): a space stands before each field from 3 on; the processor is 39. */
-	for (int field = 2; p && field < 39; field++)
+	for (int field = 2; p && field < n; field++)
 		p = strchr(p + 1, ' ');
-	return p ? (int)strtol(p, NULL, 10) : -ENOENT;
+	return p ? p + 1 : NULL;
+}
+
+int host_stub_thread_cpu(pid_t pid, pid_t tid)
+{
+	char text[1024];
+	const char *cpu = stat_field(pid, tid, 39, text, sizeof(text));
+
+	return cpu ? (int)strtol(cpu, NULL, 10) : -ENOENT;
+}
+
+bool host_stub_thread_runnable(pid_t pid, pid_t tid)
+{
+	char text[1024];
+	const char *state = stat_field(pid, tid, 3, text, sizeof(text));
+
+	return state && *state == 'R';
 }
 
 pid_t host_gettid(void)

@@ -42,6 +42,8 @@ int64_t host_thread_cpu_ns(pid_t tid);
 int64_t host_stub_thread_cpu_ns(pid_t pid, pid_t tid);
 /* On which CPU such a thread runs, or ran last; negative if that cannot be learnt. */
 int host_stub_thread_cpu(pid_t pid, pid_t tid);
+/* Whether such a thread runs or waits for a CPU; false if that cannot be learnt. */
+bool host_stub_thread_runnable(pid_t pid, pid_t tid);
 /* The calling thread's id on the host. */
 pid_t host_gettid(void);
 

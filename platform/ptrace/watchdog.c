@@ -3,11 +3,12 @@
  * after it.  See watchdog.h.
  *
  * An answer is due from a thread that was kicked, that makes a host call or that is on its way to the park.  If it does not
- * come and the stub has not used any processor time either (it is frozen, or hangs in the host's kernel), the stub is killed,
+ * come and the stub has neither used any processor time nor waited for it (it is frozen, or hangs in the host's kernel), the stub is killed,
  * and with it one guest process.  A stub that was killed and does not die (a frozen one may not) is abandoned: its tracers
  * are told that it is dead, and it is reaped when it comes to its end.
  */
 #include "abi/errno.h"
+#include "host/process.h"
 #include "platform/ptrace/internal.h"
 #include "platform/stub_clock.h"
 
@@ -22,7 +23,7 @@ static bool no_progress(struct tracee *t)
 	struct watched *w = &t->watched;
 	uint32_t waits = atomic_load(&w->waits);
 	int64_t cpu = stub_cpu_ns(t->pid);
-	bool same = waits % 2 && waits == w->seen_waits && cpu == w->cpu_ns;
+	bool same = waits % 2 && waits == w->seen_waits && cpu == w->cpu_ns && !host_stub_thread_runnable(t->pid, t->tid);
 
 	w->seen_waits = waits;
 	w->cpu_ns = cpu;

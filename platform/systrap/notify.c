@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "abi/errno.h"
+#include "host/process.h"
 #include "platform/stub_clock.h"
 #include "platform/systrap/systrap.h"
 
@@ -258,7 +259,8 @@ struct patience {
 	unsigned looks;		 /* in a row at which nothing had happened */
 };
 
-/* Once in LOOK_MS: a stub that does not answer and does not work either is killed, and taken for dead if it does not die. */
+/* Once in LOOK_MS: a stub that neither answers nor works, nor even waits for a processor, is killed, and taken for dead if it does not
+ * die. */
 static void lose_patience(struct systrap *st, struct stub *s, struct patience *p) REQUIRES(st->lock)
 {
 	int64_t now = monotonic_ns(), cpu;
@@ -271,7 +273,7 @@ static void lose_patience(struct systrap *st, struct stub *s, struct patience *p
 		return;
 	p->look_ns = now;
 	cpu = stub_cpu_ns(s->as.host_pid);
-	p->looks = cpu == p->cpu_ns ? p->looks + 1 : 0;
+	p->looks = cpu == p->cpu_ns && !host_stub_thread_runnable(s->as.host_pid, s->as.host_pid) ? p->looks + 1 : 0;
 	p->cpu_ns = cpu;
 	if (p->looks == LOOKS_TO_ANSWER)
 		stub_kill(s, "its leader does not answer");

@@ -439,6 +439,31 @@ START_TEST(clocks_and_machine)
 }
 END_TEST
 
+/* What a thread of a stub does, by the proc that the sentry was given. */
+START_TEST(stub_threads)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		for (;;)
+			continue;
+	ck_assert(!host_stub_thread_runnable(pid, pid)); /* no proc yet */
+	ck_assert_int_lt(host_stub_thread_cpu(pid, pid), 0);
+	host_set_proc_fd(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	ck_assert(host_stub_thread_runnable(pid, pid));
+	ck_assert_int_ge(host_stub_thread_cpu(pid, pid), 0);
+	kill(pid, SIGSTOP);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT), 0);
+	ck_assert(!host_stub_thread_runnable(pid, pid));
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
+	ck_assert(!host_stub_thread_runnable(pid, pid));
+	ck_assert_int_lt(host_stub_thread_cpu(pid, pid), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("host");
@@ -458,6 +483,7 @@ int main(void)
 	tcase_add_test(rest, owners);
 	tcase_add_test(rest, futex);
 	tcase_add_test(rest, clocks_and_machine);
+	tcase_add_test(rest, stub_threads);
 	suite_add_tcase(s, rest);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
