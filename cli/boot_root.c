@@ -165,7 +165,7 @@ static int mount_system(struct builder *b)
 	r = mount_tmpfs(b, "/tmp", b->size_limit);
 	if (r < 0)
 		return cannot_mount("/tmp", r);
-	r = sysfs_create(&sb);
+	r = sysfs_create_lazily(&sb);
 	if (r == 0)
 		r = mount_at(b, sb, "/sys", MNT_RDONLY | MNT_NOSUID | MNT_NODEV | MNT_NOEXEC, "sysfs");
 	return r < 0 ? cannot_mount("/sys", r) : 0;

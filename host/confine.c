@@ -228,8 +228,8 @@ int confine_drop_caps(void)
 	struct __user_cap_data_struct none[2] = {{0}};
 
 	/* The bounding set may be left alone by one without CAP_SETPCAP: no_new_privs keeps it from mattering. */
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		continue;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capset, &h, none) < 0)
 		return -errno;

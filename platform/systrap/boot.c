@@ -296,19 +296,27 @@ struct step {
 	uint32_t as;
 };
 
-static int take_step(struct stub *s, const struct step *step, char *why, size_t why_size)
+/* Takes the first of count steps and as many of the next as one request can hold, of which only the first comes with a descriptor.
+ * Returns how many. */
+static int take_steps(struct stub *s, const struct step *steps, unsigned count, char *why, size_t why_size)
 {
-	struct leader_call call = step->call;
+	struct leader_call calls[SYSTRAP_REQUEST_MAX];
+	unsigned n = 0;
 	long result = 0;
 	int done;
 
-	if (step->fd > 0)
-		call.args[4] = step->as; /* which none of these calls looks at */
-	done = leader_request(s, &call, 1, step->fd > 0 ? step->fd : -1, &result);
-	if (done == 1)
-		return 0;
-	result = done < 0 ? done : result;
-	snprintf(why, why_size, "the template process failed: %s: %s", step->what, strerror((int)-result));
+	do {
+		calls[n] = steps[n].call;
+		if (steps[n].fd > 0)
+			calls[n].args[4] = steps[n].as; /* which none of these calls looks at */
+		n++;
+	} while (n < min_of(count, (unsigned)SYSTRAP_REQUEST_MAX) && steps[n].fd <= 0);
+	done = leader_request(s, calls, n, steps[0].fd > 0 ? steps[0].fd : -1, &result);
+	if (done == (int)n)
+		return done;
+	if (done < 0)
+		result = done;
+	snprintf(why, why_size, "the template process failed: %s: %s", steps[done < 0 ? 0 : done].what, strerror((int)-result));
 	return (int)result;
 }
 
@@ -340,8 +348,8 @@ static int strip_template(struct systrap *st, int nothing, char *why, size_t why
 	int r;
 
 	slot->reserved[0] = slot->reserved[1] = SYSTRAP_FD_LIMIT; /* struct rlimit64 */
-	for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
-		r = take_step(s, &steps[i], why, why_size);
+	for (unsigned i = 0; i < ARRAY_SIZE(steps); i += (unsigned)r) {
+		r = take_steps(s, &steps[i], (unsigned)ARRAY_SIZE(steps) - i, why, why_size);
 		if (r < 0)
 			return r;
 	}

@@ -3,6 +3,7 @@
  * space is built beside the old one.  Then comes the point of no return: the other threads end and the task moves over.
  */
 #include <cpuid.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,12 +287,22 @@ static int map_stack(struct task *t, struct image *img)
 	return at < 0 ? (int)at : 0;
 }
 
-/* AT_HWCAP as the kernel gives it; getauxval's is a value of glibc's own. */
+static unsigned hwcap;
+
+static void ask_hwcap(void)
+{
+	unsigned a, b, c;
+
+	(void)!__get_cpuid(1, &a, &b, &c, &hwcap);
+}
+
+/* AT_HWCAP as the kernel gives it; getauxval's is a value of glibc's own.  Under a hypervisor the question takes microseconds. */
 static uint64_t cpu_hwcap(void)
 {
-	unsigned a, b, c, d = 0;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
+	pthread_once(&once, ask_hwcap);
+	return hwcap;
 }
 
 /* The program and its interpreter have their places. */

@@ -153,6 +153,19 @@ struct mount *mount_child_at(const struct mount *parent, const struct dentry *d)
 	return NULL;
 }
 
+static void fill(struct super_block *sb)
+{
+	static struct mutex lock = MUTEX_INIT;
+	void (*once)(struct super_block *);
+
+	mutex_lock(&lock);
+	once = atomic_load(&sb->fill);
+	if (once)
+		once(sb);
+	atomic_store(&sb->fill, NULL);
+	mutex_unlock(&lock);
+}
+
 void path_follow_mounts(struct path *p)
 {
 	while (p->mnt && p->dentry->mounts) {
@@ -165,6 +178,8 @@ void path_follow_mounts(struct path *p)
 		rw_unlock(&mount_lock);
 		if (!m)
 			return;
+		if (UNLIKELY(atomic_load_explicit(&m->sb->fill, memory_order_acquire)))
+			fill(m->sb);
 		path_put(p);
 		*p = (struct path){m, dentry_get(m->root)};
 	}

@@ -87,6 +87,8 @@ struct super_block {
 	struct dentry *root;  /* counted */
 	_Atomic uint64_t next_ino;
 	struct list_head node; /* of all; guarded by inode.c's lock */
+	/* Called once, when the first path leads across a mount into it; then NULL, as for one that is whole from the start. */
+	void (*_Atomic fill)(struct super_block *sb);
 	void *priv;
 };
 #define SB_NO_CACHE 1u	/* dentries are looked up afresh each time (proc) */

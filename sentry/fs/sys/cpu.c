@@ -86,46 +86,49 @@ struct cache {
 	unsigned threads; /* that share it, at the most */
 };
 
-/* CPUID's leaf of cache parameters: Intel's, or AMD's of the same form where there is one. */
-static unsigned cache_leaf(void)
-{
-	unsigned a, b, c, d;
-
-	if (__get_cpuid_count(0x8000001d, 0, &a, &b, &c, &d) && (a & 31))
-		return 0x8000001d;
-	return 4;
-}
-
-/* False: there is no cache of this number. */
-static bool get_cache(unsigned leaf, unsigned index, struct cache *out)
-{
-	unsigned a, b, c, d;
-
-	if (!__get_cpuid_count(leaf, index, &a, &b, &c, &d) || !(a & 31))
-		return false;
-	*out = (struct cache){
-		.level = a >> 5 & 7,
-		.type = a & 31,
-		.sets = c + 1,
-		.ways = (b >> 22) + 1,
-		.line = (b & 0xfff) + 1,
-		.partitions = (b >> 12 & 0x3ff) + 1,
-		.threads = (a >> 14 & 0xfff) + 1,
-	};
-	return true;
-}
-
 #define CACHES_MAX 8
 
+struct caches {
+	struct cache list[CACHES_MAX];
+	unsigned count;
+};
+
+/* By CPUID's leaf of cache parameters: Intel's, or AMD's of the same form where there is one.  Under a hypervisor each question takes
+ * microseconds. */
+static void get_caches(struct caches *out)
+{
+	unsigned leaf = 0x8000001d, a, b, c, d;
+
+	out->count = 0;
+	if (!__get_cpuid_count(leaf, 0, &a, &b, &c, &d) || !(a & 31))
+		leaf = 4;
+	if (leaf == 4 && __get_cpuid_max(0, NULL) < 4)
+		return;
+	while (out->count < CACHES_MAX) {
+		__cpuid_count(leaf, out->count, a, b, c, d);
+		if (!(a & 31))
+			return;
+		out->list[out->count++] = (struct cache){
+			.level = a >> 5 & 7,
+			.type = a & 31,
+			.sets = c + 1,
+			.ways = (b >> 22) + 1,
+			.line = (b & 0xfff) + 1,
+			.partitions = (b >> 12 & 0x3ff) + 1,
+			.threads = (a >> 14 & 0xfff) + 1,
+		};
+	}
+}
+
 /* A cache is shared by all CPUs, or by none: which of them are neighbours is not said. */
-static void add_caches(struct builder *b, unsigned cpu, const struct cpu_set *self, const struct cpu_set *all)
+static void add_caches(struct builder *b, unsigned cpu, const struct caches *caches, const struct cpu_set *self,
+		       const struct cpu_set *all)
 {
 	static const char *const types[] = {"", "Data", "Instruction", "Unified"};
-	unsigned leaf = cache_leaf();
-	struct cache k;
 	char dir[64];
 
-	for (unsigned i = 0; i < CACHES_MAX && get_cache(leaf, i, &k); i++) {
+	for (unsigned i = 0; i < caches->count; i++) {
+		const struct cache k = caches->list[i];
 		bool shared = k.level >= 3 && k.threads > 1;
 
 		snprintf(dir, sizeof(dir), CPU_DIR "/cpu%u/cache/index%u", cpu, i);
@@ -144,7 +147,7 @@ static void add_caches(struct builder *b, unsigned cpu, const struct cpu_set *se
 
 /* ---- CPUs and the node ---- */
 
-static void add_cpu(struct builder *b, unsigned cpu, const struct cpu_set *all)
+static void add_cpu(struct builder *b, unsigned cpu, const struct caches *caches, const struct cpu_set *all)
 {
 	static const struct cpu_set empty;
 	struct cpu_set self = empty;
@@ -161,7 +164,7 @@ static void add_cpu(struct builder *b, unsigned cpu, const struct cpu_set *all)
 	add_set(b, dir, "die_cpus", "die_cpus_list", all, all->end);
 	add_set(b, dir, "package_cpus", "package_cpus_list", all, all->end);
 	add_set(b, dir, "core_siblings", "core_siblings_list", all, all->end);
-	add_caches(b, cpu, &self, all);
+	add_caches(b, cpu, caches, &self, all);
 	snprintf(dir, sizeof(dir), CPU_DIR "/cpu%u", cpu);
 	sysfs_add(b, dir, "online", "1\n");
 	sysfs_add_link(b, dir, "node0", "../../node/node0");
@@ -190,7 +193,9 @@ static char *node_memory(void)
 void sysfs_add_cpus(struct builder *b)
 {
 	struct cpu_set all = {.count = 0};
+	struct caches caches;
 
+	get_caches(&caches);
 	for (unsigned cpu = 0; cpu < HOST_CPUS_MAX; cpu++)
 		if (host_cpu_usable(cpu)) {
 			all.has[cpu] = true;
@@ -205,7 +210,7 @@ void sysfs_add_cpus(struct builder *b)
 	sysfs_add(b, CPU_DIR, "kernel_max", "%d\n", HOST_CPUS_MAX - 1);
 	for (unsigned cpu = 0; cpu < all.end; cpu++)
 		if (all.has[cpu])
-			add_cpu(b, cpu, &all);
+			add_cpu(b, cpu, &caches, &all);
 	sysfs_add(b, NODE_DIR, "online", "0\n");
 	sysfs_add(b, NODE_DIR, "possible", "0\n");
 	sysfs_add(b, NODE_DIR, "has_cpu", "0\n");

@@ -11,6 +11,7 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "base/log.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/sys/internal.h"
 #include "sentry/fs/tmpfs/tmpfs.h"
@@ -208,20 +209,49 @@ static void add_kernel(struct builder *b)
 	add_loopback(b);
 }
 
-int sysfs_create(struct super_block **out)
+static int build(struct super_block *sb)
 {
-	struct builder b = {NULL, 0};
+	struct builder b = {sb, 0};
 
-	b.error = tmpfs_create_as("sysfs", 0, 0755, 0, 0, &b.sb);
-	if (b.error < 0)
-		return b.error;
-	b.sb->magic = L_SYSFS_MAGIC;
-	b.sb->flags = SB_NO_HANDLES;
 	sysfs_add_cpus(&b);
 	add_kernel(&b);
-	if (b.error < 0)
-		super_put(b.sb);
-	else
-		*out = b.sb;
 	return b.error;
+}
+
+static int create_empty(struct super_block **out)
+{
+	int r = tmpfs_create_as("sysfs", 0, 0755, 0, 0, out);
+
+	if (r < 0)
+		return r;
+	(*out)->magic = L_SYSFS_MAGIC;
+	(*out)->flags = SB_NO_HANDLES;
+	return 0;
+}
+
+int sysfs_create(struct super_block **out)
+{
+	int r = create_empty(out);
+
+	if (r < 0)
+		return r;
+	r = build(*out);
+	if (r < 0)
+		super_put(*out);
+	return r;
+}
+
+static void build_late(struct super_block *sb)
+{
+	if (build(sb) < 0)
+		log_warn("sysfs: not all of it is there: out of memory");
+}
+
+int sysfs_create_lazily(struct super_block **out)
+{
+	int r = create_empty(out);
+
+	if (r == 0)
+		(*out)->fill = build_late;
+	return r;
 }

@@ -8,5 +8,7 @@ struct super_block;
 
 /* *out is returned owned.  -ENOMEM. */
 int sysfs_create(struct super_block **out) MUST_CHECK;
+/* The same, but it is empty until a path leads into it: asking the processor for its caches takes a good part of a start-up. */
+int sysfs_create_lazily(struct super_block **out) MUST_CHECK;
 
 #endif
