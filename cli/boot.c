@@ -238,8 +238,9 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	keep_log(o);
 	host_system_init();
 	host_raise_fd_limit();
-	if (o->backtrace && backtrace_enable() < 0)
-		return setup_failed("prepare for backtraces", -ENOMEM);
+	r = o->backtrace ? backtrace_enable() : 0;
+	if (r < 0)
+		return setup_failed("prepare for backtraces", r);
 	status = start_strace(o);
 	if (status == 0)
 		status = shut_out_host(o, rep, &args.pf);

@@ -1,6 +1,7 @@
 /* Backtraces of guest threads by libunwind's remote accessors: registers from the context, memory through uaccess. */
 #include "sentry/debug/backtrace.h"
 
+#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,16 @@
 /* libunwind's own, for remote tables; its headers do not declare it. */
 int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t *di, unw_proc_info_t *pi,
 				       int need_unwind_info, void *arg);
+
+/* What is used of libunwind, which is loaded when backtraces are asked for: linked, it would make each start a sixth of a millisecond
+ * longer. */
+#define LIBUNWIND "libunwind-x86_64.so.8"
+#define UNWIND_FUNCTIONS(X) \
+	X(create_addr_space) X(set_caching_policy) X(init_remote) X(get_reg) X(step) X(dwarf_search_unwind_table)
+#define POINTER(f) __typeof__(UNW_OBJ(f)) *f;
+static struct {
+	UNWIND_FUNCTIONS(POINTER)
+} unwind;
 
 /* Shared by all tasks: it caches nothing.  Made before there are tasks, immutable afterwards; NULL: not enabled. */
 static unw_addr_space_t space;
@@ -48,7 +59,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
 	di.u.rti.segbase = m.eh_frame_hdr;
 	di.u.rti.table_data = m.table;
 	di.u.rti.table_len = m.table_size / sizeof(unw_word_t);
-	return UNW_OBJ(dwarf_search_unwind_table)(as, ip, &di, pi, need, arg);
+	return unwind.dwarf_search_unwind_table(as, ip, &di, pi, need, arg);
 }
 
 static void put_unwind_info(unw_addr_space_t as, unw_proc_info_t *pi, void *arg)
@@ -131,27 +142,47 @@ static void log_frames(struct walk *w)
 {
 	unw_cursor_t cursor;
 
-	if (unw_init_remote(&cursor, space, w) != 0)
+	if (unwind.init_remote(&cursor, space, w) != 0)
 		return;
 	for (unsigned n = 0; n < FRAMES_MAX; n++) {
 		unw_word_t ip;
 
-		if (unw_get_reg(&cursor, UNW_REG_IP, &ip) != 0 || ip == 0)
+		if (unwind.get_reg(&cursor, UNW_REG_IP, &ip) != 0 || ip == 0)
 			return;
 		log_frame(w->t, n, ip);
-		if (unw_step(&cursor) <= 0)
+		if (unwind.step(&cursor) <= 0)
 			return;
 	}
 	log_warn("  ... and further");
 }
 
+#define STRING(x) #x
+#define NAME(f) STRING(f)
+
+static int load_libunwind(void)
+{
+	void *library = dlopen(LIBUNWIND, RTLD_NOW | RTLD_LOCAL);
+
+#define LOOK_UP(f) unwind.f = library ? (__typeof__(unwind.f))dlsym(library, NAME(UNW_OBJ(f))) : NULL;
+	UNWIND_FUNCTIONS(LOOK_UP)
+#define IS_THERE(f) unwind.f &&
+	if (UNWIND_FUNCTIONS(IS_THERE) true)
+		return 0;
+	log_warn("backtraces: %s", dlerror());
+	return -ELIBACC;
+}
+
 int backtrace_enable(void)
 {
+	int r = load_libunwind();
+
+	if (r < 0)
+		return r;
 	/* The first one also sets up libunwind, with host calls that the sentry's filter will forbid. */
-	space = unw_create_addr_space(&accessors, 0);
+	space = unwind.create_addr_space(&accessors, 0);
 	if (!space)
 		return -ENOMEM;
-	return unw_set_caching_policy(space, UNW_CACHE_NONE) == 0 ? 0 : -EINVAL;
+	return unwind.set_caching_policy(space, UNW_CACHE_NONE) == 0 ? 0 : -EINVAL;
 }
 
 void backtrace_death(struct task *t, int sig)

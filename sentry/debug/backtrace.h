@@ -12,7 +12,8 @@
 
 struct task;
 
-/* From now on backtrace_death says something.  Call it before there are tasks and before the sentry's filter.  0, -ENOMEM. */
+/* From now on backtrace_death says something.  Call it before there are tasks and before the sentry's filter.  0, -ENOMEM, -ELIBACC: there is
+ * no libunwind, and a warning has said so. */
 int backtrace_enable(void) MUST_CHECK;
 /* Logs, as warnings, that signal sig kills t's process, and t's frames as module+offset (what addr2line takes).  Does nothing
  * unless enabled.  t is the calling task, its registers in the sentry's hands; no lock held. */
