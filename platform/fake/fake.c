@@ -27,6 +27,7 @@ struct fake_ctx {
 	bool in_syscall; /* the last event was a system call */
 
 	/* Guarded by script_lock. */
+	bool computes; /* a switch waits for the script to go on */
 	struct pf_event *script;
 	size_t script_len, script_cap, script_pos;
 	long *results;
@@ -113,6 +114,16 @@ long fake_result(struct pctx *base, size_t n)
 	return result;
 }
 
+void fake_await_computing(struct pctx *base)
+{
+	struct fake_ctx *ctx = to_ctx(base);
+
+	pthread_mutex_lock(&script_lock);
+	while (!ctx->computes)
+		pthread_cond_wait(&changed, &script_lock);
+	pthread_mutex_unlock(&script_lock);
+}
+
 /* ---- the switch ---- */
 
 /* The registers of a thread that has just run into ev. */
@@ -147,8 +158,12 @@ static void fake_run(struct pctx *base, struct pf_event *ev)
 		ctx->in_syscall = false;
 		pthread_cond_broadcast(&changed);
 	}
-	while (!atomic_load(&base->as->dead) && !ctx->kicked && ctx->script_pos == ctx->script_len)
+	while (!atomic_load(&base->as->dead) && !ctx->kicked && ctx->script_pos == ctx->script_len) {
+		ctx->computes = true;
+		pthread_cond_broadcast(&changed);
 		pthread_cond_wait(&changed, &script_lock);
+	}
+	ctx->computes = false;
 	if (atomic_load(&base->as->dead)) {
 		ev->kind = PF_DEAD;
 		ctx->done = true;

@@ -27,5 +27,7 @@ void fake_push_event(struct pctx *ctx, const struct pf_event *ev);
 size_t fake_answered(struct pctx *ctx);
 /* What the n-th (from 0) was answered, in rax.  Waits until it has been; 0 if the guest died before. */
 long fake_result(struct pctx *ctx, size_t n);
+/* Waits until the script has run out and a switch waits for more. */
+void fake_await_computing(struct pctx *ctx);
 
 #endif

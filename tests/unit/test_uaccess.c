@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,13 +220,17 @@ START_TEST(scripted_events)
 }
 END_TEST
 
+static sem_t interrupted;
+
 static void *push_later(void *p)
 {
-	usleep(2000);
+	fake_await_computing(p);
 	fake_push_syscall(p, 1, 0, 0, 0, 0, 0, 0);
-	usleep(2000);
+	fake_result(p, 0);
+	fake_await_computing(p);
 	pctx_interrupt(p);
-	usleep(2000);
+	sem_wait(&interrupted);
+	fake_await_computing(p);
 	pas_kill(pctx_as(p));
 	return NULL;
 }
@@ -235,11 +240,13 @@ START_TEST(script_that_waits)
 	struct pf_event ev;
 	pthread_t thread;
 
+	sem_init(&interrupted, 0, 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, push_later, ctx), 0);
 	platform_switch(ctx, &ev);
 	ck_assert_int_eq(ev.kind, PF_SYSCALL);
 	platform_switch(ctx, &ev);
 	ck_assert_int_eq(ev.kind, PF_INTERRUPTED);
+	sem_post(&interrupted);
 	platform_switch(ctx, &ev);
 	ck_assert_int_eq(ev.kind, PF_DEAD);
 	pthread_join(thread, NULL);
