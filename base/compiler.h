@@ -17,6 +17,15 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define FALLTHROUGH __attribute__((fallthrough))
 #define MAYBE_UNUSED __attribute__((unused))
+/* A large variable on a busy path that is written before it is read: the build would zero it, as it does all others. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define NOT_ZEROED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef NOT_ZEROED
+#define NOT_ZEROED
+#endif
 
 #if defined(__clang__)
 #define LOCK_TYPE __attribute__((capability("mutex")))

@@ -39,7 +39,7 @@ static struct l_timespec from_statx(const struct statx_timestamp *t)
 
 static int do_statx(int fd, const char *name, int flags, struct host_stat *out)
 {
-	struct statx x;
+	struct statx x NOT_ZEROED;
 
 	if (statx(fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &x) < 0)
 		return -errno;

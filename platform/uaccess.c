@@ -82,7 +82,7 @@ ssize_t copy_in_str(struct pctx *ctx, char *dst, gva_t src, size_t cap)
 
 int copy_in_path(struct pctx *ctx, gva_t src, char **out)
 {
-	char buf[L_PATH_MAX];
+	char buf[L_PATH_MAX] NOT_ZEROED;
 	ssize_t len = copy_in_str(ctx, buf, src, sizeof(buf));
 	char *path;
 

@@ -291,7 +291,7 @@ static int open_once(const struct lookup *l, int dirfd, const char *path, uint32
 {
 	bool tmpfile = (flags & L_O_TMPFILE) == L_O_TMPFILE;
 	unsigned lookup_flags = 0;
-	struct walk w;
+	struct walk w NOT_ZEROED;
 	struct path p;
 	int r;
 

@@ -69,7 +69,7 @@ int vfs_mkdir(const struct lookup *l, int dirfd, const char *path, uint32_t mode
 {
 	struct dentry *d;
 	struct inode *dir;
-	struct walk w;
+	struct walk w NOT_ZEROED;
 	int r = walk_to_parent(&w, l, dirfd, path);
 
 	if (r == 0)
@@ -105,7 +105,7 @@ int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode
 {
 	struct dentry *d;
 	struct inode *dir;
-	struct walk w;
+	struct walk w NOT_ZEROED;
 	int r = vfs_may_mknod(mode);
 
 	if (r < 0)
@@ -136,7 +136,7 @@ int vfs_symlink(const struct lookup *l, const char *target, int dirfd, const cha
 {
 	struct dentry *d;
 	struct inode *dir;
-	struct walk w;
+	struct walk w NOT_ZEROED;
 	int r;
 
 	if (target[0] == '\0')
@@ -188,7 +188,7 @@ int vfs_link(const struct lookup *l, int old_dirfd, const char *old_path, int ne
 {
 	unsigned flags = 0;
 	struct path from;
-	struct walk w;
+	struct walk w NOT_ZEROED;
 	int r;
 
 	if (at_flags & ~(unsigned)(L_AT_SYMLINK_FOLLOW | L_AT_EMPTY_PATH))
@@ -275,7 +275,7 @@ static int remove_name(struct walk *w, bool is_dir)
 
 int vfs_unlink(const struct lookup *l, int dirfd, const char *path)
 {
-	struct walk w;
+	struct walk w NOT_ZEROED;
 	int r = walk_to_parent(&w, l, dirfd, path);
 
 	if (r == 0)
@@ -286,7 +286,7 @@ int vfs_unlink(const struct lookup *l, int dirfd, const char *path)
 
 int vfs_rmdir(const struct lookup *l, int dirfd, const char *path)
 {
-	struct walk w;
+	struct walk w NOT_ZEROED;
 	int r = walk_to_parent(&w, l, dirfd, path);
 
 	if (r == 0) {
@@ -409,7 +409,7 @@ static void tell_renamed(struct walk *from, const char *old_name, struct dentry 
 static int rename_locked(struct walk *from, struct walk *to, unsigned flags) REQUIRES(rename_lock)
 {
 	struct inode *old_dir = from->at.dentry->inode, *new_dir = to->at.dentry->inode;
-	char old_name[L_NAME_MAX + 1], new_name[L_NAME_MAX + 1];
+	char old_name[L_NAME_MAX + 1] NOT_ZEROED, new_name[L_NAME_MAX + 1] NOT_ZEROED;
 	struct dentry *od, *nd;
 	int r;
 

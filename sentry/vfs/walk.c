@@ -313,7 +313,7 @@ static void be_sure(struct walk *w)
 static bool settle(struct walk *w)
 {
 	struct dentry *d = w->at.dentry;
-	char path[UNSURE_MAX];
+	char path[UNSURE_MAX] NOT_ZEROED;
 
 	if (!w->sure)
 		return true;
@@ -490,7 +490,7 @@ static bool guess_last(struct walk *w, unsigned flags, struct path *out)
 	struct dentry *parent = w->at.dentry, *from = w->sure ? w->sure : parent, *d;
 	const struct super_ops *ops = parent->sb->ops;
 	bool attr = flags & LOOKUP_ATTR, fresh = false, dir;
-	char path[UNSURE_MAX];
+	char path[UNSURE_MAX] NOT_ZEROED;
 	enum path_says says;
 	struct inode *i;
 
@@ -581,7 +581,7 @@ bool walk_again(int *tries)
 static int resolve_once(const struct lookup *l, int dirfd, const char *path, unsigned flags, uint64_t resolve, bool by_name,
 			struct path *out, struct l_statx *st)
 {
-	struct walk w;
+	struct walk w NOT_ZEROED;
 	int r;
 
 	r = walk_begin(&w, l, dirfd, path, resolve);

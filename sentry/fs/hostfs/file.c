@@ -122,7 +122,7 @@ static int fd_of(const struct file *f, int kind)
 static ssize_t file_read_at(struct file *f, struct uio *u, int64_t pos)
 {
 	uint64_t left = uio_left(u), total = 0;
-	uint8_t small[PAGE_SIZE], *buf = small;
+	uint8_t small[PAGE_SIZE] NOT_ZEROED, *buf = small;
 	size_t buf_size = sizeof(small);
 	ssize_t n = 0;
 

@@ -104,7 +104,7 @@ static bool revalidate(struct dentry *d)
 	struct dentry *parent = dentry_parent(d);
 	struct inode *dir = dentry_inode(parent);
 	struct hostfs *fs = hostfs_of(dir);
-	char name[L_NAME_MAX + 1];
+	char name[L_NAME_MAX + 1] NOT_ZEROED;
 	bool good = true;
 
 	if (parent != d) {
@@ -123,7 +123,7 @@ static enum path_says reach(struct dentry *from, const char *path, struct dentry
 	struct dentry *parent = dentry_parent(d);
 	struct host_node *n = node_of(i);
 	struct hostfs *fs = hostfs_of(i);
-	char name[L_NAME_MAX + 1];
+	char name[L_NAME_MAX + 1] NOT_ZEROED;
 	enum path_says says;
 	int fd;
 

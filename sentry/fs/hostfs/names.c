@@ -354,7 +354,7 @@ static int rename_name(struct inode *old_dir, struct dentry *old_d, struct inode
 
 static int read_link_here(struct host_node *n, const struct node_place *p, void *arg)
 {
-	char buf[L_PATH_MAX], **out = arg;
+	char buf[L_PATH_MAX] NOT_ZEROED, **out = arg;
 	ssize_t len = host_readlink_at(p->fd, p->name, buf, sizeof(buf));
 
 	if (len < 0)

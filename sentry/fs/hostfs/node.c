@@ -256,7 +256,7 @@ static int read_place(struct host_node *n, struct host_node **parent, char name[
 static int try_at_place(struct host_node *n, int (*fn)(struct host_node *n, const struct node_place *p, void *arg),
 			void *arg)
 {
-	struct node_place place;
+	struct node_place place NOT_ZEROED;
 	int r = read_place(n, &place.dir, place.name);
 
 	if (r < 0)

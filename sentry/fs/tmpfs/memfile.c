@@ -187,7 +187,7 @@ int memfile_store(struct inode *i, struct memfile *m, const void *buf, size_t le
 ssize_t memfile_read(struct inode *i, struct memfile *m, struct uio *u, int64_t pos)
 {
 	uint64_t left, at = (uint64_t)pos, total = 0;
-	uint8_t small[PAGE_SIZE], *buf = small;
+	uint8_t small[PAGE_SIZE] NOT_ZEROED, *buf = small;
 	size_t buf_size = sizeof(small);
 	ssize_t r = 0;
 
@@ -225,7 +225,7 @@ ssize_t memfile_read(struct inode *i, struct memfile *m, struct uio *u, int64_t 
 ssize_t memfile_write(struct inode *i, struct memfile *m, struct file *f, struct uio *u, int64_t pos)
 {
 	uint64_t left, at, total = 0;
-	uint8_t small[PAGE_SIZE], *buf = small;
+	uint8_t small[PAGE_SIZE] NOT_ZEROED, *buf = small;
 	size_t buf_size = sizeof(small);
 	ssize_t r = 0;
 
