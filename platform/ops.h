@@ -70,6 +70,8 @@ struct platform_ops {
 	int (*mincore)(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec);
 	ssize_t (*read)(struct pas *as, gva_t addr, void *buf, size_t len);
 	ssize_t (*write)(struct pas *as, gva_t addr, const void *buf, size_t len);
+	/* The same for several places; write: to the guest.  NULL: one after the other. */
+	ssize_t (*move_parts)(struct pas *as, gva_t addr, const struct pctx_part *parts, unsigned count, bool write);
 
 	/*
 	 * Of a context with pieces.  read and write do all of it, or nothing (0) and leave it to the address space's; string

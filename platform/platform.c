@@ -310,6 +310,55 @@ ssize_t pctx_write(struct pctx *ctx, gva_t addr, const void *buf, size_t len)
 	return done > 0 ? done : write_now(ctx->as, addr, buf, len);
 }
 
+static size_t parts_size(const struct pctx_part *parts, unsigned count)
+{
+	size_t size = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		size += parts[i].len;
+	return size;
+}
+
+/* One part after the other, as far as it goes. */
+static ssize_t move_each(struct pctx *ctx, gva_t addr, const struct pctx_part *parts, unsigned count, bool write)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		ssize_t n = write ? pctx_write(ctx, addr + done, parts[i].at, parts[i].len)
+				  : pctx_read(ctx, addr + done, parts[i].at, parts[i].len);
+
+		if (n < 0)
+			return done ? (ssize_t)done : n;
+		done += (size_t)n;
+		if ((size_t)n < parts[i].len)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+static ssize_t move_parts(struct pctx *ctx, gva_t addr, const struct pctx_part *parts, unsigned count, bool write)
+{
+	const struct platform_ops *ops = ctx->as->pf->ops;
+	size_t size = parts_size(parts, count);
+
+	ASSERT(count <= PCTX_PARTS_MAX);
+	if (count < 2 || !ops->move_parts || below_ceiling(addr, size) < size)
+		return move_each(ctx, addr, parts, count, write);
+	end_pieces_in(ctx->as);
+	return ops->move_parts(ctx->as, addr, parts, count, write);
+}
+
+ssize_t pctx_read_parts(struct pctx *ctx, gva_t addr, const struct pctx_part *parts, unsigned count)
+{
+	return move_parts(ctx, addr, parts, count, false);
+}
+
+ssize_t pctx_write_parts(struct pctx *ctx, gva_t addr, const struct pctx_part *parts, unsigned count)
+{
+	return move_parts(ctx, addr, parts, count, true);
+}
+
 size_t pctx_read_string(struct pctx *ctx, gva_t addr, char *dst, size_t cap)
 {
 	return has_pieces(ctx) ? ctx->as->pf->ops->piece_string(ctx, addr, dst, cap) : 0;

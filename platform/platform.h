@@ -199,6 +199,14 @@ ssize_t pas_write(struct pas *as, gva_t addr, const void *buf, size_t len) MUST_
  */
 ssize_t pctx_read(struct pctx *ctx, gva_t addr, void *buf, size_t len) MUST_CHECK;
 ssize_t pctx_write(struct pctx *ctx, gva_t addr, const void *buf, size_t len) MUST_CHECK;
+/* The same for what lies in several places here and in one there: at most PCTX_PARTS_MAX, by one host call if need be. */
+struct pctx_part {
+	void *at;
+	size_t len;
+};
+#define PCTX_PARTS_MAX 16
+ssize_t pctx_read_parts(struct pctx *ctx, gva_t addr, const struct pctx_part *parts, unsigned count) MUST_CHECK;
+ssize_t pctx_write_parts(struct pctx *ctx, gva_t addr, const struct pctx_part *parts, unsigned count) MUST_CHECK;
 /* A string that was brought along: its length with the NUL, at most cap; 0 if it was not. */
 size_t pctx_read_string(struct pctx *ctx, gva_t addr, char *dst, size_t cap) MUST_CHECK;
 /* What the calling thread has written for its call is to be there now: before it sleeps, or says that it stops.  Cheap; nothing

@@ -212,6 +212,45 @@ ssize_t ua_iov_write(struct pctx *ctx, const struct ua_iov *iov, uint64_t off, c
 	return iov_move(ctx, iov, off, (char *)(uintptr_t)buf, len, true);
 }
 
+/* If all of it lies in one of the iovec's pieces it is moved at once. */
+static ssize_t iov_move_parts(struct pctx *ctx, const struct ua_iov *iov, uint64_t off, const struct pctx_part *parts,
+			      unsigned count, bool out)
+{
+	size_t len = 0, done = 0, i = 0;
+	ssize_t n;
+
+	for (unsigned k = 0; k < count; k++)
+		len += parts[k].len;
+	for (uint64_t at = off; i < iov->count; at -= iov->v[i++].iov_len) {
+		if (at >= iov->v[i].iov_len)
+			continue;
+		if (len > iov->v[i].iov_len - at)
+			break;
+		n = out ? pctx_write_parts(ctx, iov->v[i].iov_base + at, parts, count)
+			: pctx_read_parts(ctx, iov->v[i].iov_base + at, parts, count);
+		return n < 0 ? -EFAULT : n;
+	}
+	for (unsigned k = 0; k < count; k++) {
+		n = iov_move(ctx, iov, off + done, parts[k].at, parts[k].len, out);
+		if (n < 0)
+			return done ? (ssize_t)done : n;
+		done += (size_t)n;
+		if ((size_t)n < parts[k].len)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t ua_iov_read_parts(struct pctx *ctx, const struct ua_iov *iov, uint64_t off, const struct pctx_part *parts, unsigned count)
+{
+	return iov_move_parts(ctx, iov, off, parts, count, false);
+}
+
+ssize_t ua_iov_write_parts(struct pctx *ctx, const struct ua_iov *iov, uint64_t off, const struct pctx_part *parts, unsigned count)
+{
+	return iov_move_parts(ctx, iov, off, parts, count, true);
+}
+
 int ua_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen)
 {
 	return pctx_cmpxchg32(ctx, addr, expected, desired, seen);

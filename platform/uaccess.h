@@ -62,6 +62,11 @@ void ua_iov_free(struct ua_iov *iov);
 /* Copies between buf and the bytes [off, off+len) of the iovec.  Count done, short at a fault, -EFAULT if none. */
 ssize_t ua_iov_read(struct pctx *ctx, const struct ua_iov *iov, uint64_t off, void *buf, size_t len) MUST_CHECK;
 ssize_t ua_iov_write(struct pctx *ctx, const struct ua_iov *iov, uint64_t off, const void *buf, size_t len) MUST_CHECK;
+/* The same for several places here. */
+ssize_t ua_iov_read_parts(struct pctx *ctx, const struct ua_iov *iov, uint64_t off, const struct pctx_part *parts,
+			  unsigned count) MUST_CHECK;
+ssize_t ua_iov_write_parts(struct pctx *ctx, const struct ua_iov *iov, uint64_t off, const struct pctx_part *parts,
+			   unsigned count) MUST_CHECK;
 
 /* See pctx_cmpxchg32; also checks alignment (-EINVAL) and the ceiling. */
 int ua_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen) MUST_CHECK;

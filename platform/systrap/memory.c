@@ -225,23 +225,41 @@ int systrap_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, 
  * The host copies page by page and says how far it came, within one iovec too (mm/process_vm_access.c; the man page
  * promises less), so that one call gives the short counts that platform.h asks for.
  */
-static ssize_t copy(struct pas *as, gva_t addr, void *buf, size_t len, bool write)
+static ssize_t copy_all(struct pas *as, gva_t addr, const struct iovec *local, unsigned count, size_t len, bool write)
 {
 	struct stub *s = stub_of(as);
-	struct iovec local = {.iov_base = buf, .iov_len = len};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = len}; /* an address for the host to use */
 	ssize_t n;
 
 	if (!stub_pid_hold(s))
 		return -ESRCH;
 	if (write)
-		n = process_vm_writev(as->host_pid, &local, 1, &remote, 1, 0);
+		n = process_vm_writev(as->host_pid, local, count, &remote, 1, 0);
 	else
-		n = process_vm_readv(as->host_pid, &local, 1, &remote, 1, 0);
+		n = process_vm_readv(as->host_pid, local, count, &remote, 1, 0);
 	if (n < 0)
 		n = -errno;
 	stub_pid_drop(s);
 	return n;
+}
+
+static ssize_t copy(struct pas *as, gva_t addr, void *buf, size_t len, bool write)
+{
+	struct iovec local = {.iov_base = buf, .iov_len = len};
+
+	return copy_all(as, addr, &local, 1, len, write);
+}
+
+ssize_t systrap_move_parts(struct pas *as, gva_t addr, const struct pctx_part *parts, unsigned count, bool write)
+{
+	struct iovec local[PCTX_PARTS_MAX] NOT_ZEROED;
+	size_t len = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		local[i] = (struct iovec){.iov_base = parts[i].at, .iov_len = parts[i].len};
+		len += parts[i].len;
+	}
+	return copy_all(as, addr, local, count, len, write);
 }
 
 ssize_t systrap_read(struct pas *as, gva_t addr, void *buf, size_t len)

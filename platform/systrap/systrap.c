@@ -146,6 +146,7 @@ const struct platform_ops systrap_platform = {
 	.mincore = systrap_mincore,
 	.read = systrap_read,
 	.write = systrap_write,
+	.move_parts = systrap_move_parts,
 	.piece_read = systrap_piece_read,
 	.piece_write = systrap_piece_write,
 	.piece_string = systrap_piece_string,

@@ -453,6 +453,7 @@ int systrap_remap(struct pas *as, struct pctx *via, gva_t addr, uint64_t old_len
 int systrap_advise(struct pas *as, struct pctx *via, enum pas_advice_op op, gva_t addr, uint64_t len, int arg);
 int systrap_mincore(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, gva_t vec);
 ssize_t systrap_read(struct pas *as, gva_t addr, void *buf, size_t len);
+ssize_t systrap_move_parts(struct pas *as, gva_t addr, const struct pctx_part *parts, unsigned count, bool write);
 ssize_t systrap_write(struct pas *as, gva_t addr, const void *buf, size_t len);
 
 /* ---- files.c ---- */

@@ -5,6 +5,7 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "base/log.h"
 
 struct uio uio_guest(struct pctx *ctx, const struct ua_iov *iov)
 {
@@ -62,4 +63,44 @@ ssize_t uio_take(struct uio *u, void *dst, size_t len)
 	if (n > 0)
 		u->done += (uint64_t)n;
 	return n;
+}
+
+static void move_kernel(struct uio *u, const struct pctx_part *parts, unsigned count, bool put)
+{
+	size_t done = (size_t)u->done;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (put)
+			memcpy(u->buf + done, parts[i].at, parts[i].len);
+		else
+			memcpy(parts[i].at, u->buf + done, parts[i].len);
+		done += parts[i].len;
+	}
+}
+
+static ssize_t move_parts(struct uio *u, const struct pctx_part *parts, unsigned count, bool put)
+{
+	ssize_t n = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		n += (ssize_t)parts[i].len;
+	ASSERT((uint64_t)n <= uio_left(u));
+	if (!u->ctx)
+		move_kernel(u, parts, count, put);
+	else
+		n = put ? ua_iov_write_parts(u->ctx, u->iov, u->done, parts, count)
+			: ua_iov_read_parts(u->ctx, u->iov, u->done, parts, count);
+	if (n > 0)
+		u->done += (uint64_t)n;
+	return n;
+}
+
+ssize_t uio_put_parts(struct uio *u, const struct pctx_part *parts, unsigned count)
+{
+	return move_parts(u, parts, count, true);
+}
+
+ssize_t uio_take_parts(struct uio *u, const struct pctx_part *parts, unsigned count)
+{
+	return move_parts(u, parts, count, false);
 }

@@ -32,5 +32,9 @@ ssize_t uio_put(struct uio *u, const void *src, size_t len) MUST_CHECK;
 ssize_t uio_put_zero(struct uio *u, size_t len) MUST_CHECK;
 /* Out of the caller's memory (write). */
 ssize_t uio_take(struct uio *u, void *dst, size_t len) MUST_CHECK;
+/* The same from or to several places in the sentry's memory, one after the other (at most PCTX_PARTS_MAX, together no more than is
+ * left). */
+ssize_t uio_put_parts(struct uio *u, const struct pctx_part *parts, unsigned count) MUST_CHECK;
+ssize_t uio_take_parts(struct uio *u, const struct pctx_part *parts, unsigned count) MUST_CHECK;
 
 #endif

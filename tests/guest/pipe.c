@@ -349,6 +349,95 @@ TEST(memory_of_a_kind)
 	close_pipe();
 }
 
+/* What is byte k of the stream that many_pages sends. */
+static char stream(size_t k)
+{
+	return (char)(k * 7 + k / 251);
+}
+
+static bool is_stream(const char *buf, size_t len, size_t from)
+{
+	for (size_t k = 0; k < len; k++)
+		if (buf[k] != stream(from + k))
+			return false;
+	return true;
+}
+
+/* Transfers of many pages, which begin and end anywhere in them, go round the ring, and are cut by memory that ends. */
+TEST(many_pages)
+{
+	const size_t page = 4096, room = 16 * page;
+	char *from = mmap(NULL, 2 * room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *to = mmap(NULL, 2 * room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *from_end = from + 2 * room, *to_end = to + 2 * room;
+	size_t sent = 0, got = 0;
+	struct iovec v[3];
+
+	REQUIRE(from != MAP_FAILED && to != MAP_FAILED);
+	OK(mprotect(from_end, page, PROT_NONE));
+	OK(mprotect(to_end, page, PROT_NONE));
+	for (size_t k = 0; k < 2 * room; k++)
+		from[k] = stream(k);
+	open_pipe(O_NONBLOCK);
+
+	/* Sizes that leave the ring's pages full to different degrees. */
+	for (size_t k = 0; k < 200; k++) {
+		ssize_t n;
+
+		if (sent + 3 * page + 100 > 2 * room)
+			sent = got = 0; /* the pipe is empty here */
+		n = write(p[1], from + sent, 3 * page + k % 100);
+		REQUIRE(n == (ssize_t)(3 * page + k % 100));
+		sent += (size_t)n;
+		for (size_t step = 1 + k * 97 % (2 * page); got < sent;) {
+			n = read(p[0], to, step);
+			REQUIRE(n > 0 && is_stream(to, (size_t)n, got));
+			got += (size_t)n;
+		}
+	}
+
+	/* The ring holds so much, and no more. */
+	CHECK_EQ(write(p[1], from, 2 * room), (ssize_t)room);
+	CHECK_ERR(write(p[1], from, page), EAGAIN);
+	CHECK_EQ(read(p[0], to, 100), 100);
+	CHECK_ERR(write(p[1], from, 100), EAGAIN); /* no page is free */
+	CHECK_EQ(read(p[0], to + 100, 5 * page), (ssize_t)(5 * page));
+	CHECK_EQ(write(p[1], from + room, 7 * page), (ssize_t)(5 * page)); /* round the end */
+	CHECK_EQ(read(p[0], to + 100 + 5 * page, 2 * room - 100 - 5 * page), (ssize_t)(16 * page - 100));
+	CHECK(is_stream(to, 21 * page, 0));
+
+	/* Memory that ends: whole pages count. */
+	CHECK_EQ(write(p[1], from_end - 3 * page - 50, 5 * page), (ssize_t)(3 * page));
+	CHECK_ERR(write(p[1], from_end - 50, page), EFAULT);
+	CHECK_EQ(read(p[0], to_end - page - 50, 3 * page), (ssize_t)page);
+	CHECK_ERR(read(p[0], to_end - 50, 2 * page), EFAULT);
+	CHECK_EQ(read(p[0], to, 3 * page), (ssize_t)(2 * page)); /* nothing was lost */
+	CHECK(is_stream(to, 2 * page, 2 * room - 2 * page - 50));
+
+	/* Vectors whose pieces end within pages. */
+	v[0] = (struct iovec){from, page + 10};
+	v[1] = (struct iovec){from + page + 10, 5};
+	v[2] = (struct iovec){from + page + 15, 4 * page};
+	CHECK_EQ(writev(p[1], v, 3), (ssize_t)(5 * page + 15));
+	v[0] = (struct iovec){to, 3};
+	v[1] = (struct iovec){to + 3, 2 * page};
+	v[2] = (struct iovec){to + 3 + 2 * page, 4 * page};
+	CHECK_EQ(readv(p[0], v, 3), (ssize_t)(5 * page + 15));
+	CHECK(is_stream(to, 5 * page + 15, 0));
+	close_pipe();
+
+	/* Packets of a page each, and what is left of the last; a read takes one. */
+	open_pipe(O_NONBLOCK | O_DIRECT);
+	CHECK_EQ(write(p[1], from, 2 * page + 30), (ssize_t)(2 * page + 30));
+	CHECK_EQ(read(p[0], to, 3 * page), (ssize_t)page);
+	CHECK_EQ(read(p[0], to, 10), 10);
+	CHECK_EQ(read(p[0], to, 3 * page), 30);
+	CHECK(is_stream(to, 30, 2 * page));
+	close_pipe();
+	munmap(from, 2 * room + page);
+	munmap(to, 2 * room + page);
+}
+
 TEST(fifo)
 {
 	char buf[8];

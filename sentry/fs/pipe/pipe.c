@@ -69,25 +69,55 @@ static struct pipe_buf *buf_at(const struct pipe *p, unsigned n)
 
 /* ---- reading ---- */
 
+/* What may be read in one go: the first packet, or plain pages up to the next. */
+static unsigned find_full(const struct pipe *p, uint64_t left, struct pctx_part parts[PCTX_PARTS_MAX])
+{
+	unsigned count = 0;
+
+	while (left > 0 && count < p->used && count < PCTX_PARTS_MAX) {
+		const struct pipe_buf *b = buf_at(p, count);
+		size_t want = min_of(left, (uint64_t)b->len);
+
+		if (b->packet && count > 0)
+			break;
+		parts[count++] = (struct pctx_part){b->page + b->off, want};
+		left -= want;
+		if (b->packet)
+			break;
+	}
+	return count;
+}
+
+/* n bytes of the first page have been read. */
+static void drop_bytes(struct pipe *p, size_t n)
+{
+	struct pipe_buf *b = buf_at(p, 0);
+
+	b->off += (uint32_t)n;
+	b->len -= (uint32_t)n;
+	if (b->len == 0 || b->packet) {
+		p->first = (p->first + 1) & (p->slots - 1);
+		p->used--;
+	}
+}
+
 /* Moves what is there; p->lock held.  Of a page that the reader's memory cannot take whole nothing counts as read, as on Linux. */
 static ssize_t take_bytes(struct pipe *p, struct uio *u)
 {
+	struct pctx_part parts[PCTX_PARTS_MAX] NOT_ZEROED;
 	ssize_t total = 0;
 
 	while (uio_left(u) && p->used > 0) {
-		struct pipe_buf *b = buf_at(p, 0);
-		size_t want = min_of(uio_left(u), (uint64_t)b->len);
-		ssize_t n = uio_put(u, b->page + b->off, want);
-		bool packet = b->packet;
+		bool packet = buf_at(p, 0)->packet;
+		unsigned count = find_full(p, uio_left(u), parts);
+		ssize_t n = uio_put_parts(u, parts, count);
 
-		if (n < 0 || (size_t)n < want)
-			return total ? total : -EFAULT;
-		total += n;
-		b->off += (uint32_t)n;
-		b->len -= (uint32_t)n;
-		if (b->len == 0 || packet) {
-			p->first = (p->first + 1) & (p->slots - 1);
-			p->used--;
+		for (unsigned k = 0; k < count; k++) {
+			if (n < (ssize_t)parts[k].len)
+				return total ? total : -EFAULT;
+			drop_bytes(p, parts[k].len);
+			total += (ssize_t)parts[k].len;
+			n -= (ssize_t)parts[k].len;
 		}
 		if (packet)
 			break;
@@ -163,6 +193,25 @@ static ssize_t fill(struct pipe_buf *b, struct uio *u, size_t max, bool partial)
 	return n;
 }
 
+/* Free pages for as much of left as they take, in one go. */
+static unsigned find_free(struct pipe *p, uint64_t left, struct pctx_part parts[PCTX_PARTS_MAX])
+{
+	unsigned count = 0;
+
+	while (left > 0 && p->used + count < p->slots && count < PCTX_PARTS_MAX) {
+		struct pipe_buf *b = buf_at(p, p->used + count);
+		size_t want = min_of(left, PAGE_SIZE);
+
+		if (!b->page)
+			b->page = host_page_alloc();
+		if (!b->page)
+			break;
+		parts[count++] = (struct pctx_part){b->page, want};
+		left -= want;
+	}
+	return count;
+}
+
 /*
  * Moves what there is room for; p->lock held.  A write of at most PIPE_BUF bytes is done whole or (0) not at all: it
  * fits if the tail takes it, or else a free page, of which none holds less.
@@ -170,6 +219,7 @@ static ssize_t fill(struct pipe_buf *b, struct uio *u, size_t max, bool partial)
 static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet, bool partial)
 {
 	size_t tail = packet ? 0 : tail_room(p);
+	struct pctx_part parts[PCTX_PARTS_MAX] NOT_ZEROED;
 	ssize_t total = 0, n = 0;
 
 	if (tail && uio_left(u) % PAGE_SIZE <= tail && uio_left(u) % PAGE_SIZE != 0) {
@@ -183,22 +233,22 @@ static ssize_t put_bytes(struct pipe *p, struct uio *u, bool packet, bool partia
 			return total;
 	}
 	while (uio_left(u) && p->used < p->slots) {
-		struct pipe_buf *b = buf_at(p, p->used);
-		size_t want = min_of(uio_left(u), PAGE_SIZE);
+		unsigned count = find_free(p, uio_left(u), parts);
 
-		if (!b->page)
-			b->page = host_page_alloc();
-		if (!b->page)
+		if (count == 0)
 			return total ? total : -ENOMEM;
-		b->off = b->len = 0;
-		b->packet = packet;
-		n = fill(b, u, want, partial);
-		if (n <= 0)
-			return total ? total : n;
-		p->used++;
-		total += n;
-		if ((size_t)n < want)
-			break;
+		n = uio_take_parts(u, parts, count);
+		for (unsigned k = 0; k < count; k++) {
+			size_t got = (size_t)min_of(max_of(n, (ssize_t)0), (ssize_t)parts[k].len);
+
+			if (got < parts[k].len && (!partial || got == 0))
+				return total ? total : -EFAULT;
+			*buf_at(p, p->used++) = (struct pipe_buf){.page = parts[k].at, .len = (uint32_t)got, .packet = packet};
+			total += (ssize_t)got;
+			n -= (ssize_t)got;
+			if (got < parts[k].len)
+				return total;
+		}
 	}
 	return total;
 }
