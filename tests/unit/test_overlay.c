@@ -1,5 +1,6 @@
 /* The overlay, over a host directory and over tmpfs: what is below stays as it is, what is above is what Linux would
  * show. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -481,6 +482,73 @@ START_TEST(host_changes_outside_show)
 }
 END_TEST
 
+static int open_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void expect_no_descriptor_of(uint64_t ino)
+{
+	DIR *d = opendir("/proc/self/fd");
+	struct dirent *e;
+	struct stat st;
+
+	ck_assert_ptr_nonnull(d);
+	while ((e = readdir(d)) != NULL)
+		ck_assert(fstat(atoi(e->d_name), &st) < 0 || st.st_ino != ino || !S_ISREG(st.st_mode));
+	closedir(d);
+}
+
+/* A file that was read is kept open for its next reader; what it was is looked at again, and others than a few go. */
+START_TEST(kept_descriptors)
+{
+	char name[64], path[256], to[256];
+	uint64_t ino;
+	int before;
+
+	expect_file("a", "0123456789");
+	before = open_descriptors();
+	expect_file("a", "0123456789");
+	ck_assert_int_eq(open_descriptors(), before);
+	for (int k = 0; k < 100; k++) {
+		snprintf(name, sizeof(name), "d/n%d", k);
+		host_write(name, name);
+	}
+	for (int k = 0; k < 200; k++) {
+		snprintf(name, sizeof(name), "d/n%d", k % 100);
+		expect_file(name, name);
+	}
+	ck_assert_int_lt(open_descriptors(), before + 40);
+
+	/* Changed, replaced, gone, shut, and here removed: each is seen at the next open. */
+	expect_file("a", "0123456789");
+	host_write("a", "changed");
+	expect_file("a", "changed");
+	host_write("new", "another");
+	snprintf(path, sizeof(path), "%s/new", host_dir);
+	snprintf(to, sizeof(to), "%s/a", host_dir);
+	ck_assert_int_eq(rename(path, to), 0);
+	expect_file("a", "another");
+	ck_assert_int_eq(chmod(to, 0200), 0);
+	ck_assert_int_eq(must_stat("a").stx_mode & 0777, 0200);
+	ck_assert_int_eq(chmod(to, 0644), 0);
+	expect_file("a", "another");
+	ck_assert_int_eq(unlink(to), 0);
+	ck_assert_int_eq(find("a"), -ENOENT);
+	expect_file("d/x", "x");
+	ino = must_stat("d/x").stx_ino;
+	ck_assert_int_eq(unlink_name("d/x"), 0);
+	expect_no_descriptor_of(ino);
+}
+END_TEST
+
 /* No link is followed by the host, and no FIFO is opened there. */
 START_TEST(host_traps)
 {
@@ -525,6 +593,7 @@ int main(void)
 	tcase_add_checked_fixture(host, setup_host, teardown_host);
 	tcase_add_test(host, host_changes);
 	tcase_add_test(host, host_changes_outside_show);
+	tcase_add_test(host, kept_descriptors);
 	tcase_add_test(host, host_traps);
 	tcase_add_test(host, many_threads);
 	tcase_set_timeout(host, 60);

@@ -13,6 +13,31 @@
 
 /* ---- opening ---- */
 
+static struct host_mark mark_of(const struct host_stat *st)
+{
+	return (struct host_mark){st->ctime, st->mode, st->uid, st->gid};
+}
+
+static bool same_mark(const struct host_mark *a, const struct host_mark *b)
+{
+	return a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec && a->mode == b->mode &&
+	       a->uid == b->uid && a->gid == b->gid;
+}
+
+/*
+ * What is known of a file that was opened for reading: where nothing has changed since we last looked before it was opened, it could be
+ * opened by what is so now.
+ */
+static void note_opened(struct host_node *n, const struct host_stat *st, bool reading)
+{
+	const struct inode *i = n->inode;
+	const struct host_mark before = {i->ctime, i->mode, i->uid, i->gid}, now = mark_of(st);
+
+	if (reading)
+		n->opened = same_mark(&before, &now) ? now : (struct host_mark){.mode = 0};
+	node_set_attr(n->inode, st);
+}
+
 /*
  * Opens the node's file.  Whether it is that file is looked at after, as something else may be put in its place at any time: at worst a
  * FIFO is opened and closed again, as it natively would be opened, without waiting for its other end.
@@ -21,8 +46,11 @@ static int open_here(struct host_node *n, const struct node_place *p, void *arg)
 {
 	const int *kind = arg;
 	struct host_stat st;
-	int fd = host_open_file(p->fd, p->name, *kind ? HOST_READ_WRITE : HOST_READ), r;
+	int fd, r;
 
+	do
+		fd = host_open_file(p->fd, p->name, *kind ? HOST_READ_WRITE : HOST_READ);
+	while (fd == -EMFILE && node_drop_kept(hostfs_of(n->inode)));
 	if (fd == -EACCES && *kind)
 		fd = host_open_file(p->fd, p->name, HOST_WRITE);
 	if (fd == -EMFILE)
@@ -38,14 +66,45 @@ static int open_here(struct host_node *n, const struct node_place *p, void *arg)
 		host_close(fd);
 		return r;
 	}
+	note_opened(n, &st, *kind == 0);
+	return fd;
+}
+
+/* Would an open of what is at the place give what is kept of n? */
+static int kept_is_good(struct host_node *n, const struct node_place *p, void *arg)
+{
+	struct host_mark now;
+	struct host_stat st;
+	int r = host_stat_at(p->fd, p->name, &st);
+
+	if (r < 0)
+		return r;
+	if (!node_is(n, &st))
+		return -ESTALE;
 	node_set_attr(n->inode, &st);
+	now = mark_of(&st);
+	return same_mark(&n->opened, &now);
+}
+
+/*
+ * What was kept when the file was closed, if the host says of its name that it is this file still, as it was when it was opened:
+ * whoever could open it then can now.  -1: there is none, and the file is to be opened.
+ */
+static int use_kept(struct host_node *n)
+{
+	int fd = node_take_kept(n);
+
+	if (fd >= 0 && node_at_place(n, kept_is_good, NULL) <= 0) {
+		host_close(fd);
+		fd = -1;
+	}
 	return fd;
 }
 
 static int use_fd(struct host_node *n, int kind)
 {
 	if (n->fds[kind].users == 0 && n->fds[kind].fd < 0) {
-		int fd = kind ? node_take_made(n) : -1;
+		int fd = kind ? node_take_made(n) : use_kept(n);
 
 		if (fd < 0)
 			fd = node_at_place(n, open_here, &kind);
@@ -62,7 +121,10 @@ static int use_fd(struct host_node *n, int kind)
 static void unuse_fd(struct host_node *n, int kind)
 {
 	if (--n->fds[kind].users == 0) {
-		host_close(n->fds[kind].fd);
+		if (kind == 0 && hostfs_of(n->inode)->read_only && n->inode->nlink > 0 && n->inode->size <= KEPT_SIZE_MAX && n->opened.mode)
+			node_keep(n, n->fds[kind].fd);
+		else
+			host_close(n->fds[kind].fd);
 		n->fds[kind].fd = -1;
 	}
 }

@@ -207,6 +207,7 @@ int hostfs_create(int root_fd, unsigned how, struct super_block **out)
 		mutex_init(&fs->lock);
 		rwlock_init(&fs->moves);
 		list_init(&fs->dir_fds);
+		list_init(&fs->kept);
 		fs->read_only = how & HOSTFS_READ_ONLY;
 		sb = super_new("hostfs", HOSTFS_MAGIC, ops, fs);
 	}

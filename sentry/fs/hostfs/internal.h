@@ -10,7 +10,8 @@
  * /usr would hold 100,000) and over path strings (long host walks, and every rename of a directory rewrites its
  * subtree).
  *
- * Regular files hold one descriptor an inode for reading and one for writing while anybody has them open so.
+ * Regular files hold one descriptor an inode for reading and one for writing while anybody has them open so.  The one for reading
+ * of a small file of a read-only tree is kept after that, for its next open, of KEPT_MAX files.
  *
  * Locks: fs->lock guards the table of nodes, each node's place (parent, name) and the LRU; it is a leaf below the
  * inodes' locks.  node->fds are guarded by the inode's lock, but whoever has the file open may use what it opened.
@@ -27,6 +28,14 @@
 
 #define NODE_BUCKETS 4096u
 #define DIR_FDS_MAX 256u
+#define KEPT_MAX 32u
+#define KEPT_SIZE_MAX (2ul << 20) /* a file that is removed outside takes room as long as it is kept */
+
+/* What changes with whatever may change who can open a file. */
+struct host_mark {
+	struct l_timespec ctime;
+	uint32_t mode, uid, gid;
+};
 
 struct host_node {
 	struct inode *inode;	/* borrowed: the node is its priv */
@@ -39,13 +48,15 @@ struct host_node {
 	int dir_fd; /* O_PATH, or for reading; or -1 */
 	bool dir_fd_unread; /* it is for reading, and at its beginning */
 	unsigned dir_fd_users;
-	struct list_head lru; /* in fs->dir_fds while dir_fd is open; not for the root */
+	struct list_head lru; /* in fs->dir_fds while dir_fd is open; not for the root; of a file in fs->kept */
+	int kept_fd;	      /* of a file that nobody has open, for reading; or -1 */
 
 	/* Guarded by inode->lock. */
 	struct {
 		int fd;
 		unsigned users;
 	} fds[2]; /* [0] for reading, [1] for writing (and reading, if allowed) */
+	struct host_mark opened; /* what the file was when fds[0] was opened */
 	int made_fd; /* of the call that made the file, for both, until its first open: that need not heed the mode; or -1 */
 };
 
@@ -55,6 +66,8 @@ struct hostfs {
 	struct host_node *buckets[NODE_BUCKETS];
 	struct list_head dir_fds; /* the latest used first */
 	unsigned dir_fd_count;
+	struct list_head kept; /* files with a kept_fd, the latest first */
+	unsigned kept_count;
 	struct host_node *root; /* borrowed: the super block's root dentry holds it */
 	uint64_t root_dev;	/* immutable */
 	bool read_only;		/* immutable */
@@ -121,6 +134,13 @@ void node_refresh(struct inode *i);
 void node_keep_made(struct host_node *n, int fd);
 void node_drop_made(struct host_node *n); /* n->inode->lock held, or nobody else has n */
 int node_take_made(struct host_node *n);  /* the same; it is the caller's, or -1 */
+
+/* Keeps fd, which is consumed, for n's next open for reading; an older one is closed for it. */
+void node_keep(struct host_node *n, int fd);
+/* What is kept, which is the caller's then, or -1. */
+int node_take_kept(struct host_node *n) MUST_CHECK;
+/* Closes all that is kept.  False if there was nothing. */
+bool node_drop_kept(struct hostfs *fs);
 
 /* ---- names.c, file.c ---- */
 

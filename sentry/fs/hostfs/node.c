@@ -1,8 +1,11 @@
 /* Host inodes: the table by device and number, where each is, and the descriptors of directories.  See internal.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "abi/errno.h"
+#include "base/checked.h"
+#include "host/process.h"
 #include "sentry/fs/hostfs/internal.h"
 
 static struct host_node **bucket(struct hostfs *fs, uint64_t dev, uint64_t ino)
@@ -18,13 +21,20 @@ uint64_t node_guest_ino(const struct hostfs *fs, uint64_t dev, uint64_t ino)
 	return dev == fs->root_dev ? ino : ino ^ (dev * 0x9e3779b97f4a7c15ull);
 }
 
+/* Mostly they are what they were, and each store that others may see at once costs more than a look. */
+#define SET(field, value)                                                                                              \
+	do {                                                                                                           \
+		if ((field) != (value))                                                                                \
+			(field) = (value);                                                                             \
+	} while (0)
+
 void node_set_attr(struct inode *i, const struct host_stat *st)
 {
-	i->mode = st->mode;
-	i->uid = st->uid;
-	i->gid = st->gid;
-	i->nlink = st->nlink;
-	i->size = st->size;
+	SET(i->mode, st->mode);
+	SET(i->uid, st->uid);
+	SET(i->gid, st->gid);
+	SET(i->nlink, st->nlink);
+	SET(i->size, st->size);
 	i->blocks = st->blocks;
 	i->atime = st->atime;
 	i->mtime = st->mtime;
@@ -67,7 +77,7 @@ static int node_new(struct super_block *sb, const struct host_stat *st, struct h
 	node_set_attr(n->inode, st);
 	n->dev = st->dev;
 	n->ino = st->ino;
-	n->dir_fd = n->fds[0].fd = n->fds[1].fd = n->made_fd = -1;
+	n->dir_fd = n->kept_fd = n->fds[0].fd = n->fds[1].fd = n->made_fd = -1;
 	list_init(&n->lru);
 	n->inode->priv = n;
 	*out = n;
@@ -138,11 +148,15 @@ void node_release(struct inode *i)
 		*link = n->next;
 	if (n->dir_fd >= 0 && n != fs->root)
 		fs->dir_fd_count--;
+	if (n->kept_fd >= 0)
+		fs->kept_count--;
 	list_del_init(&n->lru);
 	mutex_unlock(&fs->lock);
 
 	if (n->dir_fd >= 0)
 		host_close(n->dir_fd);
+	if (n->kept_fd >= 0)
+		host_close(n->kept_fd);
 	node_drop_made(n);
 	for (int k = 0; k < 2; k++) {
 		if (n->fds[k].fd >= 0)
@@ -188,6 +202,80 @@ void node_keep_made(struct host_node *n, int fd)
 	mutex_unlock(&n->inode->lock);
 	if (fd >= 0)
 		host_close(fd);
+}
+
+/* ---- files that were open ---- */
+
+static int take_kept_locked(struct hostfs *fs, struct host_node *n)
+{
+	int fd = n->kept_fd;
+
+	if (fd >= 0) {
+		n->kept_fd = -1;
+		list_del_init(&n->lru);
+		fs->kept_count--;
+	}
+	return fd;
+}
+
+int node_take_kept(struct host_node *n)
+{
+	struct hostfs *fs = hostfs_of(n->inode);
+	int fd;
+
+	mutex_lock(&fs->lock);
+	fd = take_kept_locked(fs, n);
+	mutex_unlock(&fs->lock);
+	return fd;
+}
+
+/* Few, as the descriptors that there may be are for guests' files. */
+static unsigned kept_max(void)
+{
+	static _Atomic unsigned max;
+	uint64_t soft, hard;
+
+	if (max == 0) {
+		if (host_getrlimit(RLIMIT_NOFILE, &soft, &hard) < 0)
+			soft = 0;
+		max = (unsigned)max_of(min_of(soft / 64, (uint64_t)KEPT_MAX), (uint64_t)1);
+	}
+	return max;
+}
+
+void node_keep(struct host_node *n, int fd)
+{
+	struct hostfs *fs = hostfs_of(n->inode);
+	int old = fd;
+
+	mutex_lock(&fs->lock);
+	if (n->kept_fd < 0) {
+		n->kept_fd = fd;
+		list_add(&n->lru, &fs->kept);
+		fs->kept_count++;
+		old = fs->kept_count > kept_max() ? take_kept_locked(fs, list_last_entry(&fs->kept, struct host_node, lru)) : -1;
+	}
+	mutex_unlock(&fs->lock);
+	if (old >= 0)
+		host_close(old);
+}
+
+bool node_drop_kept(struct hostfs *fs)
+{
+	bool any = false;
+
+	for (;;) {
+		int fd = -1;
+
+		mutex_lock(&fs->lock);
+		if (!list_empty(&fs->kept))
+			fd = take_kept_locked(fs, list_last_entry(&fs->kept, struct host_node, lru));
+		mutex_unlock(&fs->lock);
+		if (fd < 0)
+			return any;
+		host_close(fd);
+		any = true;
+	}
 }
 
 /* ---- places ---- */
