@@ -38,6 +38,7 @@ struct pctx {
 	struct pas *as; /* counted */
 	struct pctx_mask *mask; /* or NULL; immutable once the context has been handed out */
 	struct pctx_position *position; /* likewise */
+	struct pctx_reads *reads;	/* likewise */
 	bool pieces;		/* the call in hand has memory with it: see pctx_read; its thread's */
 };
 
@@ -101,6 +102,11 @@ struct platform_ops {
 	bool (*rseq_registered)(const struct pctx *ctx);
 	int (*rseq_unregister)(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig);
 	void (*set_answers)(struct pctx *ctx, const struct pctx_answers *answers); /* may be NULL */
+	/* Windows; NULL, all of them, in a platform that has none. */
+	int (*windows_new)(struct pctx *via, struct pas_window **out); /* a page, by mmap(2) */
+	int (*window_map)(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off);
+	int (*window_unmap)(struct pas *as, struct pctx *via, unsigned i);
+	bool (*show_windows)(struct pctx *ctx, bool show);
 	void (*patch)(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t high); /* may be NULL */
 	int (*cmpxchg32)(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);
 };

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -530,6 +531,48 @@ struct pctx_mask *pctx_mask(const struct pctx *ctx)
 struct pctx_position *pctx_position(const struct pctx *ctx)
 {
 	return ctx->position;
+}
+
+_Static_assert(PAS_WINDOWS * sizeof(struct pas_window) <= PAGE_SIZE, "a page of records");
+
+int pas_windows_new(struct pctx *via, struct pas_window **out)
+{
+	const struct platform_ops *ops = via->as->pf->ops;
+
+	return ops->windows_new ? ops->windows_new(via, out) : -ENOSYS;
+}
+
+void pas_windows_free(struct pas_window *windows)
+{
+	munmap(windows, PAGE_SIZE);
+}
+
+int pas_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off)
+{
+	return via->as->pf->ops->window_map(via, windows, i, host_fd, off);
+}
+
+int pas_window_unmap(struct pas *as, struct pctx *via, unsigned i)
+{
+	return as->pf->ops->window_unmap(as, via, i);
+}
+
+bool pctx_show_windows(struct pctx *ctx, bool show)
+{
+	const struct platform_ops *ops = ctx->as->pf->ops;
+
+	return ops->show_windows && ops->show_windows(ctx, show);
+}
+
+bool pctx_take_reads(struct pctx *ctx, struct pctx_reads *out)
+{
+	struct pctx_reads *r = ctx->reads;
+
+	if (LIKELY(!r || !*(volatile uint64_t *)&r->count))
+		return false;
+	*out = *r;
+	*r = (struct pctx_reads){0};
+	return true;
 }
 
 void pctx_set_answers(struct pctx *ctx, const struct pctx_answers *answers)

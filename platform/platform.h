@@ -343,6 +343,45 @@ struct pctx_position {
 /* NULL: the platform has no such thing.  It is there as long as ctx. */
 struct pctx_position *pctx_position(const struct pctx *ctx);
 
+/*
+ * Windows: files that a guest's threads may read by themselves, as by pread64(2) on descriptor fd, and by read(2) where that one's
+ * position is lent as well, while short cuts are allowed.  An address space has PAS_WINDOWS of them, each with a place above
+ * GUEST_CEILING where PAS_WINDOW_SIZE bytes of a file are mapped, and a record, which the stub can read and only the sentry can
+ * write.  A thread that is shown the records (pctx_show_windows) looks at that of window fd % PAS_WINDOWS: it takes note of
+ * `loan`, copies if all is as it should be, and looks at `loan` once more: if that is another, nothing has happened, and
+ * the call is an event.  So is every read that is not plainly one of these.  Who lends stores loan last, a number that this record
+ * never had; who takes back stores 0 first, and from then on no such read succeeds.
+ */
+#define PAS_WINDOWS 16
+#define PAS_WINDOW_SIZE (64ull << 20)
+struct pas_window {
+	_Atomic uint64_t loan; /* 0: there is none */
+	int32_t fd;
+	uint32_t ends;	/* the file ends at size: a read is short there and gives nothing beyond.  Else such reads are events */
+	uint64_t at;	/* where in the stub it is mapped */
+	uint64_t first; /* from which byte of the file on, a multiple of pages */
+	uint64_t span;	/* so many bytes may be read */
+	uint64_t size;
+	uint64_t reserved[2];
+};
+/* Makes the records of via's address space, in which there are none, for no loan; owned, to be let go by pas_windows_free, which may
+ * come before or after the end of the address space.  -ENOSYS: the platform has no such thing, or not here. */
+int pas_windows_new(struct pctx *via, struct pas_window **out) MUST_CHECK;
+void pas_windows_free(struct pas_window *windows);
+/* Maps host_fd from off on in window i, in the place of what was there; if that fails nothing is known to be there.  The record, of
+ * which loan is 0, is the caller's to fill in but for `at`. */
+int pas_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off) MUST_CHECK;
+/* Unmaps what is there, if anything; PAS_WINDOWS: in all of them, and the records, which can be made again then. */
+int pas_window_unmap(struct pas *as, struct pctx *via, unsigned i) MUST_CHECK;
+/* Whether ctx's thread may look at the records; never so in a new context.  False: the call in hand is none that such a thread could
+ * have answered, and it is as before. */
+bool pctx_show_windows(struct pctx *ctx, bool show);
+/* How often it has read by itself, and how much, since the last time.  What a guest makes of these numbers is its own affair. */
+struct pctx_reads {
+	uint64_t count, bytes;
+};
+bool pctx_take_reads(struct pctx *ctx, struct pctx_reads *out) MUST_CHECK;
+
 /* Atomic compare and exchange on an aligned word of guest memory, done inside the stub.  *seen gets what was there (it
  * is `expected` exactly if the exchange was done).  -EFAULT if the word is not writable. */
 int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen) MUST_CHECK;

@@ -85,13 +85,15 @@ static long thread_new(struct stub *s, struct context *c, bool mapped)
 		CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
 	struct systrap *st = systrap_of(&s->as);
 	uint64_t at = channel_addr(c->channel), size = st->frame.channel_size;
-	struct leader_call calls[4];
+	struct leader_call calls[5];
 	unsigned count = 0;
 	long result = 0;
 	int done, before;
 
 	if (s->inherits)
 		calls[count++] = close_call(SYSTRAP_SOCKET_FD);
+	if (s->sees_parents)
+		calls[count++] = unmap_windows_call();
 	before = (int)count;
 	if (!mapped) {
 		calls[count++] = (struct leader_call){
@@ -112,6 +114,8 @@ static long thread_new(struct stub *s, struct context *c, bool mapped)
 	if (done == (int)count) {
 		if (s->inherits) /* later threads only look */
 			s->inherits = false;
+		if (s->sees_parents)
+			s->sees_parents = false;
 		return result;
 	}
 	if (done == -ESRCH || (done < 0 && mapped))

@@ -12,7 +12,8 @@
  *                                       unregister, arch_prctl(ARCH_SET_FS or _GS) where there is no FSGSBASE;
  *                                       munmap, mprotect, mremap, madvise(MADV_DONTNEED or _FREE) and mmap of private
  *                                       anonymous memory or of a private file mapping by SYSTRAP_FILE_FD, in guest memory
- *                                       (context_host_call); recvmsg from SYSTRAP_SOCKET_FD, close of SYSTRAP_FILE_FD
+ *                                       (context_host_call); munmap of windows, and mmap there for reading of a private
+ *                                       mapping by SYSTRAP_FILE_FD; recvmsg from SYSTRAP_SOCKET_FD, close of SYSTRAP_FILE_FD
  *     all else                          trap: SIGSYS, the guest's system call
  *
  * Two numbers no filter sees: Linux 6.14 takes uretprobe (335), and since 6.18 uprobe (336), past all filters.  Made by
@@ -116,6 +117,40 @@ static void require_guest_range(struct program *p, unsigned addr, unsigned len)
 	ret(p, p->otherwise);
 }
 
+/* From here to windows_end_here what begins at one argument and is as long as another says lies where windows are, all of it;
+ * else that part is skipped.  is_windows_range in C. */
+#define WINDOWS_TESTS 5
+static void skip_unless_windows(struct program *p, unsigned addr, unsigned len, unsigned from[WINDOWS_TESTS])
+{
+	load(p, HIGH(OFF_ARG(addr)));
+	from[0] = skip_unless(p, (uint64_t)SYSTRAP_WINDOWS >> 32);
+	load(p, HIGH(OFF_ARG(len)));
+	from[1] = skip_unless(p, 0);
+	load(p, OFF_ARG(addr));
+	from[2] = p->n;
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)SYSTRAP_WINDOWS, 0, 0);
+	load(p, OFF_ARG(len));
+	emit(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	emit(p, BPF_LD | BPF_IMM, SYSTRAP_WINDOWS_END - SYSTRAP_WINDOWS, 0, 0);
+	from[3] = p->n;
+	emit(p, BPF_JMP | BPF_JGE | BPF_X, 0, 0, 0);
+	/* So there is no carry: it has to begin that much below the end. */
+	emit(p, BPF_LD | BPF_IMM, (uint32_t)SYSTRAP_WINDOWS_END, 0, 0);
+	emit(p, BPF_ALU | BPF_SUB | BPF_X, 0, 0, 0);
+	emit(p, BPF_ST, 0, 0, 0);
+	load(p, OFF_ARG(addr));
+	emit(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	emit(p, BPF_LD | BPF_MEM, 0, 0, 0);
+	from[4] = p->n;
+	emit(p, BPF_JMP | BPF_JGE | BPF_X, 0, 0, 0);
+}
+
+static void windows_end_here(struct program *p, const unsigned from[WINDOWS_TESTS])
+{
+	for (unsigned i = 0; i < WINDOWS_TESTS; i++)
+		skip_ends_here(p, from[i]);
+}
+
 /* Refuses unless arg points into a channel. */
 static void require_channel(struct program *p, unsigned arg)
 {
@@ -138,8 +173,11 @@ static void require_arg_less(struct program *p, unsigned arg, uint64_t k)
 /* Calls that change guest memory and nothing else, mmap of a private file mapping by descriptor fd among them. */
 static void judge_memory_calls(struct program *p, unsigned fd)
 {
-	unsigned from = skip_unless(p, SYS_munmap);
+	unsigned from = skip_unless(p, SYS_munmap), windows[WINDOWS_TESTS];
 
+	skip_unless_windows(p, 0, 1, windows);
+	ret(p, SECCOMP_RET_ALLOW);
+	windows_end_here(p, windows);
 	require_guest_range(p, 0, 1);
 	ret(p, SECCOMP_RET_ALLOW);
 	skip_ends_here(p, from);
@@ -169,6 +207,16 @@ static void judge_memory_calls(struct program *p, unsigned fd)
 	skip_ends_here(p, from);
 
 	from = skip_unless(p, SYS_mmap);
+	skip_unless_windows(p, 0, 1, windows);
+	require_arg_less(p, 2, PROT_READ + 1);
+	load(p, HIGH(OFF_ARG(3)));
+	require(p, BPF_JEQ, 0);
+	load(p, OFF_ARG(3));
+	require(p, BPF_JEQ, MAP_PRIVATE | MAP_FIXED);
+	load(p, OFF_ARG(4));
+	on_equal(p, fd, SECCOMP_RET_ALLOW);
+	ret(p, p->otherwise);
+	windows_end_here(p, windows);
 	require_guest_range(p, 0, 1);
 	require_arg_less(p, 2, PROT_ALL + 1);
 	load(p, HIGH(OFF_ARG(3)));
@@ -190,13 +238,18 @@ static bool is_guest_range(uint64_t addr, uint64_t len)
 	return addr >= GUEST_MIN && addr < GUEST_CEILING && len <= UINT32_MAX && (uint32_t)addr + len <= UINT32_MAX;
 }
 
+static bool is_windows_range(uint64_t addr, uint64_t len)
+{
+	return addr >= SYSTRAP_WINDOWS && len <= SYSTRAP_WINDOWS_END - SYSTRAP_WINDOWS && addr <= SYSTRAP_WINDOWS_END - len;
+}
+
 static bool lets_memory_call(const struct leader_call *call, unsigned fd)
 {
 	const uint64_t *a = call->args, flags = a[3] & ~(uint64_t)MAP_NORESERVE;
 
 	switch (call->nr) {
 	case SYS_munmap:
-		return is_guest_range(a[0], a[1]);
+		return is_guest_range(a[0], a[1]) || is_windows_range(a[0], a[1]);
 	case SYS_mprotect:
 		return is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL;
 	case SYS_madvise:
@@ -205,6 +258,8 @@ static bool lets_memory_call(const struct leader_call *call, unsigned fd)
 		return is_guest_range(a[0], a[1]) && is_guest_range(a[0], a[2]) && is_guest_range(a[4], a[2]) &&
 		       (a[3] == 0 || a[3] == (MREMAP_MAYMOVE | MREMAP_FIXED));
 	case SYS_mmap:
+		if (is_windows_range(a[0], a[1]))
+			return a[2] <= PROT_READ && a[3] == (MAP_PRIVATE | MAP_FIXED) && a[4] == fd;
 		return is_guest_range(a[0], a[1]) && a[2] <= PROT_ALL &&
 		       (flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) ||
 			flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE) ||
@@ -358,10 +413,11 @@ unsigned filter_build(struct sock_filter *f, uint64_t base, bool fsgsbase)
 	load(&p, OFF_IP);
 	require(&p, BPF_JGE, shim);
 	require_less(&p, end);
-	emit(&p, BPF_JMP | BPF_JGE | BPF_K, leader, 0, 0);
-	from = p.n - 1;
+	emit(&p, BPF_JMP | BPF_JGE | BPF_K, leader, 1, 0);
+	from = p.n; /* farther than a condition can jump */
+	emit(&p, BPF_JMP | BPF_JA, 0, 0, 0);
 	judge_leader_call(&p);
-	skip_ends_here(&p, from);
+	p.f[from].k = p.n - from - 1;
 	load(&p, OFF_NR);
 	judge_shim_call(&p, fsgsbase);
 	return p.n;

@@ -130,6 +130,9 @@ void frame_init(struct context *c)
 	atomic_store(&c->ctx.mask->open, 0);
 	c->ctx.position = (struct pctx_position *)(void *)(c->ch + CH_POSITION);
 	atomic_store(&c->ctx.position->pos, PCTX_NO_POSITION);
+	c->ctx.reads = (struct pctx_reads *)(void *)(c->ch + CH_READ_COUNT);
+	*c->ctx.reads = (struct pctx_reads){0};
+	put_word(c, CH_WINDOWS, 0);
 	memset(&c->regs, 0, sizeof(c->regs));
 	c->regs.cs = L_USER_CS;
 	c->regs.ss = L_USER_DS;
@@ -266,6 +269,7 @@ void call_load_rest(struct context *c)
 _Static_assert(offsetof(struct pctx_mask, set) == CH_MASK - CH_ALTSTACK &&
 		       offsetof(struct pctx_mask, open) == CH_MASK_OPEN - CH_ALTSTACK,
 	       "shim.S");
+_Static_assert(offsetof(struct pctx_reads, bytes) == CH_READ_BYTES - CH_READ_COUNT, "shim.S");
 _Static_assert(offsetof(struct l_sigcontext, cs) == CH_BACK_END - CH_BACK, "shim.S");
 _Static_assert(XSTATE_SOFTWARE_OFF == 464 && offsetof(struct l_fpx_sw_bytes, xstate_size) == 16, "shim.S");
 

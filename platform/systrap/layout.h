@@ -10,6 +10,7 @@
  *     base + 0x1000000       trampolines    (read, execute)   written by the sentry, one a patched site: patch.c
  *     base + 0x2000000       the vDSO and its data (read, execute)  lent by the host: arch/x86_64/vdso.h
  *     SYSTRAP_CHANNELS       channels       (read, write)     one a guest thread, at the same address in every stub
+ *     SYSTRAP_WINDOWS        windows        (read only)       files that the guest reads by itself, and the records of them: windows.c
  *     SYSTRAP_CELLS          cells          (read only)       below GUEST_MIN: addresses of trampolines
  *
  * base is SYSTRAP_BASE, or SYSTRAP_BASE_2 if the sentry that the template is forked from has its stack there.
@@ -101,6 +102,24 @@
 #define PIECE_STR 1 /* up to its NUL, which may lie beyond */
 #define PIECE_MEM 2 /* all or nothing */
 
+/* Windows (struct pas_window), and behind them their records, of WIN_SIZE bytes.  Each stub's are its own. */
+#define SYSTRAP_WINDOWS 0x7fff90000000
+#define SYSTRAP_WINDOW_COUNT 16
+#define SYSTRAP_WINDOW_SIZE 0x4000000
+#define SYSTRAP_RECORDS (SYSTRAP_WINDOWS + SYSTRAP_WINDOW_COUNT * SYSTRAP_WINDOW_SIZE)
+#define SYSTRAP_RECORDS_SIZE 0x1000
+#define SYSTRAP_WINDOWS_END (SYSTRAP_RECORDS + SYSTRAP_RECORDS_SIZE)
+#define WIN_SHIFT 6
+#define WIN_LOAN 0
+#define WIN_FD 8
+#define WIN_ENDS 12
+#define WIN_AT 16
+#define WIN_FIRST 24
+#define WIN_SPAN 32
+#define WIN_FILE_SIZE 40
+/* What is copied without asking for attention in between. */
+#define WIN_READ_MAX 0x200000
+
 /*
  * Channels.  The size is the distance between two of them; only the first pages are mapped (frame_layout.channel_size):
  *
@@ -183,6 +202,9 @@
 #define CH_DO_CONTROL (CH_DO_MSG + 56) /* and its control data, of one descriptor */
 #define CH_DO_END (CH_DO_CONTROL + 24)
 #define CH_SHORT_STACK (CH_OUT + CH_OUT_SIZE - 8) /* below it the stack of short cuts in C: before a call nothing is given */
+#define CH_WINDOWS 1496	   /* where the records of windows are, or 0: not for this thread */
+#define CH_READ_COUNT 1504 /* struct pctx_reads: reads that it has made by itself, */
+#define CH_READ_BYTES 1512 /* and their bytes */
 #define CH_TAKEN 1536	   /* how much of each piece was taken along, 32 bits each, */
 #define CH_PIECES 1544	   /* and a place for each */
 #define CH_PIECE_SIZE 1024

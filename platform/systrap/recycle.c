@@ -11,6 +11,7 @@
  *                        pending signals, segment bases, rseq areas and clocks.
  *     memory             one munmap of all that is below GUEST_CEILING, and with it the cells of patched sites; only after the
  *                        threads, so that nobody can map anything behind its back.  Above, a guest can change nothing.
+ *     windows            unmapped, and their records
  *     trampolines        unmapped, and what was counted for them forgotten
  *     files              the one that it may have received is closed; there is none in its socket, which, too, is the host's
  *                        word, or the socket is closed as well
@@ -112,6 +113,14 @@ static bool empty(struct stub *s)
 	if (leader_request(s, calls, count, -1, &result) != (int)count) {
 		stub_kill(s, atomic_load(&s->as.dead) ? NULL : "it could not be emptied");
 		return false;
+	}
+	if (atomic_load(&s->windows)) {
+		calls[0] = unmap_windows_call();
+		if (leader_request(s, calls, 1, -1, &result) != 1) {
+			stub_kill(s, atomic_load(&s->as.dead) ? NULL : "its windows could not be emptied");
+			return false;
+		}
+		atomic_store(&s->windows, false);
 	}
 	if (has_waiters(s)) {
 		stub_kill(s, "somebody waits for its futexes");

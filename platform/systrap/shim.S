@@ -10,10 +10,12 @@
  */
 #include "platform/systrap/layout.h"
 
+#define NR_read 0
 #define NR_close 3
 #define NR_lseek 8
 #define NR_rt_sigprocmask 14
 #define NR_rt_sigreturn 15
+#define NR_pread64 17
 #define NR_sched_yield 24
 #define NR_getpid 39
 #define NR_recvmsg 47
@@ -393,6 +395,10 @@ systrap_shim_call:
 	je	.Lshort_cut
 	cmp	$NR_lseek, %eax
 	je	.Lshort_cut
+	cmp	$NR_read, %eax
+	je	.Lread
+	cmp	$NR_pread64, %eax
+	je	.Lread
 
 .Lcall_sentry:
 	call	.Lstore
@@ -594,6 +600,9 @@ systrap_shim_call:
  * Those in C (short_cuts.c), which find the arguments in the channel, and may use any of the registers that a call in C may.
  * Where a kick strikes, they go on; what the guest gets back is loaded anew in any case.
  */
+.Lread:
+	cmpq	$0, CH_WINDOWS(%r11)
+	je	.Lcall_sentry
 .Lshort_cut:
 	mov	%rax, CH_RAX(%r11)
 	mov	%rdi, CH_RDI(%r11)

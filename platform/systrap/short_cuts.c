@@ -29,6 +29,7 @@ struct short_cut {
 #pragma GCC visibility push(hidden)
 bool shim_load32(const uint32_t *from, uint32_t *to);
 bool shim_touch(uint32_t *word);
+size_t shim_copy(void *to, const void *from, size_t n);
 extern const uint8_t systrap_text[];
 struct short_cut shim_short_cut(uint8_t *channel);
 #pragma GCC visibility pop
@@ -64,6 +65,72 @@ INTO_TEXT struct short_cut seek(uint8_t *channel)
 	if (pos < 0 || (whence == L_SEEK_CUR && __builtin_add_overflow(offset, pos, &offset)) || offset < 0)
 		return not_taken();
 	return atomic_compare_exchange_strong(&at->pos, &pos, offset) ? answer(offset) : not_taken();
+}
+
+/* ---- reads ---- */
+
+INTO_TEXT uint64_t min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * A read at pos by a window (platform.h, struct pas_window).  Whatever is unusual is the sentry's: what Linux refuses, what does not lie in
+ * the window, what faults; and what was not lent any more when all was copied, for then the bytes may be others.  The fence keeps
+ * the second look at the loan behind the copy.
+ */
+INTO_TEXT struct short_cut read_window(const uint8_t *channel, int64_t pos)
+{
+	uint64_t buf = ch64(channel, CH_RSI), count = ch64(channel, CH_RDX), loan, in, left;
+	int32_t fd = (int32_t)ch64(channel, CH_RDI);
+	const volatile struct pas_window *w =
+		(const volatile struct pas_window *)(uintptr_t)ch64(channel, CH_WINDOWS) + (uint32_t)fd % PAS_WINDOWS;
+
+	if (pos < 0 || count == 0 || count > WIN_READ_MAX || buf > SYSTRAP_BASE - count || pos > INT64_MAX - WIN_READ_MAX)
+		return not_taken();
+	loan = atomic_load_explicit(&w->loan, memory_order_acquire);
+	if (!loan || w->fd != fd)
+		return not_taken();
+	left = w->size > (uint64_t)pos ? w->size - (uint64_t)pos : 0;
+	if (left < count && !w->ends)
+		return not_taken();
+	count = min64(count, left);
+	if (count) {
+		if ((uint64_t)pos < w->first)
+			return not_taken();
+		in = (uint64_t)pos - w->first;
+		if (in > w->span || count > w->span - in)
+			return not_taken();
+		if (shim_copy((void *)(uintptr_t)buf, (const void *)(uintptr_t)(w->at + in), count))
+			return not_taken();
+	}
+	__asm__ volatile("lfence" ::: "memory");
+	return atomic_load_explicit(&w->loan, memory_order_acquire) == loan ? answer((long)count) : not_taken();
+}
+
+INTO_TEXT struct short_cut counted(uint8_t *channel, struct short_cut s)
+{
+	struct pctx_reads *reads = (struct pctx_reads *)(channel + CH_READ_COUNT);
+
+	if (s.taken) {
+		reads->count++;
+		reads->bytes += (uint64_t)s.result;
+	}
+	return s;
+}
+
+/* Where the position is lent, too.  Who takes it back finds it where it was, or behind what was read. */
+INTO_TEXT struct short_cut read_on(uint8_t *channel)
+{
+	struct pctx_position *at = (struct pctx_position *)(channel + CH_POSITION);
+	struct short_cut s;
+	int64_t pos;
+
+	if (at->fd != (int32_t)ch64(channel, CH_RDI))
+		return not_taken();
+	pos = atomic_load_explicit(&at->pos, memory_order_relaxed);
+	s = read_window(channel, pos);
+	return !s.taken || atomic_compare_exchange_strong(&at->pos, &pos, pos + s.result) ? s : not_taken();
 }
 
 /* ---- futexes ---- */
@@ -119,6 +186,10 @@ SHIM_TEXT struct short_cut shim_short_cut(uint8_t *channel)
 	switch ((uint32_t)ch64(channel, CH_RAX)) {
 	case SYS_lseek:
 		return seek(channel);
+	case SYS_pread64:
+		return counted(channel, read_window(channel, (int64_t)ch64(channel, CH_R10)));
+	case SYS_read:
+		return counted(channel, read_on(channel));
 	case SYS_futex:
 		return futex(channel);
 	default:

@@ -8,7 +8,7 @@
  *     memory.c    map and its kin, read and write                             context.c  guest threads: spawn, switch
  *     frame.c     the signal frame in a channel: registers, xstate            probe.c    can it work here?
  *     patch.c     hot call sites made to jump into the shim                   pieces.c   guest memory that calls take along
- *     files.c     how guest threads get files to map
+ *     files.c     how guest threads get files to map                          windows.c  files that they read by themselves
  *
  * Trust.  Everything in a channel is the guest's to scribble on, at any moment: each word is read once, nothing read
  * there is used as an address or an index, and nonsense kills that stub alone.  A leader's notifications cannot be
@@ -173,7 +173,9 @@ struct stub {
 	uint64_t seq;	  /* of the last request; guarded by leader_lock */
 	int leader_cpu;	  /* to which the leader is pinned, or -1; guarded by leader_lock */
 	int socket;	  /* the sentry's end, or a SOCKET_ below; whose it is that maps: the lock of the guest's memory */
-	bool inherits;	  /* its parent's socket, so far.  Whoever makes the first thread has it */
+	bool inherits;	  /* its parent's socket, so far.  Whoever makes the first thread has it, */
+	bool sees_parents; /* and its parent's windows, if any */
+	_Atomic bool windows; /* there is, or was, something mapped there; never set after its threads have ended */
 	uint32_t spare_channel; /* mapped, and no thread's; or POOL_NONE.  Whoever makes or ends the only thread has it */
 	/* Set once, with leader_lock held: NULL before the first patch, its own or its forebears'. */
 	struct patches *_Atomic patches;
@@ -292,6 +294,12 @@ static inline struct leader_call unmap_call(uint64_t addr, uint64_t len)
 	return (struct leader_call){.nr = SYS_munmap, .args = {addr, len}};
 }
 
+/* All windows of a stub, and their records. */
+static inline struct leader_call unmap_windows_call(void)
+{
+	return unmap_call(SYSTRAP_WINDOWS, SYSTRAP_WINDOWS_END - SYSTRAP_WINDOWS);
+}
+
 /* SYSTRAP_FD is no file any more. */
 static inline struct leader_call no_file_call(void)
 {
@@ -306,7 +314,7 @@ static inline struct leader_call close_call(unsigned from)
 
 /* ---- filter.c ---- */
 
-#define FILTER_MAX 512
+#define FILTER_MAX 1024
 /* Writes the stubs' filter for texts at base into f; returns the number of instructions. */
 unsigned filter_build(struct sock_filter *f, uint64_t base, bool fsgsbase);
 /* Whether the shim may make this memory call: then a guest thread can do it for the sentry, else the leader has to. */
@@ -467,6 +475,13 @@ bool files_connected(const struct stub *s) MUST_CHECK;
 /* Nothing that was sent is left on its way.  None of the stub's threads may be about to receive. */
 bool files_all_received(const struct stub *s) MUST_CHECK;
 void files_end(struct stub *s);
+
+/* ---- windows.c ---- */
+
+int systrap_windows_new(struct pctx *via, struct pas_window **out);
+int systrap_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off);
+int systrap_window_unmap(struct pas *as, struct pctx *via, unsigned i);
+bool systrap_show_windows(struct pctx *ctx, bool show);
 
 /* ---- patch.c ---- */
 

@@ -26,7 +26,7 @@ static unsigned length;
 /* As the kernel does it, for the instructions that filter.c uses. */
 static uint32_t run(const struct seccomp_data *d)
 {
-	uint32_t a = 0, x = 0, at;
+	uint32_t a = 0, x = 0, at, memory = 0;
 
 	for (at = 0; at < length; at++) {
 		const struct sock_filter *f = &filter[at];
@@ -41,6 +41,21 @@ static uint32_t run(const struct seccomp_data *d)
 			continue;
 		case BPF_ALU | BPF_ADD | BPF_X:
 			a += x;
+			continue;
+		case BPF_ALU | BPF_SUB | BPF_X:
+			a -= x;
+			continue;
+		case BPF_LD | BPF_IMM:
+			a = f->k;
+			continue;
+		case BPF_ST:
+			memory = a;
+			continue;
+		case BPF_LD | BPF_MEM:
+			a = memory;
+			continue;
+		case BPF_JMP | BPF_JA:
+			at += f->k;
 			continue;
 		case BPF_ALU | BPF_AND | BPF_K:
 			a &= f->k;
@@ -80,6 +95,13 @@ static bool is_guest(uint64_t addr, uint64_t len)
 	return addr >= GUEST_MIN && addr < GUEST_CEILING && end >= addr && end <= GUEST_CEILING;
 }
 
+static bool is_windows(uint64_t addr, uint64_t len)
+{
+	uint64_t end = addr + len;
+
+	return addr >= SYSTRAP_WINDOWS && end >= addr && end <= SYSTRAP_WINDOWS_END;
+}
+
 /* What changes guest memory and nothing else; files are mapped privately, by fd alone. */
 static bool changes_memory(int nr, const uint64_t *a, uint32_t fd)
 {
@@ -87,7 +109,7 @@ static bool changes_memory(int nr, const uint64_t *a, uint32_t fd)
 
 	switch (nr) {
 	case SYS_munmap:
-		return is_guest(a[0], a[1]);
+		return is_guest(a[0], a[1]) || is_windows(a[0], a[1]);
 	case SYS_mprotect:
 		return is_guest(a[0], a[1]) && a[2] < 8;
 	case SYS_madvise:
@@ -96,6 +118,8 @@ static bool changes_memory(int nr, const uint64_t *a, uint32_t fd)
 		return is_guest(a[0], a[1]) && is_guest(a[0], a[2]) && is_guest(a[4], a[2]) &&
 		       (a[3] == 0 || a[3] == (MREMAP_MAYMOVE | MREMAP_FIXED));
 	case SYS_mmap:
+		if (is_windows(a[0], a[1]))
+			return a[2] < 2 && a[3] == (MAP_PRIVATE | MAP_FIXED) && (uint32_t)a[4] == fd;
 		return is_guest(a[0], a[1]) && a[2] < 8 &&
 		       (flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) ||
 			flags == (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE) ||
@@ -187,6 +211,13 @@ static const uint64_t values[] = {
 	SYSTRAP_CHANNELS + SYSTRAP_CHANNEL_SIZE,
 	CHANNELS_END - 4,
 	CHANNELS_END,
+	SYSTRAP_WINDOWS - 4096,
+	SYSTRAP_WINDOWS,
+	SYSTRAP_WINDOWS + SYSTRAP_WINDOW_SIZE,
+	SYSTRAP_RECORDS,
+	SYSTRAP_WINDOWS_END,
+	SYSTRAP_WINDOWS_END - SYSTRAP_WINDOWS,
+	SYSTRAP_WINDOW_SIZE,
 	0xffffffff00000000,
 	0x8000000000000000,
 	~0ull - 4095,
@@ -217,6 +248,12 @@ static void aim(int nr, uint64_t *a, unsigned *seed)
 	a[2] = nr == SYS_mremap ? a[1] + 4096 : (uint64_t)rand_r(seed) % 9;
 	a[3] = nr == SYS_mremap ? (uint64_t)rand_r(seed) % 4 : map_flags[(unsigned)rand_r(seed) % ARRAY_SIZE(map_flags)];
 	a[4] = nr == SYS_mmap ? (uint64_t)rand_r(seed) % 6 : GUEST_MIN + (uint64_t)rand_r(seed) * 4096;
+	if ((nr == SYS_mmap || nr == SYS_munmap || nr == SYS_mprotect) && rand_r(seed) % 2) {
+		a[0] = SYSTRAP_WINDOWS + (uint64_t)rand_r(seed) % (SYSTRAP_WINDOWS_END - SYSTRAP_WINDOWS + 8192);
+		a[1] = rand_r(seed) % 2 ? SYSTRAP_WINDOWS_END - a[0] + (uint64_t)(rand_r(seed) % 3 - 1) * 4096 : a[1];
+		a[2] %= 3;
+		a[3] = rand_r(seed) % 2 ? MAP_PRIVATE | MAP_FIXED : a[3];
+	}
 	if (nr == SYS_close || nr == SYS_recvmsg || nr == SYS_dup2 || nr == SYS_close_range)
 		a[0] = (uint64_t)rand_r(seed) % 8;
 	if (nr == SYS_dup2)
