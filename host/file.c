@@ -326,6 +326,18 @@ int host_memfd(const char *name)
 	return fd == -EINVAL ? RESULT(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)) : fd;
 }
 
+void *host_map_memfd(int fd, size_t size)
+{
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+void host_unmap_memfd(void *map, size_t size)
+{
+	munmap(map, size);
+}
+
 int host_add_seals(int fd, uint32_t seals)
 {
 	return RESULT(fcntl(fd, F_ADD_SEALS, seals));

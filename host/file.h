@@ -88,6 +88,9 @@ int host_statfs_fd(int fd, struct host_statfs *out) MUST_CHECK;
 /* Anonymous memory with a descriptor, of size 0, that may be sealed (L_F_SEAL_*): fcntl(2). */
 int host_memfd(const char *name) MUST_CHECK;
 int host_add_seals(int fd, uint32_t seals) MUST_CHECK;
+/* The first size bytes of a memfd, shared: for pages that are there, and stay; to touch others may be the end.  NULL: it cannot be had. */
+void *host_map_memfd(int fd, size_t size) MUST_CHECK;
+void host_unmap_memfd(void *map, size_t size);
 
 /* How a descriptor that came in was opened. */
 int host_fd_flags(int fd, uint32_t *flags) MUST_CHECK; /* L_O_* */

@@ -15,19 +15,32 @@ static bool not_after(const struct l_timespec *a, const struct l_timespec *b)
 	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec <= b->tv_nsec);
 }
 
-void fs_touch_atime(struct inode *i, const struct file *f)
+/* Whether a read of i by f at now leaves its time behind. */
+static bool atime_is_due(const struct inode *i, const struct file *f, const struct l_timespec *now)
 {
 	unsigned flags = mount_flags(f->path.mnt);
-	struct l_timespec now;
 
 	if ((i->iflags & L_FS_NOATIME_FL) || (f->flags & L_O_NOATIME) || (flags & (MNT_NOATIME | MNT_RDONLY)))
-		return;
+		return false;
 	if ((flags & MNT_NODIRATIME) && inode_is(i, L_S_IFDIR))
-		return;
-	now = vfs_now();
-	if ((flags & MNT_STRICTATIME) || not_after(&i->atime, &i->mtime) || not_after(&i->atime, &i->ctime) ||
-	    now.tv_sec - i->atime.tv_sec >= RELATIME_S)
+		return false;
+	return (flags & MNT_STRICTATIME) || not_after(&i->atime, &i->mtime) || not_after(&i->atime, &i->ctime) ||
+	       now->tv_sec - i->atime.tv_sec >= RELATIME_S;
+}
+
+void fs_touch_atime(struct inode *i, const struct file *f)
+{
+	struct l_timespec now = vfs_now();
+
+	if (atime_is_due(i, f, &now))
 		i->atime = now;
+}
+
+bool fs_atime_is_settled(const struct inode *i, const struct file *f)
+{
+	struct l_timespec now = vfs_now();
+
+	return !atime_is_due(i, f, &now);
 }
 
 unsigned fs_dirent_type(uint32_t mode)

@@ -6,6 +6,8 @@
 
 /* A read through f, as the mount has it: relatime unless told otherwise.  i->lock held. */
 void fs_touch_atime(struct inode *i, const struct file *f);
+/* Whether reads of i by f leave no new time until something else changes its times, or a day has passed.  Likewise. */
+bool fs_atime_is_settled(const struct inode *i, const struct file *f);
 /* The d_type of a mode. */
 unsigned fs_dirent_type(uint32_t mode);
 /* Emits "." and ".." at the positions 0 and 1; other entries come at 2 and after.  False: the buffer is full. */

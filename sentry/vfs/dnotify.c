@@ -13,6 +13,7 @@
 #include "abi/signal.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/windows.h"
 
 struct dnotify {
 	struct dnotify *next;  /* of its directory */
@@ -51,6 +52,7 @@ static int add(struct dnotify **fresh, int fd, uint32_t mask) REQUIRES(dnotify_l
 		d->next = dir->dnotify;
 		dir->dnotify = d;
 		dnotify_count++;
+		lends_recall_all();
 	}
 	d->mask |= mask;
 	return 0;

@@ -17,7 +17,9 @@
 #include "platform/platform.h"
 #include "sentry/vfs/dnotify.h"
 #include "sentry/vfs/fasync.h"
+#include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/windows.h"
 
 #define WORD_BITS 64u
 #define FD_FIRST 64u		/* descriptors a new table has room for */
@@ -26,20 +28,6 @@
 #define LEND_AFTER 4
 
 struct tunable vfs_nr_open = {L_NR_OPEN, WORD_BITS, L_NR_OPEN, NULL};
-
-struct fdtable {
-	struct refcount refs;
-	struct mutex lock;
-	/* Guarded by lock. */
-	struct file **files;
-	uint64_t *used, *cloexec;
-	unsigned cap;  /* a multiple of WORD_BITS */
-	unsigned hint; /* no descriptor below it is free */
-	int sought;		     /* the descriptor of the last lseek, */
-	unsigned uses;		     /* how often it was looked up since, */
-	unsigned seeks;		     /* how many there were with nothing in between, */
-	struct pctx_position *lent; /* and where its file's position is lent to, or NULL */
-};
 
 static bool bit(const uint64_t *map, unsigned n)
 {
@@ -225,6 +213,8 @@ static struct file *take(struct fdtable *t, unsigned fd)
 	if (fd >= t->cap || !bit(t->used, fd))
 		return NULL;
 	note_use(t, fd);
+	if (UNLIKELY(t->windows))
+		t->windows_stale |= fd_windows_closed(t->windows, fd);
 	f = t->files[fd];
 	t->files[fd] = NULL;
 	set_bit(t->used, fd, false);
@@ -245,6 +235,8 @@ void fdtable_put(struct fdtable *t)
 {
 	if (!t || !refcount_dec(&t->refs))
 		return;
+	if (t->windows)
+		(void)fdtable_leave_windows(t);
 	for (unsigned n = 0; n < t->cap; n++)
 		if (bit(t->used, n))
 			(void)closed(t, t->files[n]);

@@ -13,6 +13,7 @@
 #include "sentry/vfs/dnotify.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
+#include "sentry/vfs/windows.h"
 
 void (*file_epoll_forget)(struct file *f);
 
@@ -367,5 +368,10 @@ int file_set_flags(struct file *f, int fd, uint32_t flags)
 			return r;
 	}
 	f->flags = (flags & ~(uint32_t)L_FASYNC) | (f->flags & L_FASYNC);
+	if ((old ^ flags) & L_O_NOATIME) { /* it is looked at when a file is lent */
+		mutex_lock(&f->inode->lock);
+		inode_recall(f->inode);
+		mutex_unlock(&f->inode->lock);
+	}
 	return 0;
 }

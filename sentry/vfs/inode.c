@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "host/clock.h"
 #include "sentry/vfs/notify.h"
+#include "sentry/vfs/windows.h"
 
 /* ---- super blocks ---- */
 
@@ -183,6 +184,7 @@ void inode_touch(struct inode *i, unsigned which)
 {
 	struct l_timespec now = vfs_now();
 
+	inode_recall(i);
 	if (which & ATTR_ATIME)
 		i->atime = now;
 	if (which & ATTR_MTIME)
@@ -193,6 +195,7 @@ void inode_touch(struct inode *i, unsigned which)
 
 void inode_apply(struct inode *i, const struct iattr *a)
 {
+	inode_recall(i);
 	if (a->valid & ATTR_MODE)
 		i->mode = (i->mode & L_S_IFMT) | (a->mode & L_S_IALLUGO);
 	if (a->valid & ATTR_UID)
@@ -215,6 +218,7 @@ void inode_apply(struct inode *i, const struct iattr *a)
 /* 0, or -errno.  Changing a size is for those that have somewhere to keep the bytes. */
 int setattr_locked(struct inode *i, struct iattr *a)
 {
+	inode_recall(i);
 	if (i->ops && i->ops->setattr)
 		return i->ops->setattr(i, a);
 	if (a->valid & ATTR_SIZE)

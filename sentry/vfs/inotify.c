@@ -25,6 +25,7 @@
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
+#include "sentry/vfs/windows.h"
 
 #define QUEUED_BYTES_MAX (64ul << 20) /* of all instances together */
 
@@ -249,6 +250,7 @@ int inotify_watch(struct file *f, struct inode *i, uint32_t mask)
 		i->watches = fresh;
 		list_add(&fresh->of_instance, &n->watches); /* the newest first, as fdinfo shows them */
 		watch_count++;
+		lends_recall_all();
 		r = change_watch(fresh, mask & ~L_IN_MASK_CREATE);
 		fresh = NULL;
 	}
@@ -306,6 +308,11 @@ static bool nobody_watches(void)
 {
 	return LIKELY(!atomic_load_explicit(&watch_count, memory_order_relaxed) &&
 		      !atomic_load_explicit(&dnotify_count, memory_order_relaxed));
+}
+
+bool nobody_watches_files(void)
+{
+	return !atomic_load(&watch_count) && !atomic_load(&dnotify_count);
 }
 
 static bool is_watched(const struct inode *i)

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "sentry/core/cred.h"
 #include "sentry/vfs/mount_internal.h"
+#include "sentry/vfs/windows.h"
 
 /* ---- flags and propagation ---- */
 
@@ -70,8 +71,10 @@ int vfs_mount_setattr(struct mnt_ns *ns, const struct path *at, const struct mou
 		if (c->propagation >= 0)
 			mount_change_propagation(m, (enum propagation)c->propagation);
 	}
-	if (r == 0 && (c->set || c->clear))
+	if (r == 0 && (c->set || c->clear)) {
 		mnt_ns_touch(top->ns);
+		lends_recall_all(); /* reads may have to leave a time behind */
+	}
 	rw_unlock(&mount_lock);
 	return r;
 }

@@ -188,6 +188,7 @@ struct inode {
 	struct l_timespec atime, mtime, ctime, btime;
 	_Atomic int32_t writers;	 /* > 0: open for writing; < 0: being executed.  See inode_deny_write */
 	_Atomic int32_t readers;	 /* of a regular file: how often it is open for reading alone */
+	_Atomic uint32_t lent;		 /* how often its bytes are lent: windows.h */
 	_Atomic bool leased;		 /* it has, or once had, a lease */
 	struct inode_locks *_Atomic locks; /* flock, POSIX and OFD locks; made on first use; guarded by locks.c's lock */
 	struct watch *_Atomic watches;	 /* inotify; written under inotify.c's lock; NULL: nobody watches */
@@ -214,11 +215,18 @@ struct dir_context {
  * A blocking operation looks at file_nonblock(f) and waits by wait_event: -ERESTARTSYS when a signal comes.  A NULL slot gives
  * the errno beside it.
  */
+struct file_loan;
 struct file_ops {
 	ssize_t (*read)(struct file *f, struct uio *u, int64_t pos);  /* NULL: -EINVAL */
 	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; file_appends: the op finds the end itself */
 	uint32_t by_piece; /* FILE_READ, FILE_WRITE: readv, writev call it for each piece, as Linux where it knows but one buffer */
 	int64_t (*lseek)(struct file *f, int64_t off, int whence);    /* NULL: generic by inode size; streams -ESPIPE */
+	/*
+	 * What of f from first on guests may read by themselves (windows.h), after so many reads of it in a row: false if nothing, or not
+	 * yet.  Called with the inode's lock held; what it says is true until that is let go, or until the loan is taken back by inode_recall.
+	 * NULL: nothing ever.
+	 */
+	bool (*lend)(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out);
 	bool lendable_pos; /* SEEK_SET and SEEK_CUR do what file_lseek_generic does, and nothing else */
 	int (*iterate)(struct file *f, struct dir_context *dc);	      /* NULL: -ENOTDIR */
 	/* The events (L_POLL*) true now.  If e is not NULL first hangs it on the queue that tells of changes; a file with

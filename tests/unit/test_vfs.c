@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "abi/capability.h"
 #include "abi/errno.h"
 #include "abi/types.h"
-#include "platform/platform.h"
+#include "platform/ops.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/windows.h"
 
 /* Pipes and devices have tests of their own. */
 int fifo_open(struct inode *i, struct file *f)
@@ -771,6 +774,126 @@ START_TEST(lent_positions)
 }
 END_TEST
 
+/* ---- files that are lent to those who read them ---- */
+
+static int windows_mapped;
+
+static int map_window(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off)
+{
+	windows_mapped++;
+	ck_assert_int_ge(host_fd, 0);
+	ck_assert_int_eq(off % (32 << 20), 0);
+	return 0;
+}
+
+static const struct platform_ops window_ops = {.window_map = map_window};
+static struct platform window_platform = {.ops = &window_ops};
+static struct pas window_space = {.pf = &window_platform};
+static struct pctx window_ctx = {.as = &window_space};
+
+/* As pread(2) and read(2) do, until it is lent or will not be. */
+static bool read_often(struct fdtable *t, struct fd_windows *w, int fd, int64_t pos)
+{
+	struct file *f = fd_lookup(t, fd);
+	bool lent = false;
+	char c;
+
+	for (int i = 0; i < 200 && !lent; i++) {
+		ck_assert_int_ge(vfs_read_kernel(f, &c, 1, pos), 0);
+		usleep(500); /* times are coarse: for a while after a write each read leaves one behind */
+		switch (fd_note_read(t, fd, f, pos)) {
+		case READS_SELDOM:
+			break;
+		case READS_LENT:
+			lent = true;
+			break;
+		case READS_OFTEN:
+			lent = fd_lend(t, w, &window_ctx, fd, f, pos);
+		}
+	}
+	file_put(f);
+	return lent;
+}
+
+START_TEST(lent_reads)
+{
+	struct file *f = must_open(&as_root, "/lent", L_O_CREAT | L_O_RDWR | L_O_EXCL, 0666);
+	struct pas_window *records = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct fd_windows *w = fd_windows_new(records);
+	struct fdtable *t = fdtable_new(), *copy;
+	struct uio u = uio_kernel((char *)"0123456789", 10);
+	struct iattr a = {.valid = ATTR_SIZE, .size = 4};
+	const struct pas_window *r;
+	int fd = fd_install(t, f, 0, 64, false), other;
+	struct file *g;
+	uint64_t loan;
+
+	r = &records[fd];
+	windows_mapped = 0;
+	ck_assert_int_eq(file_pwrite(f, &u, 0), 10);
+	ck_assert(fdtable_set_windows(t, w));
+	ck_assert(!fdtable_set_windows(t, w));
+	ck_assert(read_often(t, w, fd, 0));
+	ck_assert(r->loan && r->fd == fd && r->size == 10 && r->span == 10 && r->ends && r->first == 0);
+	ck_assert_int_eq(windows_mapped, 1);
+	/* What changes the file takes it back; the next loan is another, of what is mapped already. */
+	loan = r->loan;
+	u = uio_kernel((char *)"ab", 2);
+	ck_assert_int_eq(file_pwrite(f, &u, 9), 2);
+	ck_assert_int_eq(r->loan, 0);
+	ck_assert(read_often(t, w, fd, 0));
+	ck_assert(r->loan && r->loan != loan && r->size == 11);
+	mutex_lock(&f->inode->lock);
+	ck_assert_int_eq(setattr_locked(f->inode, &a), 0);
+	ck_assert_int_eq(r->loan, 0);
+	mutex_unlock(&f->inode->lock);
+	ck_assert(read_often(t, w, fd, 0));
+	ck_assert_int_eq(r->size, 4);
+	/* A hole is not lent. */
+	u = uio_kernel((char *)"h", 1);
+	ck_assert_int_eq(file_pwrite(f, &u, 3 * 4096), 1);
+	ck_assert(read_often(t, w, fd, 0));
+	ck_assert_int_eq(r->size, 3 * 4096 + 1);
+	ck_assert_int_eq(r->span, 4096);
+	ck_assert_int_eq(windows_mapped, 1);
+	lends_recall_all();
+	ck_assert_int_eq(r->loan, 0);
+	ck_assert(read_often(t, w, fd, 0));
+	/* Another descriptor of the same window, and back. */
+	other = fd_install(t, file_get(f), 16 + fd, 64, false);
+	ck_assert_int_eq(other, 16 + fd);
+	ck_assert(read_often(t, w, other, 0));
+	ck_assert_int_eq(r->fd, other);
+	ck_assert_int_eq(windows_mapped, 2);
+	ck_assert(read_often(t, w, fd, 0));
+	ck_assert_int_eq(fd_close(t, other), 0);
+	ck_assert(r->loan);
+	ck_assert_int_eq(fdtable_take_stale(t), 0);
+	/* A copy of the table has nothing of it. */
+	ck_assert_int_eq(fdtable_copy(t, &copy), 0);
+	ck_assert(r->loan && !fdtable_has_windows(copy, w));
+	fdtable_put(copy);
+	/* Closed, by whatever way. */
+	g = must_open(&as_root, "/other", L_O_CREAT | L_O_RDWR | L_O_EXCL, 0666);
+	ck_assert_int_eq(fd_replace(t, g, fd, 64, false), fd);
+	ck_assert_int_eq(r->loan, 0);
+	ck_assert_int_eq(fdtable_take_stale(t), 1u << fd);
+	ck_assert(fd_window_is_empty(t, w, (unsigned)fd));
+	ck_assert_int_eq(fd_note_read(t, fd, g, 0), READS_SELDOM);
+	u = uio_kernel((char *)"g", 1);
+	ck_assert_int_eq(file_pwrite(g, &u, 0), 1);
+	ck_assert(read_often(t, w, fd, 0));
+	fdtable_no_windows(t);
+	ck_assert_int_eq(r->loan, 0);
+	ck_assert_int_eq(fdtable_take_stale(t), 1u << fd);
+	ck_assert(!read_often(t, w, fd, 0));
+	ck_assert(!fd_windows_left(w));
+	fdtable_put(t);
+	ck_assert(fd_windows_left(w));
+	fd_windows_put(w);
+}
+END_TEST
+
 /* ---- locks ---- */
 
 static int lock(struct file *f, const void *owner, int type, uint64_t start, uint64_t end)
@@ -1024,6 +1147,7 @@ int main(void)
 	tcase_add_test(tc, bind_recursive);
 	tcase_add_test(tc, descriptors);
 	tcase_add_test(tc, lent_positions);
+	tcase_add_test(tc, lent_reads);
 	tcase_add_test(tc, range_locks);
 	tcase_add_test(tc, deadlock);
 	tcase_add_test(tc, whole_locks);

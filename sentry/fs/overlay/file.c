@@ -6,6 +6,7 @@
 #include "abi/mman.h"
 #include "sentry/fs/common.h"
 #include "sentry/fs/overlay/internal.h"
+#include "sentry/vfs/windows.h"
 
 /* ---- opening ---- */
 
@@ -154,6 +155,24 @@ static int file_map(struct file *f, uint64_t off, uint64_t len, int prot, int fl
 	return r;
 }
 
+/*
+ * The lower file's size may change on the host, though it should not: so reads that come to its end are not lent.  They do not leave a time
+ * behind either (file_read_at).
+ */
+static bool file_lend(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out)
+{
+	struct inode *i = f->inode;
+	struct ovl_inode *o = ovl_of(i);
+	struct file *lower = o->lower_file;
+	uint64_t off = 0;
+
+	if (o->copied_up)
+		return memfile_lend(i, &o->mem.file, f, first, reads, out);
+	*out = (struct file_loan){.past = i->size, .size = i->size};
+	return lower->ops->mmap && lower->ops->mmap(lower, 0, PAS_WINDOW_SIZE, L_PROT_READ, L_MAP_PRIVATE, &out->host_fd, &off) == 0 &&
+	       out->host_fd >= 0 && off == 0;
+}
+
 static int file_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
 {
 	struct inode *i = f->inode;
@@ -175,6 +194,7 @@ const struct file_ops ovl_regular_file_ops = {
 	.write = file_write_at,
 	.lseek = file_seek,
 	.lendable_pos = true,
+	.lend = file_lend,
 	.mmap = file_map,
 	.fsync = fs_fsync_nothing,
 	.fallocate = file_allocate,

@@ -5,6 +5,7 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "sentry/fs/overlay/internal.h"
+#include "sentry/vfs/windows.h"
 
 #define COPY_SIZE (64 * 1024ul)
 
@@ -288,6 +289,7 @@ int ovl_copy_up(struct inode *i, bool keep)
 
 	if (o->copied_up)
 		return 0;
+	inode_recall(i);
 	i->size = i->blocks = 0;
 	if (keep) {
 		r = o->lower_file ? 0 : ovl_lower_open(o->lower, &lower);

@@ -8,9 +8,17 @@
 #include "base/checked.h"
 #include "host/file.h"
 #include "sentry/fs/common.h"
+#include "sentry/vfs/windows.h"
 
 /* Transfers go through a buffer of this size, so that a copy to or from the guest is not made page by page. */
 #define BOUNCE_SIZE (64 * 1024ul)
+
+/* The host allows a process so many mappings; most are to be had for other things. */
+#define MAPS_MAX 8192
+/* Larger files are read and written by calls. */
+#define MAP_SIZE_MAX (64ul << 20)
+
+static _Atomic unsigned map_count; /* of memfile.map */
 
 int mem_quota_charge(struct mem_quota *q, uint64_t pages)
 {
@@ -33,15 +41,31 @@ void memfile_init(struct memfile *m, struct mem_quota *quota)
 	*m = (struct memfile){.fd = -1, .quota = quota, .seals = L_F_SEAL_SEAL};
 }
 
+static void drop_map(struct memfile *m)
+{
+	if (!m->map)
+		return;
+	host_unmap_memfd(m->map, m->map_size);
+	m->map = NULL;
+	map_count--;
+}
+
 void memfile_destroy(struct memfile *m)
 {
 	page_tree_remove(&m->tree, 0, UINT64_MAX);
+	drop_map(m);
 	if (m->fd >= 0)
 		host_close(m->fd);
 	mem_quota_release(m->quota, m->charged);
 }
 
 /* ---- accounting ---- */
+
+/* How many pages a write of [pos, pos + len) may add to the memfd at most. */
+static uint64_t span_pages(uint64_t pos, uint64_t len)
+{
+	return len ? (pos + len - 1) / PAGE_SIZE - pos / PAGE_SIZE + 1 : 0;
+}
 
 static void set_blocks(struct inode *i, const struct memfile *m)
 {
@@ -59,7 +83,7 @@ static void discharge(struct inode *i, struct memfile *m, uint64_t pages)
  * DIVERGES: what guests write into the holes of a mapped file is charged when the sentry next looks at the file, so
  * that the size limit can be passed through mappings (the sandbox's memory limit cannot).
  */
-void memfile_refresh(struct inode *i, struct memfile *m)
+static void refresh(struct inode *i, struct memfile *m)
 {
 	struct host_stat st;
 	uint64_t pages;
@@ -73,7 +97,20 @@ void memfile_refresh(struct inode *i, struct memfile *m)
 		mem_quota_release(m->quota, m->charged - pages);
 	m->charged = pages;
 	i->size = st.size;
+	m->whole = pages == span_pages(0, st.size) && !m->beyond;
 	set_blocks(i, m);
+}
+
+/* What lies within the size can be read and written in place. */
+static bool in_place(const struct memfile *m)
+{
+	return m->map && m->whole && !m->shared;
+}
+
+void memfile_refresh(struct inode *i, struct memfile *m)
+{
+	if (!in_place(m))
+		refresh(i, m);
 }
 
 /* ---- the two stores ---- */
@@ -100,18 +137,16 @@ static int get_page(struct inode *i, struct memfile *m, uint64_t index, uint8_t 
 	return 0;
 }
 
-/* How many pages a write of [pos, pos + len) may add to the memfd at most. */
-static uint64_t span_pages(uint64_t pos, uint64_t len)
-{
-	return len ? (pos + len - 1) / PAGE_SIZE - pos / PAGE_SIZE + 1 : 0;
-}
-
 /* Stores as much of buf as there is room for: the count, or an error if none.  The size grows with it. */
 static ssize_t store_some(struct inode *i, struct memfile *m, const uint8_t *buf, size_t len, uint64_t pos)
 {
 	size_t done = 0;
 	int r = 0;
 
+	if (in_place(m) && pos + len <= i->size && pos + len <= m->map_size) {
+		memcpy(m->map + pos, buf, len);
+		return (ssize_t)len;
+	}
 	if (m->fd >= 0) {
 		uint64_t room = span_pages(pos, len);
 
@@ -128,7 +163,7 @@ static ssize_t store_some(struct inode *i, struct memfile *m, const uint8_t *buf
 			}
 			done += (size_t)n;
 		}
-		memfile_refresh(i, m);
+		refresh(i, m);
 		return done ? (ssize_t)done : r;
 	}
 	while (done < len) {
@@ -152,6 +187,10 @@ static ssize_t load(const struct memfile *m, uint8_t *buf, size_t len, uint64_t 
 {
 	size_t done = 0;
 
+	if (in_place(m) && pos + len <= m->map_size) {
+		memcpy(buf, m->map + pos, len);
+		return (ssize_t)len;
+	}
 	if (m->fd >= 0)
 		return host_pread(m->fd, buf, len, (int64_t)pos);
 	while (done < len) {
@@ -358,9 +397,10 @@ int memfile_truncate(struct inode *i, struct memfile *m, uint64_t size)
 
 	if (size > MEMFILE_MAX_SIZE)
 		return -EINVAL;
+	inode_recall(i);
 	if (m->fd >= 0) {
 		r = host_ftruncate(m->fd, size);
-		memfile_refresh(i, m);
+		refresh(i, m);
 		return r;
 	}
 	if (size < i->size) {
@@ -387,16 +427,18 @@ int memfile_fallocate(struct inode *i, struct memfile *m, int mode, uint64_t off
 		return -EINVAL;
 	if (end > MEMFILE_MAX_SIZE)
 		return -EFBIG;
+	inode_recall(i);
+	m->beyond |= mode & L_FALLOC_FL_KEEP_SIZE;
 	if (m->fd >= 0) {
 		uint64_t room = (mode & L_FALLOC_FL_PUNCH_HOLE) ? 0 : span_pages(off, len);
 
-		memfile_refresh(i, m);
+		refresh(i, m);
 		r = mem_quota_charge(m->quota, room);
 		if (r < 0)
 			return r;
 		m->charged += room;
 		r = host_fallocate(m->fd, mode, off, len);
-		memfile_refresh(i, m);
+		refresh(i, m);
 		return r;
 	}
 	if (mode & L_FALLOC_FL_PUNCH_HOLE) {
@@ -454,7 +496,7 @@ static int move_to_memfd(struct inode *i, struct memfile *m)
 	}
 	page_tree_remove(&m->tree, 0, UINT64_MAX);
 	m->fd = fd;
-	memfile_refresh(i, m);
+	refresh(i, m);
 	return 0;
 }
 
@@ -466,8 +508,51 @@ int memfile_map(struct inode *i, struct memfile *m, int *host_fd)
 		if (r < 0)
 			return r;
 	}
+	m->shared = true;
+	drop_map(m);
 	*host_fd = m->fd;
 	return 0;
+}
+
+/* Once it is lent, a file that nobody maps is to be no slower to write to than before. */
+static void get_map(const struct inode *i, struct memfile *m)
+{
+	uint64_t size;
+
+	if (m->shared || !m->whole || i->size == 0 || i->size > MAP_SIZE_MAX || !page_up(i->size, &size) || (m->map && m->map_size >= size))
+		return;
+	drop_map(m);
+	if (map_count >= MAPS_MAX)
+		return;
+	m->map = host_map_memfd(m->fd, size);
+	m->map_size = size;
+	if (m->map)
+		map_count++;
+}
+
+/* Bytes that lie in the tree have to be moved first, which has to be worth it: so many for each read. */
+#define MOVED_PER_READ (8 * 1024u)
+
+/*
+ * Holes are not lent, since a mapping that is only read makes pages of them, which a read does not.  If there are as many pages as there can
+ * be there is none.
+ */
+bool memfile_lend(struct inode *i, struct memfile *m, struct file *f, uint64_t first, uint64_t reads, struct file_loan *out)
+{
+	int64_t hole;
+
+	if (!fs_atime_is_settled(i, f))
+		return false;
+	if (m->fd < 0 && (i->size / MOVED_PER_READ > reads || move_to_memfd(i, m) < 0))
+		return false;
+	refresh(i, m);
+	get_map(i, m);
+	*out = (struct file_loan){.host_fd = m->fd, .past = i->size, .size = i->size, .ends = true};
+	if (m->whole)
+		return true;
+	hole = first < i->size ? seek(i, m, first, false) : -ENXIO;
+	out->past = hole < 0 ? 0 : (uint64_t)hole;
+	return hole > 0;
 }
 
 /*

@@ -3,7 +3,8 @@
  *
  * They lie in a page tree of the sentry's until the file is first mapped.  From then on they lie in one host memfd,
  * whose size follows the inode's, so that mapped pages, SIGBUS past the end, truncation and holes are the host's
- * business.
+ * business.  While a memfd is only lent to readers (memfile_lend) nobody but the sentry changes anything there: then it is mapped in the
+ * sentry, too, and what lies in pages that are there is read and written in place, as in the tree.
  *
  * Locking: the inode's lock guards it all and is held by the caller.  While the bytes are in the tree, those
  * between the size and the end of its page are zero.
@@ -26,6 +27,11 @@ struct memfile {
 	struct page_tree tree;
 	int fd;			 /* the memfd, or -1 */
 	uint64_t charged;	 /* pages */
+	bool beyond;		 /* there are, or were, pages past the size, or holes that were made */
+	bool shared;		 /* guests have mapped it, or may: they may make pages of holes */
+	bool whole;		 /* it had no hole when last looked at, nor has it had any since */
+	uint8_t *map;		 /* the memfd's first map_size bytes, or NULL */
+	uint64_t map_size;
 	uint32_t seals;		 /* L_F_SEAL_*; what they forbid is refused by the memfd, which has them too */
 	struct mem_quota *quota; /* borrowed: the super block's */
 };
@@ -44,6 +50,8 @@ uint64_t memfile_cached(struct inode *i, struct memfile *m, uint64_t first, uint
 int memfile_fallocate(struct inode *i, struct memfile *m, int mode, uint64_t off, uint64_t len) MUST_CHECK;
 int memfile_truncate(struct inode *i, struct memfile *m, uint64_t size) MUST_CHECK;
 int memfile_map(struct inode *i, struct memfile *m, int *host_fd) MUST_CHECK;
+/* file_ops.lend. */
+bool memfile_lend(struct inode *i, struct memfile *m, struct file *f, uint64_t first, uint64_t reads, struct file_loan *out);
 /* F_ADD_SEALS. */
 int memfile_add_seals(struct inode *i, struct memfile *m, uint32_t seals) MUST_CHECK;
 /* Brings i->size and i->blocks up to date with what was written through mappings. */

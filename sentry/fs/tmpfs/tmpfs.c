@@ -448,6 +448,11 @@ static int file_map(struct file *f, uint64_t off, uint64_t len, int prot, int fl
 	return r;
 }
 
+static bool file_lend(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out)
+{
+	return memfile_lend(f->inode, &mem(f->inode)->file, f, first, reads, out);
+}
+
 static int file_allocate(struct file *f, int mode, uint64_t off, uint64_t len)
 {
 	struct inode *i = f->inode;
@@ -480,6 +485,7 @@ static const struct file_ops regular_file_ops = {
 	.write = file_write_at,
 	.lseek = file_seek,
 	.lendable_pos = true,
+	.lend = file_lend,
 	.cached = file_cached,
 	.mmap = file_map,
 	.fsync = fs_fsync_nothing,
