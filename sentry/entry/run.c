@@ -20,6 +20,7 @@
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/task/usage.h"
 
 /* A guest exception becomes a signal with the hardware's account of it, unless all it wanted was more stack. */
 static void on_fault(struct task *t, const struct pf_fault *f)
@@ -151,6 +152,7 @@ void task_run(struct task *t)
 		}
 		platform_switch(t->ctx, &ev);
 		signal_mask_take(t);
+		task_count_own_reads(t);
 		/* Seen late it makes a kick too many. */
 		atomic_store_explicit(&t->ctx_running, false, memory_order_release);
 		if (UNLIKELY(t->syscall_work & (WORK_STEP | WORK_WATCH)))

@@ -9,7 +9,7 @@
 #include "base/checked.h"
 #include "host/process.h"
 #include "sentry/mm/vma.h"
-#include "sentry/vfs/vfs.h"
+#include "sentry/vfs/windows.h"
 
 struct mm *mm_new(struct pas *as)
 {
@@ -42,6 +42,7 @@ static void mm_end(struct mm *mm, void (*put)(struct pas *as))
 	}
 	free(mm->vmas);
 	put(mm->as);
+	fd_windows_put(mm->windows);
 	user_ns_put(mm->user_ns);
 	mutex_destroy(&mm->lock);
 	free(mm);

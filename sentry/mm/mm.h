@@ -71,6 +71,7 @@ struct mm {
 	uint64_t start_code, end_code, start_data, end_data, start_stack;
 	uint64_t auxv[2 * 28]; /* as on the stack, AT_NULL-terminated */
 	bool lock_future, lock_future_on_fault; /* mlockall(MCL_FUTURE), with MCL_ONFAULT */
+	struct fd_windows *windows; /* counted: of the files that its threads read by themselves; or NULL */
 	bool guarded; /* it has, or had, guard pages, which are in no VMA: MADV_GUARD_INSTALL */
 
 	_Atomic uint32_t mdwe;	      /* L_PR_MDWE_*: what may not become writable and executable */
@@ -184,6 +185,15 @@ enum mm_show { MM_SHOW_MAPS, MM_SHOW_SMAPS, MM_SHOW_ROLLUP };
 int mm_show(struct mm *mm, const struct path *root, enum mm_show what, FILE *out) MUST_CHECK;
 /* What is resident, and how much of that is of files or shared memory, comes from the stub's own /proc: 0 if that cannot be had. */
 void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes, uint64_t *shared_bytes);
+/*
+ * t, whose own thread calls, has read f by fd from pos on, in a call that others might be able to make by themselves from now on
+ * (sentry/vfs/windows.h).  Whether its thread can.
+ */
+bool mm_lend_reads(struct task *t, int fd, struct file *f, int64_t pos);
+/* t, whose own thread calls, has closed files: unmaps what was lent of them. */
+void mm_clean_windows(struct task *t);
+/* t, whose own thread calls, is about to leave its address space, and if all is so its table of descriptors. */
+void mm_leave_windows(struct task *t, bool all);
 /* The call site of ev, an event of t's that says hot, is to be made cheaper, if it lies in text (pctx_patch). */
 void mm_patch_text(struct task *t, const struct pf_event *ev);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "sentry/mm/mm.h"
 #include "sentry/syscalls/fs_args.h"
 
 static long open_at(struct task *t, uint64_t dirfd, uint64_t path, uint32_t flags, uint32_t mode, uint64_t resolve)
@@ -81,6 +82,7 @@ long sys_close(struct task *t, const struct sys_args *args)
 {
 	int r = fd_close(t->files, (int)args->a[0]);
 
+	mm_clean_windows(t);
 	/* The descriptor is gone: to do it again would close another's. */
 	return r <= -ERESTARTSYS && r >= -ERESTART_RESTARTBLOCK ? -EINTR : r;
 }
@@ -98,6 +100,7 @@ static int unshare_files(struct task *t)
 	mutex_lock(&t->alloc_lock);
 	t->files = copy;
 	mutex_unlock(&t->alloc_lock);
+	mm_leave_windows(t, false);
 	fdtable_put(old);
 	return 0;
 }
@@ -113,6 +116,7 @@ long sys_close_range(struct task *t, const struct sys_args *args)
 		r = unshare_files(t);
 	if (r == 0)
 		fd_close_range(t->files, first, last, flags & L_CLOSE_RANGE_CLOEXEC);
+	mm_clean_windows(t);
 	return r;
 }
 
@@ -138,7 +142,9 @@ long sys_dup2(struct task *t, const struct sys_args *args)
 		file_put(f);
 		return new_fd;
 	}
-	return fd_replace(t->files, f, new_fd, task_fd_limit(t), false);
+	r = fd_replace(t->files, f, new_fd, task_fd_limit(t), false);
+	mm_clean_windows(t);
+	return r;
 }
 
 long sys_dup3(struct task *t, const struct sys_args *args)
@@ -153,5 +159,7 @@ long sys_dup3(struct task *t, const struct sys_args *args)
 	r = arg_file_path_ok(t, args->a[0], &f);
 	if (r < 0)
 		return r;
-	return fd_replace(t->files, f, (int)args->a[1], task_fd_limit(t), args->a[2] & L_O_CLOEXEC);
+	r = fd_replace(t->files, f, (int)args->a[1], task_fd_limit(t), args->a[2] & L_O_CLOEXEC);
+	mm_clean_windows(t);
+	return r;
 }

@@ -4,6 +4,7 @@
  */
 #include "abi/ioctl.h"
 #include "base/checked.h"
+#include "sentry/mm/mm.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/syscalls/transfer.h"
 #include "sentry/task/usage.h"
@@ -69,6 +70,17 @@ long transfer(struct task *t, struct file *f, const struct ua_iov *iov, int64_t 
 	return r;
 }
 
+/* The next read of the like may be one that t's thread can make by itself. */
+static void note_read(struct task *t, int fd, struct file *f, int64_t pos)
+{
+	struct pctx_position *at = pctx_position(t->ctx);
+
+	if (pos != OWN_POSITION)
+		(void)mm_lend_reads(t, fd, f, pos);
+	else if (mm_lend_reads(t, fd, f, f->pos) && f->ops->lendable_pos && at)
+		fd_note_seek(t->files, fd, f, at);
+}
+
 static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos, bool write)
 {
 	struct ua_iov iov;
@@ -82,6 +94,8 @@ static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos,
 		r = ua_iov_single(args->a[1], args->a[2], &iov);
 	if (r == 0)
 		r = transfer(t, f, &iov, pos, write, 0);
+	if (!write && r >= 0 && f->ops->lend && t->may_lend)
+		note_read(t, (int)args->a[0], f, pos);
 	file_put(f);
 	return r;
 }

@@ -556,6 +556,7 @@ static int unshare_files(struct task *t)
 	old = t->files;
 	t->files = own;
 	mutex_unlock(&t->alloc_lock);
+	mm_leave_windows(t, false);
 	fdtable_put(old);
 	return 0;
 }
@@ -570,6 +571,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	char comm[TASK_COMM_LEN];
 
 	comm_of(img, comm);
+	mm_leave_windows(t, true);
 	process_book_stub(t);
 	task_book_thread(t);
 	task_release_mm(t);

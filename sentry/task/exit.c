@@ -129,8 +129,11 @@ static void release_parts(struct task *t)
 	ctx = t->ctx;
 	t->ctx = NULL;
 	mutex_unlock(&t->process->sig_lock);
-	if (t->files)
+	if (t->files) {
 		fdtable_recall(t->files);
+		if (t->mm && !fdtable_shared(t->files))
+			mm_leave_windows(t, true);
+	}
 	if (ctx)
 		pctx_destroy(ctx);
 	mutex_lock(&t->alloc_lock);

@@ -21,6 +21,7 @@
 #include "sentry/task/pidns.h"
 #include "sentry/task/rseq.h"
 #include "sentry/time/timers.h"
+#include "sentry/vfs/windows.h"
 
 /* Which flags need or exclude which: clone(2), ERRORS. */
 static int check_flags(const struct task *t, const struct clone_request *req)
@@ -153,15 +154,25 @@ static void inherit_sched(struct task *t, struct task *child)
 	child->sched.reset_on_fork = false;
 }
 
+/* The table is about to be used from two address spaces. */
+static void end_windows(struct task *t)
+{
+	fdtable_no_windows(t->files);
+	mm_clean_windows(t);
+}
+
 /* The parts a child shares or copies.  On failure the child's put frees what it got. */
 static int inherit_parts(struct task *t, struct task *child, uint64_t flags)
 {
 	int r = 0;
 
-	if (flags & L_CLONE_FILES)
+	if (flags & L_CLONE_FILES) {
+		if (!(flags & L_CLONE_VM))
+			end_windows(t);
 		child->files = fdtable_get(t->files);
-	else
+	} else {
 		r = fdtable_copy(t->files, &child->files);
+	}
 	if (r < 0)
 		return r;
 	child->fs = flags & L_CLONE_FS ? fs_info_get(t->fs) : fs_info_copy(t->fs);

@@ -313,6 +313,8 @@ static void swap_parts(struct task *t, struct parts *p)
 		t->files = p->files;
 	}
 	mutex_unlock(&t->alloc_lock);
+	if (p->files)
+		mm_leave_windows(t, false);
 	for (int kind = 0; kind < NS_KINDS; kind++)
 		if (p->ns[kind])
 			replace_ns(t, p->ns[kind]);

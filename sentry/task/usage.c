@@ -199,6 +199,16 @@ void task_count_io(struct task *t, bool write, int64_t result)
 		step(write ? &t->io.written_bytes : &t->io.read_bytes, (uint64_t)result);
 }
 
+void task_count_own_reads(struct task *t)
+{
+	struct pctx_reads n;
+
+	if (LIKELY(!pctx_take_reads(t->ctx, &n)))
+		return;
+	step(&t->io.reads, n.count);
+	step(&t->io.read_bytes, n.bytes);
+}
+
 void io_sum_add(struct io_sum *sum, const struct io_count *n)
 {
 	sum->read_bytes += n->read_bytes;

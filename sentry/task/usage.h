@@ -34,5 +34,7 @@ void process_io(struct process *p, struct io_sum *out);
 void io_sum_add(struct io_sum *sum, const struct io_count *n);
 /* Notes that the calling task's read or write came to result: bytes or -errno. */
 void task_count_io(struct task *t, bool write, int64_t result);
+/* The same of those that the calling task's thread has made by itself. */
+void task_count_own_reads(struct task *t);
 
 #endif
