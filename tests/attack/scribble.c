@@ -13,7 +13,7 @@ static unsigned next_random(unsigned *s)
 	return *s >> 8;
 }
 
-enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES, POSITIONS };
+enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES, POSITIONS, WINDOWS };
 
 /* Where a channel holds the memory that calls take along, how much of it there is, and where it came from
  * (platform/systrap/layout.h); the rest stays, so that calls go on being made. */
@@ -31,6 +31,14 @@ static bool holds_position(uintptr_t at)
 	uintptr_t off = at % SYSTRAP_CHANNEL_SIZE;
 
 	return at >= SYSTRAP_CHANNELS && (off == CH_POSITION || off == CH_POSITION_FD);
+}
+
+/* Where it says where the records of windows are, and what was read by them. */
+static bool holds_windows(uintptr_t at)
+{
+	uintptr_t off = at % SYSTRAP_CHANNEL_SIZE;
+
+	return at >= SYSTRAP_CHANNELS && off >= CH_WINDOWS && off <= CH_READ_BYTES;
 }
 
 struct job {
@@ -72,6 +80,12 @@ static void *scribble(void *arg)
 						page[k] = next_random(&j->seed) % 2 ?
 								  next_random(&j->seed) % 8 :
 								  (uint64_t)next_random(&j->seed) << 40;
+					break;
+				case WINDOWS:
+					if (holds_windows((uintptr_t)&page[k]))
+						page[k] = next_random(&j->seed) % 2 ?
+								  (uint64_t)SYSTRAP_RECORDS - 4096 + next_random(&j->seed) % 8192 :
+								  (uint64_t)next_random(&j->seed) << (next_random(&j->seed) % 40);
 					break;
 				case FLIPS:
 					page[next_random(&j->seed) % 512] ^= 1ull << (next_random(&j->seed) % 64);
@@ -166,8 +180,31 @@ static void *seeks(void *arg)
 	return NULL;
 }
 
+/* Reads, by windows that are lent and taken back all the time. */
+static void *reads(void *arg)
+{
+	FILE *f = tmpfile();
+	char buf[4096] = "";
+	int fd = f ? fileno(f) : -1;
+
+	if (fd < 0 || write(fd, buf, sizeof(buf)) < 0)
+		return NULL;
+	for (unsigned i = 0;; i++) {
+		usleep(4000);
+		for (int k = 0; k < 150; k++)
+			(void)!pread(fd, buf, 1 + i % sizeof(buf), k);
+		lseek(fd, 0, SEEK_SET);
+		for (int k = 0; k < 30; k++)
+			(void)!read(fd, buf, 10);
+		(void)!pwrite(fd, buf, i % sizeof(buf), 0);
+		close(dup(fd));
+	}
+	return NULL;
+}
+
 static void *(*const victim_of[])(void *) = {
 	[NOISE] = calls, [WORDS] = calls, [POINTERS] = calls, [FLIPS] = calls, [PIECES] = calls_with_pieces, [POSITIONS] = seeks,
+	[WINDOWS] = reads,
 };
 
 static void attack(enum kind kind)
@@ -218,6 +255,11 @@ TEST(flips)
 TEST(positions)
 {
 	attack(POSITIONS);
+}
+
+TEST(windows)
+{
+	attack(WINDOWS);
 }
 
 TEST(pieces)
