@@ -481,6 +481,9 @@ static void patch_window(struct stub *s, const struct window *w, uint64_t nr, gv
 		pad = find_padding(w);
 	if (!site.moves && pad.len == 0)
 		return;
+	/* Of two pages one alone may be thrown away and come back from its file, and half a jump be left. */
+	if (page_down(site_start(&site)) != page_down(site.ip - 1))
+		return;
 	/* A fork's child has what its parent asked for, but there may have been nobody to ask. */
 	if (company && !one_call(s, SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0))
 		return;

@@ -512,7 +512,7 @@ TEST(text_that_moves_and_grows)
 /* Pages of text come back from the file, one after the other. */
 TEST(pages_from_the_file_again)
 {
-	uint8_t bytes[2 * 4096], *text;
+	uint8_t bytes[3 * 4096], *text;
 
 	memset(bytes, 0x90, sizeof(bytes));
 	memcpy(bytes + 4080, "\x0f\x05\xc3", 3);
@@ -520,11 +520,12 @@ TEST(pages_from_the_file_again)
 	memcpy(bytes + 4096, nop10, sizeof(nop10));
 	memcpy(bytes + 4106, return_wrong, sizeof(return_wrong));
 	memcpy(bytes + 5000, mov_site, sizeof(mov_site));
+	memcpy(bytes + 8188, mov_site, sizeof(mov_site)); /* on two pages, of which each may come back alone */
 	text = map_text(NULL, bytes, sizeof(bytes));
-	for (int i = 0; i < 6; i++) {
-		if (!calls_getpid(text + 4080) || !calls_getpid(text + 5000))
+	for (int i = 0; i < 9; i++) {
+		if (!calls_getpid(text + 4080) || !calls_getpid(text + 5000) || !calls_getpid(text + 8188))
 			break;
-		CHECK(madvise(text + i % 2 * 4096, 4096, MADV_DONTNEED) == 0);
+		CHECK(madvise(text + i % 3 * 4096, 4096, MADV_DONTNEED) == 0);
 	}
 	munmap(text, sizeof(bytes));
 }
