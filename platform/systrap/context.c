@@ -90,10 +90,10 @@ static long thread_new(struct stub *s, struct context *c, bool mapped)
 	long result = 0;
 	int done, before;
 
-	if (s->inherits)
+	if (s->inherits) {
 		calls[count++] = close_call(SYSTRAP_SOCKET_FD);
-	if (s->sees_parents)
 		calls[count++] = unmap_windows_call();
+	}
 	before = (int)count;
 	if (!mapped) {
 		calls[count++] = (struct leader_call){
@@ -114,8 +114,6 @@ static long thread_new(struct stub *s, struct context *c, bool mapped)
 	if (done == (int)count) {
 		if (s->inherits) /* later threads only look */
 			s->inherits = false;
-		if (s->sees_parents)
-			s->sees_parents = false;
 		return result;
 	}
 	if (done == -ESRCH || (done < 0 && mapped))

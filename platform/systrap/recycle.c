@@ -10,8 +10,8 @@
  *                        then, which never runs guest code and which no guest can reach.  With them go their signal masks,
  *                        pending signals, segment bases, rseq areas and clocks.
  *     memory             one munmap of all that is below GUEST_CEILING, and with it the cells of patched sites; only after the
- *                        threads, so that nobody can map anything behind its back.  Above, a guest can change nothing.
- *     windows            unmapped, and their records
+ *                        threads, so that nobody can map anything behind its back.  Above, a guest can change nothing but windows.
+ *     windows            unmapped, and their records, whoever mapped what is there
  *     trampolines        unmapped, and what was counted for them forgotten
  *     files              the one that it may have received is closed; there is none in its socket, which, too, is the host's
  *                        word, or the socket is closed as well
@@ -22,6 +22,7 @@
  */
 #include <string.h>
 
+#include "base/checked.h"
 #include "platform/stub_clock.h"
 #include "platform/systrap/systrap.h"
 
@@ -31,7 +32,8 @@
 /* So long threads that were told to end may take.  Those that are parked, as they should be, take a few microseconds. */
 #define END_NS 100000000
 
-_Static_assert(THREADS_MAX <= IDLE_MAX && THREADS_MAX + 3 <= SYSTRAP_REQUEST_MAX, "one request empties a stub");
+#define CALLS_MAX (THREADS_MAX + 4)
+_Static_assert(THREADS_MAX <= IDLE_MAX && CALLS_MAX <= 2 * SYSTRAP_REQUEST_MAX, "two requests empty a stub, mostly one");
 
 /* ---- threads ---- */
 
@@ -86,15 +88,24 @@ static bool has_waiters(const struct stub *s)
 	return false;
 }
 
+/* Whether all of them were made and came out well. */
+static bool request_all(struct stub *s, const struct leader_call *calls, unsigned count)
+{
+	const unsigned first = min_of(count, (unsigned)SYSTRAP_REQUEST_MAX);
+	long result = 0;
+
+	return leader_request(s, calls, first, -1, &result) == (int)first &&
+	       (count == first || leader_request(s, calls + first, count - first, -1, &result) == (int)(count - first));
+}
+
 /* False: it is no good any more, and if that is so because it did not do as told, it is killed. */
 static bool empty(struct stub *s)
 {
 	struct systrap *st = systrap_of(&s->as);
 	bool patched = atomic_load(&s->patches) != NULL;
-	struct leader_call calls[SYSTRAP_REQUEST_MAX];
+	struct leader_call calls[CALLS_MAX];
 	bool connected;
 	unsigned count = 0;
-	long result = 0;
 
 	if (!end_threads(s))
 		return false;
@@ -104,23 +115,16 @@ static bool empty(struct stub *s)
 		return false;
 	}
 	calls[count++] = unmap_call(0, GUEST_CEILING);
+	calls[count++] = unmap_windows_call();
 	/* Without its end of a socket, what it has there may be a file. */
 	calls[count++] = close_call(connected ? SYSTRAP_FILE_FD : SYSTRAP_SOCKET_FD);
 	if (patched)
 		calls[count++] = unmap_call(st->base + SYSTRAP_TRAMPOLINES_OFF, SYSTRAP_TRAMPOLINES_SIZE);
 	for (unsigned i = s->spare_channel == POOL_NONE ? 1 : 0; i < s->idle_count; i++)
 		calls[count++] = unmap_call(channel_addr(s->idle[i].channel), st->frame.channel_size);
-	if (leader_request(s, calls, count, -1, &result) != (int)count) {
+	if (!request_all(s, calls, count)) {
 		stub_kill(s, atomic_load(&s->as.dead) ? NULL : "it could not be emptied");
 		return false;
-	}
-	if (atomic_load(&s->windows)) {
-		calls[0] = unmap_windows_call();
-		if (leader_request(s, calls, 1, -1, &result) != 1) {
-			stub_kill(s, atomic_load(&s->as.dead) ? NULL : "its windows could not be emptied");
-			return false;
-		}
-		atomic_store(&s->windows, false);
 	}
 	if (has_waiters(s)) {
 		stub_kill(s, "somebody waits for its futexes");

@@ -214,8 +214,6 @@ static int stub_fork(struct stub *parent, struct stub **out)
 		s->as.host_pid = (pid_t)pid;
 		s->leader_cpu = parent->leader_cpu;
 		s->inherits = parent != st->template;
-		/* Looked at after the fork: what it copied had been announced before. */
-		s->sees_parents = atomic_load(&parent->windows);
 		atomic_store(&s->patches, patches_get(atomic_load(&parent->patches)));
 		register_stub(st, s);
 		r = leader_hello(s);

@@ -173,9 +173,7 @@ struct stub {
 	uint64_t seq;	  /* of the last request; guarded by leader_lock */
 	int leader_cpu;	  /* to which the leader is pinned, or -1; guarded by leader_lock */
 	int socket;	  /* the sentry's end, or a SOCKET_ below; whose it is that maps: the lock of the guest's memory */
-	bool inherits;	  /* its parent's socket, so far.  Whoever makes the first thread has it, */
-	bool sees_parents; /* and its parent's windows, if any */
-	_Atomic bool windows; /* there is, or was, something mapped there; never set after its threads have ended */
+	bool inherits;	  /* its parent's socket and windows, so far.  Whoever makes the first thread has it */
 	uint32_t spare_channel; /* mapped, and no thread's; or POOL_NONE.  Whoever makes or ends the only thread has it */
 	/* Set once, with leader_lock held: NULL before the first patch, its own or its forebears'. */
 	struct patches *_Atomic patches;

@@ -7,6 +7,7 @@
  * Reads that it makes by itself then fault, or give what it has put there; nobody else looks at them.
  *
  * A fork's child has none: it loses what it got from its parent before its first thread begins.  A stub that is used again has none.
+ * Both are unmapped whether or not the sentry has mapped anything, since a guest may have.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -35,10 +36,8 @@ static int map_by(struct pctx *via, uint64_t addr, uint64_t len, int fd, uint64_
 {
 	const struct leader_call map = {
 		.nr = SYS_mmap, .args = {addr, len, PROT_READ, MAP_PRIVATE | MAP_FIXED, SYSTRAP_FILE_FD, off}};
-	struct stub *s = stub_of(via->as);
 	long result;
 
-	atomic_store(&s->windows, true);
 	if (!context_map_file(via, via->as, &map, fd, &result))
 		return -ENOSYS;
 	if (result < 0)
