@@ -357,11 +357,10 @@ struct pctx_position *pctx_position(const struct pctx *ctx);
 struct pas_window {
 	_Atomic uint64_t loan; /* 0: there is none */
 	int32_t fd;
-	uint32_t ends;	/* the file ends at size: a read is short there and gives nothing beyond.  Else such reads are events */
 	uint64_t at;	/* where in the stub it is mapped */
 	uint64_t first; /* from which byte of the file on, a multiple of pages */
 	uint64_t span;	/* so many bytes may be read */
-	uint64_t size;
+	uint64_t size;	/* where the file ends: a read is short there and gives nothing beyond */
 	uint64_t reserved[2];
 };
 /* Makes the records of via's address space, in which there are none, for no loan; owned, to be let go by pas_windows_free, which may

@@ -102,21 +102,13 @@
 #define PIECE_STR 1 /* up to its NUL, which may lie beyond */
 #define PIECE_MEM 2 /* all or nothing */
 
-/* Windows (struct pas_window), and behind them their records, of WIN_SIZE bytes.  Each stub's are its own. */
+/* Windows, and behind them their records (struct pas_window).  Each stub's are its own. */
 #define SYSTRAP_WINDOWS 0x7fff90000000
 #define SYSTRAP_WINDOW_COUNT 16
 #define SYSTRAP_WINDOW_SIZE 0x4000000
 #define SYSTRAP_RECORDS (SYSTRAP_WINDOWS + SYSTRAP_WINDOW_COUNT * SYSTRAP_WINDOW_SIZE)
 #define SYSTRAP_RECORDS_SIZE 0x1000
 #define SYSTRAP_WINDOWS_END (SYSTRAP_RECORDS + SYSTRAP_RECORDS_SIZE)
-#define WIN_SHIFT 6
-#define WIN_LOAN 0
-#define WIN_FD 8
-#define WIN_ENDS 12
-#define WIN_AT 16
-#define WIN_FIRST 24
-#define WIN_SPAN 32
-#define WIN_FILE_SIZE 40
 /* What is copied without asking for attention in between. */
 #define WIN_READ_MAX 0x200000
 

@@ -92,8 +92,6 @@ INTO_TEXT struct short_cut read_window(const uint8_t *channel, int64_t pos)
 	if (!loan || w->fd != fd)
 		return not_taken();
 	left = w->size > (uint64_t)pos ? w->size - (uint64_t)pos : 0;
-	if (left < count && !w->ends)
-		return not_taken();
 	count = min64(count, left);
 	if (count) {
 		if ((uint64_t)pos < w->first)

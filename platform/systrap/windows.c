@@ -17,11 +17,6 @@
 #include "platform/systrap/systrap.h"
 
 _Static_assert(SYSTRAP_WINDOW_COUNT == PAS_WINDOWS && SYSTRAP_WINDOW_SIZE == PAS_WINDOW_SIZE, "layout.h");
-_Static_assert(sizeof(struct pas_window) == 1 << WIN_SHIFT && offsetof(struct pas_window, fd) == WIN_FD &&
-		       offsetof(struct pas_window, ends) == WIN_ENDS && offsetof(struct pas_window, at) == WIN_AT &&
-		       offsetof(struct pas_window, first) == WIN_FIRST && offsetof(struct pas_window, span) == WIN_SPAN &&
-		       offsetof(struct pas_window, size) == WIN_FILE_SIZE,
-	       "shim.S");
 _Static_assert(SYSTRAP_CHANNELS + (uint64_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE <= SYSTRAP_WINDOWS &&
 		       SYSTRAP_WINDOWS >> 32 == SYSTRAP_WINDOWS_END >> 32 && SYSTRAP_WINDOWS >= GUEST_CEILING,
 	       "layout.h");

@@ -275,7 +275,6 @@ static bool lend_locked(struct fdtable *t, struct fd_windows *w, int fd, struct 
 	ok = recalls == before && nobody_watches_files();
 	if (ok && !win->inode) {
 		rec->fd = fd;
-		rec->ends = loan->ends;
 		rec->first = win->first;
 		rec->span = min_of(loan->past - win->first, PAS_WINDOW_SIZE);
 		rec->size = loan->size;

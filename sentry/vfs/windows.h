@@ -30,8 +30,7 @@ struct fd_windows;
 struct file_loan {
 	int host_fd;   /* maps its bytes at their own offsets; borrowed, as long as the file is open or its bytes are where they are */
 	uint64_t past; /* no byte from here on may be looked at by a mapping */
-	uint64_t size;
-	bool ends;     /* it ends at size, until the loan is taken back; else it may be longer, or no longer so long */
+	uint64_t size; /* where it ends, until the loan is taken back */
 };
 
 /* Owns records from now on, if not NULL.  Counted: a table's and an address space's. */

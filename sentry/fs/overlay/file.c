@@ -156,21 +156,14 @@ static int file_map(struct file *f, uint64_t off, uint64_t len, int prot, int fl
 }
 
 /*
- * The lower file's size may change on the host, though it should not: so reads that come to its end are not lent.  They do not leave a time
- * behind either (file_read_at).
+ * Not a lower file: it is the host's.  A mapping makes pages of its holes where it lies in a host's tmpfs, and gives zeros where it has
+ * become shorter outside.
  */
 static bool file_lend(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out)
 {
-	struct inode *i = f->inode;
-	struct ovl_inode *o = ovl_of(i);
-	struct file *lower = o->lower_file;
-	uint64_t off = 0;
+	struct ovl_inode *o = ovl_of(f->inode);
 
-	if (o->copied_up)
-		return memfile_lend(i, &o->mem.file, f, first, reads, out);
-	*out = (struct file_loan){.past = i->size, .size = i->size};
-	return lower->ops->mmap && lower->ops->mmap(lower, 0, PAS_WINDOW_SIZE, L_PROT_READ, L_MAP_PRIVATE, &out->host_fd, &off) == 0 &&
-	       out->host_fd >= 0 && off == 0;
+	return o->copied_up && memfile_lend(f->inode, &o->mem.file, f, first, reads, out);
 }
 
 static int file_allocate(struct file *f, int mode, uint64_t off, uint64_t len)

@@ -547,7 +547,7 @@ bool memfile_lend(struct inode *i, struct memfile *m, struct file *f, uint64_t f
 		return false;
 	refresh(i, m);
 	get_map(i, m);
-	*out = (struct file_loan){.host_fd = m->fd, .past = i->size, .size = i->size, .ends = true};
+	*out = (struct file_loan){.host_fd = m->fd, .past = i->size, .size = i->size};
 	if (m->whole)
 		return true;
 	hole = first < i->size ? seek(i, m, first, false) : -ENXIO;
