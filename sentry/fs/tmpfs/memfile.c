@@ -15,7 +15,7 @@
 
 /* The host allows a process so many mappings; most are to be had for other things. */
 #define MAPS_MAX 8192
-/* Larger files are read and written by calls. */
+/* Larger files are read and written by calls; nor are they moved for lending, for which their bytes are there twice for a while. */
 #define MAP_SIZE_MAX (64ul << 20)
 
 static _Atomic unsigned map_count; /* of memfile.map */
@@ -543,7 +543,7 @@ bool memfile_lend(struct inode *i, struct memfile *m, struct file *f, uint64_t f
 
 	if (!fs_atime_is_settled(i, f))
 		return false;
-	if (m->fd < 0 && (i->size / MOVED_PER_READ > reads || move_to_memfd(i, m) < 0))
+	if (m->fd < 0 && (i->size > MAP_SIZE_MAX || i->size / MOVED_PER_READ > reads || move_to_memfd(i, m) < 0))
 		return false;
 	refresh(i, m);
 	get_map(i, m);
