@@ -72,12 +72,13 @@ int host_dup(int fd)
 void host_raise_fd_limit(void)
 {
 	struct rlimit64 r;
+	uint64_t soft;
 
 	if (getrlimit64(RLIMIT_NOFILE, &r) < 0)
 		return;
-	host_note_fd_limit(r.rlim_cur);
+	soft = r.rlim_cur;
 	r.rlim_cur = r.rlim_max;
-	setrlimit64(RLIMIT_NOFILE, &r); /* as it was, where that is refused */
+	host_note_fd_limit(soft, setrlimit64(RLIMIT_NOFILE, &r) < 0 ? soft : r.rlim_max); /* as it was, where that is refused */
 }
 
 void host_exit(int status)

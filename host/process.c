@@ -15,7 +15,7 @@
 #include "base/checked.h"
 
 static int proc_fd = -1;  /* set once at start-up */
-static uint64_t fd_limit; /* set once at start-up; 0: not noted */
+static uint64_t fd_limit, raised_fd_limit; /* set once at start-up; 0: not noted */
 
 int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard)
 {
@@ -28,9 +28,15 @@ int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard)
 	return 0;
 }
 
-void host_note_fd_limit(uint64_t soft)
+void host_note_fd_limit(uint64_t soft, uint64_t raised)
 {
 	fd_limit = soft;
+	raised_fd_limit = raised;
+}
+
+uint64_t host_own_fd_limit(void)
+{
+	return raised_fd_limit;
 }
 
 void host_set_proc_fd(int fd)

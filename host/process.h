@@ -10,8 +10,10 @@
 
 /* The limit `resource` (Linux's numbering) of the sentry; RLIM64_INFINITY is UINT64_MAX. */
 int host_getrlimit(unsigned resource, uint64_t *soft, uint64_t *hard) MUST_CHECK;
-/* The soft limit of descriptors as it was before the sentry raised its own: what host_getrlimit tells from now on. */
-void host_note_fd_limit(uint64_t soft);
+/* The soft limit of descriptors as it was before the sentry raised its own, which host_getrlimit tells from now on, and as it is since. */
+void host_note_fd_limit(uint64_t soft, uint64_t raised);
+/* How many descriptors the sentry may have: 0 if that was never noted. */
+uint64_t host_own_fd_limit(void);
 
 /*
  * Where the stubs are seen: a directory descriptor of a proc file system of the sentry's process id namespace

@@ -7,6 +7,7 @@
 #include "abi/errno.h"
 #include "base/checked.h"
 #include "host/file.h"
+#include "host/process.h"
 #include "sentry/fs/common.h"
 #include "sentry/vfs/windows.h"
 
@@ -18,7 +19,12 @@
 /* Larger files are read and written by calls; nor are they moved for lending, for which their bytes are there twice for a while. */
 #define MAP_SIZE_MAX (64ul << 20)
 
+/* Each memfd is a descriptor of the sentry's for as long as its file is there: so many there may be that are only lent; and a quarter of
+ * what it may have, where that is less. */
+#define LENT_MAX 1024
+
 static _Atomic unsigned map_count; /* of memfile.map */
+static _Atomic unsigned lent_count; /* of memfile.only_lent */
 
 int mem_quota_charge(struct mem_quota *q, uint64_t pages)
 {
@@ -50,8 +56,17 @@ static void drop_map(struct memfile *m)
 	map_count--;
 }
 
+/* The memfd is somebody else's affair now as well, or is let go of. */
+static void not_only_lent(struct memfile *m)
+{
+	if (m->only_lent)
+		lent_count--;
+	m->only_lent = false;
+}
+
 void memfile_destroy(struct memfile *m)
 {
+	not_only_lent(m);
 	page_tree_remove(&m->tree, 0, UINT64_MAX);
 	drop_map(m);
 	if (m->fd >= 0)
@@ -509,6 +524,7 @@ int memfile_map(struct inode *i, struct memfile *m, int *host_fd)
 			return r;
 	}
 	m->shared = true;
+	not_only_lent(m);
 	drop_map(m);
 	*host_fd = m->fd;
 	return 0;
@@ -533,6 +549,19 @@ static void get_map(const struct inode *i, struct memfile *m)
 /* Bytes that lie in the tree have to be moved first, which has to be worth it: so many for each read. */
 #define MOVED_PER_READ (8 * 1024u)
 
+static bool move_to_lend(struct inode *i, struct memfile *m, uint64_t reads)
+{
+	uint64_t own = host_own_fd_limit();
+
+	if (i->size > MAP_SIZE_MAX || i->size / MOVED_PER_READ > reads)
+		return false;
+	/* Counted first, so that those who come at once do not all fit. */
+	m->only_lent = lent_count++ < (own ? min_of(own / 4, (uint64_t)LENT_MAX) : LENT_MAX) && move_to_memfd(i, m) >= 0;
+	if (!m->only_lent)
+		lent_count--;
+	return m->only_lent;
+}
+
 /*
  * Holes are not lent, since a mapping that is only read makes pages of them, which a read does not.  If there are as many pages as there can
  * be there is none.
@@ -543,7 +572,7 @@ bool memfile_lend(struct inode *i, struct memfile *m, struct file *f, uint64_t f
 
 	if (!fs_atime_is_settled(i, f))
 		return false;
-	if (m->fd < 0 && (i->size > MAP_SIZE_MAX || i->size / MOVED_PER_READ > reads || move_to_memfd(i, m) < 0))
+	if (m->fd < 0 && !move_to_lend(i, m, reads))
 		return false;
 	refresh(i, m);
 	get_map(i, m);

@@ -28,6 +28,7 @@ struct memfile {
 	int fd;			 /* the memfd, or -1 */
 	uint64_t charged;	 /* pages */
 	bool beyond;		 /* there are, or were, pages past the size, or holes that were made */
+	bool only_lent;		 /* the memfd was made for lending, and no guest has mapped it */
 	bool shared;		 /* guests have mapped it, or may: they may make pages of holes */
 	bool whole;		 /* it had no hole when last looked at, nor has it had any since */
 	uint8_t *map;		 /* the memfd's first map_size bytes, or NULL */
