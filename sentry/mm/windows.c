@@ -36,10 +36,12 @@ static bool get_windows(struct task *t, struct mm *mm) REQUIRES(mm->lock)
 
 static void clean(struct task *t, struct mm *mm) REQUIRES(mm->lock)
 {
-	uint32_t stale = fdtable_take_stale(t->files);
+	uint32_t stale;
 
+	/* Else they are for somebody of another address space to unmap. */
 	if (!mm->windows || !fdtable_has_windows(t->files, mm->windows))
 		return;
+	stale = fdtable_take_stale(t->files);
 	for (unsigned i = 0; i < PAS_WINDOWS; i++)
 		if ((stale >> i & 1) && fd_window_is_empty(t->files, mm->windows, i) && pas_window_unmap(mm->as, t->ctx, i) < 0)
 			log_debug("a window could not be unmapped"); /* its stub is dead, or lied */

@@ -287,7 +287,7 @@ static bool lend_locked(struct fdtable *t, struct fd_windows *w, int fd, struct 
 	return ok;
 }
 
-/* Has f's bytes mapped from first on.  False if that cannot be done, or f is closed by now. */
+/* Has f's bytes mapped from first on.  False if that cannot be done, or f is closed by now, or the table is to have none. */
 static bool map(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int fd, const struct file *f, uint64_t first, int host_fd)
 {
 	struct fd_window *win = &w->w[index_of(fd)];
@@ -300,7 +300,7 @@ static bool map(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int f
 	mutex_unlock(&t->lock);
 	r = pas_window_map(ctx, w->records, index_of(fd), host_fd, first);
 	mutex_lock(&t->lock);
-	ok = r == 0 && is_at(t, fd, f);
+	ok = r == 0 && !t->no_windows && is_at(t, fd, f);
 	if (ok) {
 		win->file = f;
 		win->fd = fd;
