@@ -49,16 +49,17 @@ static void clean(struct task *t, struct mm *mm) REQUIRES(mm->lock)
 
 static bool lend(struct task *t, struct mm *mm, int fd, struct file *f, int64_t pos) REQUIRES(mm->lock)
 {
-	bool ok;
+	bool had, ok;
 
 	/* It is shown none if there is none; this asks whether it could look at them. */
 	if (!pctx_show_windows(t->ctx, false) || !drop_left(mm, t->ctx))
 		return false;
-	ok = mm->windows ? fdtable_has_windows(t->files, mm->windows) : get_windows(t, mm);
-	if (!ok) {
+	had = mm->windows;
+	ok = had ? fdtable_has_windows(t->files, mm->windows) : get_windows(t, mm);
+	if (!ok)
 		fdtable_no_windows(t->files); /* another table has them, or there cannot be any */
-		return false;
-	}
+	if (!ok || !had)
+		return false; /* from now on reads are counted, for each descriptor */
 	ok = fd_lend(t->files, mm->windows, t->ctx, fd, f, pos);
 	clean(t, mm); /* if f was closed meanwhile */
 	return pctx_show_windows(t->ctx, true) && ok;
