@@ -557,6 +557,11 @@ int pas_window_unmap(struct pas *as, struct pctx *via, unsigned i)
 	return as->pf->ops->window_unmap(as, via, i);
 }
 
+bool pas_has_windows(const struct pas *as)
+{
+	return as->pf->ops->show_windows;
+}
+
 bool pctx_show_windows(struct pctx *ctx, bool show)
 {
 	const struct platform_ops *ops = ctx->as->pf->ops;

@@ -373,8 +373,10 @@ int pas_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int
 /* Unmaps what is there, if anything; PAS_WINDOWS: in all of them, and the records, which can be made again then. */
 int pas_window_unmap(struct pas *as, struct pctx *via, unsigned i) MUST_CHECK;
 /* Whether ctx's thread may look at the records; never so in a new context.  False: the call in hand is none that such a thread could
- * have answered, and it is as before. */
+ * have answered; it may not, or, if it was to be able to, all is as before. */
 bool pctx_show_windows(struct pctx *ctx, bool show);
+/* Whether there can be windows at all. */
+bool pas_has_windows(const struct pas *as);
 /* How often it has read by itself, and how much, since the last time.  What a guest makes of these numbers is its own affair. */
 struct pctx_reads {
 	uint64_t count, bytes;

@@ -89,5 +89,5 @@ bool systrap_show_windows(struct pctx *ctx, bool show)
 	if (show && !c->in_call)
 		return false;
 	memcpy(c->ch + CH_WINDOWS, &at, sizeof(at));
-	return true;
+	return c->in_call;
 }

@@ -51,6 +51,10 @@ static bool lend(struct task *t, struct mm *mm, int fd, struct file *f, int64_t 
 {
 	bool had, ok;
 
+	if (!pas_has_windows(mm->as)) {
+		fdtable_no_windows(t->files);
+		return false;
+	}
 	/* It is shown none if there is none; this asks whether it could look at them. */
 	if (!pctx_show_windows(t->ctx, false) || !drop_left(mm, t->ctx))
 		return false;

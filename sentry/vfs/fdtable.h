@@ -18,7 +18,7 @@ struct fdtable {
 	unsigned seeks;		     /* how many there were with nothing in between, */
 	struct pctx_position *lent; /* and where its file's position is lent to, or NULL */
 	struct fd_windows *windows; /* counted, or NULL; */
-	bool no_windows;	    /* and there will be none */
+	_Atomic bool no_windows;    /* and there will be none; changed with lock held */
 	unsigned reads;		    /* how many there were before */
 	_Atomic uint32_t windows_stale; /* those that are to be unmapped; more only with lock held */
 };

@@ -243,6 +243,8 @@ enum fd_reads fd_note_read(struct fdtable *t, int fd, const struct file *f, int6
 {
 	enum fd_reads r = READS_SELDOM;
 
+	if (atomic_load_explicit(&t->no_windows, memory_order_relaxed))
+		return r;
 	mutex_lock(&t->lock);
 	if (t->no_windows || !is_at(t, fd, f))
 		r = READS_SELDOM;
