@@ -190,7 +190,7 @@ void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes, uint64_t
  * (sentry/vfs/windows.h).  Whether its thread can.
  */
 bool mm_lend_reads(struct task *t, int fd, struct file *f, int64_t pos);
-/* t, whose own thread calls, has closed files: unmaps what was lent of them. */
+/* t, whose own thread calls, has closed files, or let go of a table of them: unmaps what was lent of them. */
 void mm_clean_windows(struct task *t);
 /* t, whose own thread calls, is about to leave its address space, and if all is so its table of descriptors. */
 void mm_leave_windows(struct task *t, bool all);

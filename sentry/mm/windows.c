@@ -89,9 +89,10 @@ void mm_clean_windows(struct task *t)
 {
 	struct mm *mm = t->mm;
 
-	if (LIKELY(!fdtable_is_stale(t->files)))
+	if (LIKELY(!fdtable_is_stale(t->files) && !fd_windows_any_left()))
 		return;
 	mutex_lock(&mm->lock);
+	(void)drop_left(mm, t->ctx);
 	clean(t, mm);
 	mutex_unlock(&mm->lock);
 }

@@ -340,6 +340,7 @@ int task_unshare(struct task *t, uint64_t flags)
 		swap_parts(t, &p);
 	}
 	parts_put(&p);
+	mm_clean_windows(t);
 	return r;
 }
 

@@ -37,6 +37,7 @@ struct fd_windows {
 
 static struct mutex lends_lock = MUTEX_INIT;
 static struct list_head lent = LIST_HEAD_INIT(lent); /* of fd_window.node; guarded by lends_lock */
+static _Atomic unsigned left_count; /* of fd_windows.left, for as long as they are there */
 static _Atomic uint64_t recalls; /* how often all was taken back; changed with lends_lock held */
 
 struct fd_windows *fd_windows_new(struct pas_window *records)
@@ -59,8 +60,15 @@ void fd_windows_put(struct fd_windows *w)
 {
 	if (!w || !refcount_dec(&w->refs))
 		return;
+	if (atomic_load(&w->left))
+		left_count--;
 	pas_windows_free(w->records);
 	free(w);
+}
+
+bool fd_windows_any_left(void)
+{
+	return atomic_load_explicit(&left_count, memory_order_relaxed) != 0;
 }
 
 bool fd_windows_left(const struct fd_windows *w)
@@ -166,8 +174,10 @@ bool fdtable_leave_windows(struct fdtable *t)
 	w = t->windows;
 	for (unsigned i = 0; w && i < PAS_WINDOWS; i++)
 		recall_window(&w->w[i]);
-	if (w)
+	if (w) {
+		left_count++;
 		atomic_store(&w->left, true);
+	}
 	t->windows = NULL;
 	t->no_windows = false;
 	t->windows_stale = 0;

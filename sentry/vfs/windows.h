@@ -36,8 +36,9 @@ struct file_loan {
 /* Owns records from now on, if not NULL.  Counted: a table's and an address space's. */
 struct fd_windows *fd_windows_new(struct pas_window *records);
 void fd_windows_put(struct fd_windows *w);
-/* No task uses the table any more. */
+/* No task uses the table any more; and whether that is so of any that are still there. */
 bool fd_windows_left(const struct fd_windows *w);
+bool fd_windows_any_left(void);
 
 /* f, the caller's counted file, has been read by fd from pos on.  What is to be done about it: */
 enum fd_reads { READS_SELDOM, READS_LENT /* the thread may look at the records */, READS_OFTEN /* fd_lend is worth it */ };
