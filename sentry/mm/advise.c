@@ -3,6 +3,7 @@
 #include "abi/mman.h"
 #include "base/checked.h"
 #include "sentry/mm/change.h"
+#include "sentry/vfs/windows.h"
 
 /* Whether advice throws contents away, which a seal forbids of private memory that could not be written over either. */
 static bool breaks_seal(const struct vma *v, int advice)
@@ -91,6 +92,18 @@ static int check_advice(const struct vma *v, int advice)
 	}
 }
 
+/* MADV_REMOVE makes holes in a file, which are not lent to readers. */
+static int remove_part(struct task *t, struct mm *mm, struct inode *i, uint64_t start, uint64_t stop) REQUIRES(mm->lock)
+{
+	int r;
+
+	mutex_lock(&i->lock);
+	inode_recall(i);
+	r = pas_advise(mm->as, mm_via(t, mm), PAS_MADVISE, start, stop - start, L_MADV_REMOVE);
+	mutex_unlock(&i->lock);
+	return r;
+}
+
 static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t start, uint64_t stop, uintptr_t advice) REQUIRES(mm->lock)
 {
 	struct vma_spare spare;
@@ -104,7 +117,10 @@ static int advise_part(struct task *t, struct mm *mm, struct vma *v, uint64_t st
 	r = vma_reserve(mm, &spare);
 	if (r < 0)
 		return r;
-	r = pas_advise(mm->as, mm_via(t, mm), PAS_MADVISE, start, stop - start, (int)advice);
+	if (advice == L_MADV_REMOVE && v->file)
+		r = remove_part(t, mm, v->file->inode, start, stop);
+	else
+		r = pas_advise(mm->as, mm_via(t, mm), PAS_MADVISE, start, stop - start, (int)advice);
 	if (r == 0 && leaves_mark(v, (int)advice)) {
 		vma_split(mm, start, &spare);
 		vma_split(mm, stop, &spare);

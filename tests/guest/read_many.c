@@ -1,6 +1,7 @@
 /*
  * Programs that read a file all the time, from one call site, while it is written, cut, closed, replaced and looked at in every other way:
- * a kernel may make such reads cheap, but nobody may be able to tell.
+ * a kernel may make such reads cheap, but nobody may be able to tell.  It is long because each way is a test of its own, and all of
+ * them need the same two call sites and the same way to read often.
  */
 #include "harness.h"
 
@@ -900,4 +901,31 @@ TEST(copied_up)
 	CHECK_EQ(pread_call(ro, buf, sizeof(buf), 0), sizeof(buf));
 	close(rw);
 	close(ro);
+}
+
+/* Holes that are made through a mapping stay holes, however often they are read. */
+TEST(removed)
+{
+	int fd = memfd_create("removed", 0);
+	static char bytes[64 * PAGE], buf[PAGE];
+	struct stat st;
+	char *m;
+
+	REQUIRE(fd >= 0);
+	memset(bytes, 'r', sizeof(bytes));
+	REQUIRE(write(fd, bytes, sizeof(bytes)) == sizeof(bytes));
+	m = mmap(NULL, sizeof(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	REQUIRE(m != MAP_FAILED);
+	for (int i = 0; i < 3; i++)
+		read_often(fd, 'r');
+	OK(madvise(m, sizeof(bytes), MADV_REMOVE));
+	for (int round = 0; round < 4; round++)
+		for (int i = 0; i < 64; i++) {
+			CHECK_EQ(pread_call(fd, buf, PAGE, i * PAGE), PAGE);
+			CHECK_EQ(buf[0], 0);
+		}
+	OK(fstat(fd, &st));
+	CHECK_EQ(st.st_blocks, 0);
+	munmap(m, sizeof(bytes));
+	close(fd);
 }
