@@ -28,6 +28,7 @@ struct pas {
 	_Atomic uint32_t version;   /* changes with what is mapped, and how */
 	_Atomic uint32_t watchers;  /* others that are between pas_watch and pas_unwatch */
 	_Atomic uint32_t giving;    /* GIVE_*: whether what a call has written may not have arrived; pieces.c */
+	uint64_t serial;	    /* immutable; 0: it has none, and no rings */
 	struct pas_before before;   /* immutable once others know of it */
 	_Atomic uint64_t faults[2]; /* the stub's, minor and major, as last noted */
 };
@@ -39,7 +40,13 @@ struct pctx {
 	struct pctx_mask *mask; /* or NULL; immutable once the context has been handed out */
 	struct pctx_position *position; /* likewise */
 	struct pctx_reads *reads;	/* likewise */
+	_Atomic uint32_t *naps;		/* odd while it sleeps in a ring; likewise */
 	bool pieces;		/* the call in hand has memory with it: see pctx_read; its thread's */
+};
+
+/* A platform's own ring begins so. */
+struct pring {
+	const struct platform_ops *ops;
 };
 
 /* A platform calls this once it has set dead of an address space that somebody still uses. */
@@ -108,6 +115,14 @@ struct platform_ops {
 	int (*window_unmap)(struct pas *as, struct pctx *via, unsigned i);
 	bool (*show_windows)(struct pctx *ctx, bool show);
 	void (*patch)(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t high); /* may be NULL */
+	/* Rings; NULL in a platform without serials. */
+	struct pring *(*ring_new)(struct pctx *ctx, uint64_t peer);
+	bool (*ring_map)(struct pring *r, struct pctx *ctx);
+	bool (*ring_give)(struct pring *r, struct pctx *ctx, int fd, bool write);
+	void (*ring_open)(struct pring *r, const void *buf, size_t len);
+	size_t (*ring_close)(struct pring *r, void *buf);
+	void (*ring_io)(const struct pctx *ctx, struct pctx_io *out);
+	bool (*ring_naps)(const struct pctx *ctx);
 	int (*cmpxchg32)(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);
 };
 

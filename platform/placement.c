@@ -102,6 +102,7 @@ void placement_init(struct placement *p)
 	list_init(&p->node);
 	p->sentry_tid = p->guest_tid = 0;
 	p->outer = NULL;
+	p->naps = NULL;
 	p->crowded_ticks = 0;
 	atomic_init(&p->away, PLACEMENT_NONE);
 	atomic_init(&p->recalled, false);
@@ -153,6 +154,22 @@ static bool move(struct placement *p, uint32_t state, uint32_t to) REQUIRES(pair
 	return true;
 }
 
+static bool naps(const struct placement *p)
+{
+	return p->naps && (atomic_load_explicit(p->naps, memory_order_relaxed) & 1);
+}
+
+/* Whether only one of cpu's active pairs is awake: then they wait for each other, and are best left together. */
+static bool is_napping(uint32_t cpu) REQUIRES(pairs_lock)
+{
+	const struct placement *p;
+	unsigned awake = 0;
+
+	list_for_each_entry (p, &pairs, node)
+		awake += atomic_load(&p->state) == (cpu << 1 | ACTIVE) && !naps(p);
+	return awake < 2;
+}
+
 /* Looks at one pair.  True if it was moved: one a tick is enough, the counts are then to be looked at afresh. */
 static bool consider(struct placement *p) REQUIRES(pairs_lock)
 {
@@ -170,6 +187,8 @@ static bool consider(struct placement *p) REQUIRES(pairs_lock)
 	if (atomic_load(&active[to]) > 0)
 		return false;
 	p->crowded_ticks = 0;
+	if (naps(p) || is_napping(from))
+		return false;
 	return move(p, state, to);
 }
 

@@ -580,6 +580,53 @@ bool pctx_take_reads(struct pctx *ctx, struct pctx_reads *out)
 	return true;
 }
 
+uint64_t pas_serial(const struct pas *as)
+{
+	return as->serial;
+}
+
+struct pring *pring_new(struct pctx *ctx, uint64_t peer)
+{
+	return ctx->as->serial && peer ? ctx->as->pf->ops->ring_new(ctx, peer) : NULL;
+}
+
+bool pring_map(struct pring *r, struct pctx *ctx)
+{
+	return r->ops->ring_map(r, ctx);
+}
+
+bool pring_give(struct pring *r, struct pctx *ctx, int fd, bool write)
+{
+	return r->ops->ring_give(r, ctx, fd, write);
+}
+
+void pring_open(struct pring *r, const void *buf, size_t len)
+{
+	r->ops->ring_open(r, buf, len);
+}
+
+size_t pring_close(struct pring *r, void *buf)
+{
+	return r->ops->ring_close(r, buf);
+}
+
+void pctx_io(const struct pctx *ctx, struct pctx_io *out)
+{
+	*out = (struct pctx_io){0};
+	if (ctx->naps)
+		ctx->as->pf->ops->ring_io(ctx, out);
+}
+
+bool pctx_naps(const struct pctx *ctx)
+{
+	return ctx->naps && (atomic_load(ctx->naps) & 1) && ctx->as->pf->ops->ring_naps(ctx);
+}
+
+uint64_t pctx_nap_count(const struct pctx *ctx)
+{
+	return ctx->naps ? atomic_load(ctx->naps) / 2 : 0;
+}
+
 void pctx_set_answers(struct pctx *ctx, const struct pctx_answers *answers)
 {
 	const struct platform_ops *ops = ctx->as->pf->ops;

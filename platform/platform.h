@@ -383,6 +383,42 @@ struct pctx_reads {
 };
 bool pctx_take_reads(struct pctx *ctx, struct pctx_reads *out) MUST_CHECK;
 
+/*
+ * Rings: the bytes of a pipe between two guest threads, of which one reads and one writes, where they get at them without an event: while
+ * a ring is open, read(2) and write(2) of the descriptor that a thread has been given for it are answered by the platform if there are bytes,
+ * or room for all of them; a read of none sleeps there until there are, or for a moment, after which it is an event like the rest.  An
+ * interrupt makes an event of a read that sleeps.  A write that finds room is done whole.
+ *
+ * The threads may belong to two address spaces.  Both can write what they like into the ring at any time, and it is theirs alone.
+ */
+#define PRING_SIZE 4096
+struct pring;
+/* A number that no other address space has, ever. */
+uint64_t pas_serial(const struct pas *as);
+/*
+ * A closed ring between a thread of ctx's address space, the caller's own, and one of the address space `peer`, by its serial.  It is
+ * where ctx's address space can reach it; the peer's has to be seen to by pring_map.  May wait for the stub: no lock held.  NULL: there
+ * is none to be had.
+ */
+struct pring *pring_new(struct pctx *ctx, uint64_t peer);
+/* False: it is not between ctx's address space and another, or cannot be mapped. */
+bool pring_map(struct pring *r, struct pctx *ctx) MUST_CHECK;
+/* ctx, the caller's own, reads it (or writes) by descriptor fd from now on.  False: it does so with too many. */
+bool pring_give(struct pring *r, struct pctx *ctx, int fd, bool write) MUST_CHECK;
+/* Opens it, with len bytes in it, at most PRING_SIZE.  Once. */
+void pring_open(struct pring *r, const void *buf, size_t len);
+/* Closes it for good, whether it was open or not: nothing is changed there when this returns.  The bytes that are in it, PRING_SIZE at
+ * most, go to buf; how many.  Consumes r. */
+size_t pring_close(struct pring *r, void *buf) MUST_CHECK;
+/* What ctx's thread has done by rings, as it says itself: never less than before. */
+struct pctx_io {
+	uint64_t reads, read_bytes, writes, written_bytes;
+};
+void pctx_io(const struct pctx *ctx, struct pctx_io *out);
+/* Whether it sleeps in a ring just now and nothing has woken it, and how often it has slept there: likewise. */
+bool pctx_naps(const struct pctx *ctx);
+uint64_t pctx_nap_count(const struct pctx *ctx);
+
 /* Atomic compare and exchange on an aligned word of guest memory, done inside the stub.  *seen gets what was there (it
  * is `expected` exactly if the exchange was done).  -EFAULT if the word is not writable. */
 int pctx_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen) MUST_CHECK;

@@ -42,6 +42,8 @@
  * where nobody might ever look (it jumped into the leader's text).  The timer is cheap because it hardly ever expires.
  */
 #define LOOK_NS 1000000000
+/* So often, if it may sleep in a ring.  Who still is in the same sleep then is to come and wait in the sentry. */
+#define NAP_NS 50000000
 /* So often an interrupt may be found pending before the stub is killed.  Many, because the machine may be busy. */
 #define LOOKS_TO_REACT 8
 /* Calls that come this soon after the answer to the one before, so many in a row, are worth spinning for, so long (the cost of two
@@ -210,6 +212,7 @@ int systrap_ctx_attach(struct pctx *ctx)
 {
 	struct context *c = context_of(ctx);
 
+	c->place.naps = ctx->naps;
 	placement_attach(&c->place, c->tid);
 	c->attached = true;
 	return 0;
@@ -293,6 +296,7 @@ void systrap_ctx_destroy(struct pctx *ctx)
 	struct systrap *st = systrap_of(ctx->as);
 
 	pieces_end(c);
+	rings_leave(c);
 	atomic_fetch_sub(&s->threads, 1);
 	if (c->attached)
 		placement_detach(&c->place);
@@ -407,6 +411,21 @@ static void note_call(struct context *c)
 		c->preemptions = host_preemptions(); /* moving over was one */
 }
 
+/* A thread that sleeps in a ring for long is told to make its call in the sentry, where it costs nothing and is seen to sleep.  True:
+ * it is time to look at all else. */
+static bool look_at_nap(struct context *c)
+{
+	uint32_t naps = atomic_load(channel_u32(c, CH_NAPS));
+
+	if ((naps & 1) && naps == c->naps_seen)
+		kick_thread(c);
+	c->naps_seen = naps;
+	if (++c->nap_looks < LOOK_NS / NAP_NS)
+		return false;
+	c->nap_looks = 0;
+	return true;
+}
+
 /* Tells the guest thread something and waits until it has handed over; at_once: without guest code in between, so that it
  * must not take long.  The word it left; WORD_DEAD if it is dead. */
 static uint32_t tell(struct context *c, uint32_t say, bool at_once)
@@ -440,7 +459,9 @@ static uint32_t tell(struct context *c, uint32_t say, bool at_once)
 		}
 		if (atomic_load(&s->as.dead))
 			return WORD_DEAD;
-		if (futex_wait_shared(word, say, LOOK_NS) != -ETIMEDOUT)
+		if (futex_wait_shared(word, say, c->has_rings ? NAP_NS : LOOK_NS) != -ETIMEDOUT)
+			continue;
+		if (c->has_rings && !look_at_nap(c))
 			continue;
 		listener_look(systrap_of(&s->as));
 		stub_check_death(s);

@@ -133,6 +133,7 @@ void frame_init(struct context *c)
 	c->ctx.reads = (struct pctx_reads *)(void *)(c->ch + CH_READ_COUNT);
 	*c->ctx.reads = (struct pctx_reads){0};
 	put_word(c, CH_WINDOWS, 0);
+	rings_init(c);
 	memset(&c->regs, 0, sizeof(c->regs));
 	c->regs.cs = L_USER_CS;
 	c->regs.ss = L_USER_DS;

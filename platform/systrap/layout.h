@@ -142,6 +142,8 @@
 #define CH_KICKED 80	   /* the host's kick came while the thread was in a patched call */
 #define CH_SHORT_CUTS 84   /* calls below may be answered without the sentry */
 #define CH_GS_BASE 88
+#define CH_NAPS 96	   /* how often it began or ended a sleep in a ring: odd while it sleeps */
+#define CH_RINGS 100	   /* there are slots of rings */
 #define CH_FRAME 104	   /* where the second frame begins */
 #define CH_FPSTATE 112	   /* and its XSAVE area */
 #define CH_XFEATURES 120
@@ -182,6 +184,11 @@
 #define CH_DO_DONE 368	   /* and whether it was made; */
 #define CH_DO_FILE 372	   /* it wants a file, to be received by CH_DO_MSG before it and closed after it */
 #define CH_WAITERS 376	   /* the address of the stub's table of waiters */
+/* Slots of rings, two for reading and then two for writing: the descriptor, and where the ring lies from SYSTRAP_CHANNELS on. */
+#define CH_RING_SLOTS 384
+#define CH_RING_ROLE_SLOTS 2
+#define CH_RING_IO 416	   /* struct pctx_io: for reading, and from CH_RING_IO_SIZE on for writing, how often and how many bytes */
+#define CH_RING_IO_SIZE 16
 /* What WORD_GIVE is about.  The first struct give, their count and the first of what is given share a cache line; the other structs
  * stand before it, one below the other. */
 #define CH_GIVE 448
@@ -210,6 +217,21 @@
 #define CH_BACK_END (CH_BACK + 18 * 8)
 #define CH_HEADER_SIZE 4096
 #define CH_STACK_TOP CH_HEADER_SIZE
+
+/*
+ * Rings (rings.c): the bytes of a pipe between two guest threads.  A block of them takes the place of a channel, in the stubs of both.
+ * Positions count bytes modulo 0x10000, those of the reader (RG_HEAD) and of the writer (RG_TAIL); a position with RING_CLOSED is
+ * not to be changed any more.
+ */
+#define SYSTRAP_RING_COUNT 4
+#define SYSTRAP_RING_SIZE 0x1080
+#define SYSTRAP_RINGS_SIZE 0x5000
+#define RG_HEAD 0
+#define RG_WAITING 4 /* the reader sleeps on RG_TAIL, or is about to */
+#define RG_TAIL 64
+#define RG_DATA 128
+#define RG_DATA_SIZE 4096
+#define RING_CLOSED 0x80000000
 
 /* The hand-over word.  The kernel stores 0 when the thread ends (CLONE_CHILD_CLEARTID). */
 #define WORD_DEAD 0

@@ -15,6 +15,7 @@
  *     trampolines        unmapped, and what was counted for them forgotten
  *     files              the one that it may have received is closed; there is none in its socket, which, too, is the host's
  *                        word, or the socket is closed as well
+ *     rings              none: who has ever had some is not used again (their blocks may be another one's, too)
  *     channels           one is kept, wiped by the sentry; the others are unmapped and wiped
  *
  * Whatever of this does not come out as it should, or not in time, is the end of the stub.  The next address space is one of
@@ -171,7 +172,7 @@ bool stub_keep(struct stub *s)
 	struct systrap *st = systrap_of(&s->as);
 	bool keep;
 
-	if (!s->as.owner || atomic_load(&s->as.kept_apart) || atomic_load(&s->as.dead) || atomic_load(&s->killed_ns))
+	if (!s->as.owner || atomic_load(&s->has_rings) || atomic_load(&s->as.kept_apart) || atomic_load(&s->as.dead) || atomic_load(&s->killed_ns))
 		return false;
 	mutex_lock(&st->lock);
 	keep = s->parked_channels == POOL_NONE && s->idle_count <= THREADS_MAX && take_room(st, s->as.owner);
@@ -211,6 +212,7 @@ bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out)
 	if (!found)
 		return false;
 	refcount_init(&found->as.refs, 1);
+	found->as.serial = serial_new(st);
 	atomic_store(&found->as.giving, GIVE_NOTHING);
 	atomic_store(&found->as.watchers, 0);
 	found->as.before = (struct pas_before){

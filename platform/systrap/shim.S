@@ -10,7 +10,7 @@
  */
 #include "platform/systrap/layout.h"
 
-#define NR_read 0
+#define NR_write 1
 #define NR_close 3
 #define NR_lseek 8
 #define NR_rt_sigprocmask 14
@@ -144,12 +144,15 @@ systrap_shim_signal_fsgs:
 	resume_at .Lload32_failed, .Ltouch, .Ltouch_end
 	resume_at .Lsigreturn_asked, .Lsigreturn_look, .Lsigreturn_look_end
 	resume_at .Lframe_failed, .Lframe_copy, .Lframe_copy_end
+	resume_at .Lring_asked, .Lring_in, .Lring_in_end
+	resume_at .Lring_asked, .Lring_out, .Lring_out_end
 	jmp	.Lsave_bases
 .Lresume_there:
 	mov	%rcx, FRAME_RIP(%rsp)
 	jmp	.Lresume
 .Ldefer:
 	movl	$1, CH_KICKED(%rbx)
+	resume_at .Lring_awake, .Lring_sleep, .Lring_awake
 	lea	.Lleave(%rip), %rcx
 	mov	%rax, %rdx
 	sub	%rcx, %rdx
@@ -379,6 +382,8 @@ systrap_shim_call:
 	mov	%rcx, CH_RIP(%r11)
 	cmpl	$0, CH_SHORT_CUTS(%r11)
 	je	.Lcall_sentry
+	cmp	$NR_write, %eax
+	jbe	.Lring
 	answer	NR_getpid, CH_ANSWER_PID
 	answer	NR_gettid, CH_ANSWER_TID
 	answer	NR_getppid, CH_ANSWER_PPID
@@ -395,8 +400,6 @@ systrap_shim_call:
 	je	.Lshort_cut
 	cmp	$NR_lseek, %eax
 	je	.Lshort_cut
-	cmp	$NR_read, %eax
-	je	.Lread
 	cmp	$NR_pread64, %eax
 	je	.Lread
 
@@ -629,6 +632,188 @@ systrap_shim_call:
 	jnz	.Lleave
 	mov	CH_RAX(%r11), %rax
 	jmp	.Lcall_sentry
+
+/*
+ * read and write (%eax is 0 or 1) of a pipe whose bytes are in a ring that this thread has a slot for.  All that happens is one
+ * exchange of the reader's position, or the writer's, when the bytes have been copied; if that fails because the ring was closed, or
+ * whatever else is against it, the sentry is called.  What the other side may write is bounded where it is used.
+ *
+ * %rbx is the channel, %r8 the ring, %r9 our position, %r10 the other one.
+ */
+.Lring:
+	cmpl	$0, CH_RINGS(%r11)
+	je	.Lno_ring
+	mov	%rbx, CH_RBX(%r11)
+	mov	%eax, %ecx
+	shl	$4, %ecx
+	lea	CH_RING_SLOTS(%r11, %rcx), %rcx
+	mov	(%rcx), %rbx
+	cmp	%edi, %ebx
+	je	1f
+	mov	8(%rcx), %rbx
+	cmp	%edi, %ebx
+	jne	2f
+1:	shr	$32, %rbx
+	jnz	3f
+2:	mov	CH_RBX(%r11), %rbx
+.Lno_ring:
+	test	%eax, %eax
+	jz	.Lread
+	jmp	.Lcall_sentry
+3:	mov	%rax, CH_RAX(%r11)
+	mov	%rdi, CH_RDI(%r11)
+	mov	%rsi, CH_RSI(%r11)
+	mov	%rdx, CH_RDX(%r11)
+	mov	%r8, CH_R8(%r11)
+	mov	%r9, CH_R9(%r11)
+	mov	%r10, CH_R10(%r11)
+	mov	$SYSTRAP_CHANNELS, %rcx
+	lea	(%rbx, %rcx), %r8
+	mov	%r11, %rbx
+	cld
+	mov	%rdx, %rcx
+	shr	$31, %rcx
+	jnz	.Lring_asked
+	test	%edx, %edx
+	jz	.Lring_asked
+	mov	$GUEST_END, %rcx
+	sub	%rdx, %rcx
+	cmp	%rcx, %rsi
+	ja	.Lring_asked
+	test	%eax, %eax
+	jnz	.Lring_write
+
+.Lring_read:
+	mov	RG_TAIL(%r8), %r10d
+	mov	RG_HEAD(%r8), %r9d
+	mov	%r10d, %ecx
+	or	%r9d, %ecx
+	js	.Lring_asked
+	mov	%r10d, %ecx
+	sub	%r9d, %ecx
+	movzwl	%cx, %ecx
+	test	%ecx, %ecx
+	jz	.Lring_wait
+	cmp	$RG_DATA_SIZE, %ecx
+	ja	.Lring_asked
+	cmp	%ecx, %edx
+	cmova	%ecx, %edx
+	mov	CH_RSI(%rbx), %rdi
+	mov	%r9d, %esi
+	and	$RG_DATA_SIZE - 1, %esi
+	mov	$RG_DATA_SIZE, %ecx
+	sub	%esi, %ecx
+	cmp	%edx, %ecx
+	cmova	%edx, %ecx
+	mov	%edx, %r10d
+	sub	%ecx, %r10d
+	lea	RG_DATA(%r8, %rsi), %rsi
+.Lring_out:
+	rep movsb
+	mov	%r10d, %ecx
+	lea	RG_DATA(%r8), %rsi
+	rep movsb
+.Lring_out_end:
+	mov	%r9d, %eax
+	lea	(%r9, %rdx), %ecx
+	movzwl	%cx, %ecx
+	lock cmpxchg %ecx, RG_HEAD(%r8)
+	jne	.Lring_asked
+	incq	CH_RING_IO(%rbx)
+	add	%rdx, CH_RING_IO + 8(%rbx)
+.Lring_done:
+	mov	%edx, %eax
+	mov	CH_RDX(%rbx), %rdx
+	call	.Lring_load
+	jmp	.Lleave
+
+/* Something is against it: the call is the sentry's. */
+.Lring_asked:
+	mov	CH_RAX(%rbx), %rax
+	mov	CH_RDX(%rbx), %rdx
+	call	.Lring_load
+	jmp	.Lcall_sentry
+
+.Lring_load:
+	mov	CH_RDI(%rbx), %rdi
+	mov	CH_RSI(%rbx), %rsi
+	mov	CH_R8(%rbx), %r8
+	mov	CH_R9(%rbx), %r9
+	mov	CH_R10(%rbx), %r10
+	mov	%rbx, %r11
+	mov	CH_RBX(%r11), %rbx
+	ret
+
+/*
+ * Nothing is there.  Who waits says so, and looks once more; the writer looks for somebody who waits when it has moved its position.  A
+ * kick that strikes before the call has begun is found as one that ends it (.Ldefer).  Then the sentry has the call, unchanged.
+ */
+.Lring_wait:
+	mov	$1, %ecx
+	xchg	%ecx, RG_WAITING(%r8)
+	incl	CH_NAPS(%rbx)
+.Lring_sleep:
+	cmpl	$0, CH_KICKED(%rbx)
+	jne	.Lring_awake
+	lea	RG_TAIL(%r8), %rdi
+	mov	$FUTEX_WAIT, %esi
+	mov	%r9d, %edx
+	xor	%r10d, %r10d
+	mov	$NR_futex, %eax
+	syscall
+.Lring_awake:
+	incl	CH_NAPS(%rbx)
+	cmpl	$0, CH_KICKED(%rbx)
+	jne	.Lring_asked
+	mov	CH_RDX(%rbx), %rdx
+	jmp	.Lring_read
+
+.Lring_write:
+	mov	RG_HEAD(%r8), %r10d
+	mov	RG_TAIL(%r8), %r9d
+	mov	%r10d, %ecx
+	or	%r9d, %ecx
+	js	.Lring_asked
+	cmp	$RG_DATA_SIZE, %edx
+	ja	.Lring_asked
+	mov	%r9d, %ecx
+	sub	%r10d, %ecx
+	movzwl	%cx, %ecx
+	add	%edx, %ecx
+	cmp	$RG_DATA_SIZE, %ecx
+	ja	.Lring_asked
+	mov	%r9d, %edi
+	and	$RG_DATA_SIZE - 1, %edi
+	mov	$RG_DATA_SIZE, %ecx
+	sub	%edi, %ecx
+	cmp	%edx, %ecx
+	cmova	%edx, %ecx
+	mov	%edx, %r10d
+	sub	%ecx, %r10d
+	lea	RG_DATA(%r8, %rdi), %rdi
+.Lring_in:
+	rep movsb
+	mov	%r10d, %ecx
+	lea	RG_DATA(%r8), %rdi
+	rep movsb
+.Lring_in_end:
+	mov	%r9d, %eax
+	lea	(%r9, %rdx), %ecx
+	movzwl	%cx, %ecx
+	lock cmpxchg %ecx, RG_TAIL(%r8)
+	jne	.Lring_asked
+	incq	CH_RING_IO + CH_RING_IO_SIZE(%rbx)
+	add	%rdx, CH_RING_IO + CH_RING_IO_SIZE + 8(%rbx)
+	cmpl	$0, RG_WAITING(%r8)
+	je	.Lring_done
+	movl	$0, RG_WAITING(%r8)
+	lea	RG_TAIL(%r8), %rdi
+	mov	$FUTEX_WAKE, %esi
+	mov	$1, %edx
+	mov	$NR_futex, %eax
+	syscall
+	mov	CH_RDX(%rbx), %edx
+	jmp	.Lring_done
 
 /*
  * rt_sigprocmask while the mask is ours to change (struct pctx_mask), with valid arguments.  %rax is the old mask, %rcx the new

@@ -19,6 +19,16 @@
 /* A stub that was killed and is not dead after so long may never be: a frozen one, or one that hangs in the host's kernel. */
 #define DEATH_NS 1000000000
 
+uint64_t serial_new(struct systrap *st)
+{
+	uint64_t serial;
+
+	mutex_lock(&st->lock);
+	serial = ++st->serials;
+	mutex_unlock(&st->lock);
+	return serial;
+}
+
 int stub_new(struct systrap *st, struct stub **out)
 {
 	struct stub *s = calloc(1, sizeof(*s));
@@ -34,6 +44,7 @@ int stub_new(struct systrap *st, struct stub **out)
 		return r;
 	}
 	s->as.waiters = waiters_of(st, s->slot);
+	s->as.serial = serial_new(st);
 	list_init(&s->node);
 	list_init(&s->contexts);
 	list_init(&s->wait_node);
@@ -57,6 +68,7 @@ void stub_free(struct stub *s)
 	channel_free_parked(s);
 	if (s->spare_channel != POOL_NONE)
 		channel_free(st, s->spare_channel);
+	rings_forget(s);
 	files_end(s);
 	slot_free(st, s->slot);
 	patches_put(atomic_load(&s->patches));

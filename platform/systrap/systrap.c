@@ -41,6 +41,7 @@ static int systrap_start(struct platform **out, char *why, size_t why_size)
 	list_init(&st->strays);
 	list_init(&st->waiters);
 	list_init(&st->used);
+	list_init(&st->ring_blocks);
 	st->listener_fd = st->wake_fd = -1;
 	st->mmap_is_atomic = probe_mmap_is_atomic();
 	keep_zombies();
@@ -174,5 +175,12 @@ const struct platform_ops systrap_platform = {
 	.show_windows = systrap_show_windows,
 	.patch = systrap_patch,
 	.set_answers = systrap_set_answers,
+	.ring_new = systrap_ring_new,
+	.ring_map = systrap_ring_map,
+	.ring_give = systrap_ring_give,
+	.ring_open = systrap_ring_open,
+	.ring_close = systrap_ring_close,
+	.ring_io = systrap_ring_io,
+	.ring_naps = systrap_ring_naps,
 	.cmpxchg32 = systrap_cmpxchg32,
 };

@@ -8,7 +8,8 @@
  *     memory.c    map and its kin, read and write                             context.c  guest threads: spawn, switch
  *     frame.c     the signal frame in a channel: registers, xstate            probe.c    can it work here?
  *     patch.c     hot call sites made to jump into the shim                   pieces.c   guest memory that calls take along
- *     files.c     how guest threads get files to map                          windows.c  files that they read by themselves
+ *     files.c     how guest threads get files to map                          rings.c    pipes' bytes between guest threads
+ *     windows.c   files that they read by themselves
  *
  * Trust.  Everything in a channel is the guest's to scribble on, at any moment: each word is read once, nothing read
  * there is used as an address or an index, and nonsense kills that stub alone.  A leader's notifications cannot be
@@ -140,6 +141,9 @@ struct systrap {
 	struct pool channel_pool, slot_pool;
 	struct list_head used; /* of stub.used_node: emptied, to be used again; the latest first */
 	unsigned used_count;   /* of these, and of those that are just being emptied */
+	struct list_head ring_blocks; /* of ring_block.node; rings.c */
+	unsigned ring_block_count;
+	uint64_t serials; /* given out */
 	struct list_head waiters; /* of stub.wait_node: those whose waiting thread is not the receiver */
 	bool receiving;		  /* some thread is the receiver */
 	bool reaper_started;
@@ -184,6 +188,7 @@ struct stub {
 	 */
 	_Atomic uint32_t pid_users;
 	_Atomic int64_t killed_ns; /* when it was killed first; 0: not by us */
+	_Atomic bool has_rings;		  /* there are blocks of rings in it, perhaps, to its end */
 	/* What follows is guarded by systrap.lock. */
 	bool reaped, released;	  /* both: free */
 	struct list_head used_node; /* released, and kept to be used again */
@@ -249,6 +254,9 @@ struct context {
 	uint32_t give_used;   /* bytes of CH_OUT */
 	uint32_t room_version; /* of as.version, which rooms is about */
 	gva_t want_room;      /* where a room was missed, or 0 */
+	bool has_rings;	      /* it may have slots of rings */
+	uint32_t naps_seen, nap_looks; /* CH_NAPS at the last look at it, and how many there were since the last look at all else */
+	struct ring *rings[2 * CH_RING_ROLE_SLOTS]; /* whose slots those are, or were the last time it ran; guarded by systrap.lock */
 	bool rseq_due;	      /* the next hand-over begins with what the channel's CH_RSEQ_ fields ask for */
 	struct piece pieces[PIECE_COUNT]; /* valid if ctx.pieces, as is the next */
 	struct give gives[CH_GIVE_MAX];
@@ -422,6 +430,8 @@ long leader_call(struct stub *s, const struct leader_call *call) MUST_CHECK EXCL
 /* ---- stub.c ---- */
 
 int stub_new(struct systrap *st, struct stub **out) MUST_CHECK;
+/* For pas_serial. */
+uint64_t serial_new(struct systrap *st) EXCLUDES(st->lock);
 void stub_free(struct stub *s);
 /* Holds the stub's host pid against reuse; false if the stub has been reaped. */
 bool stub_pid_hold(struct stub *s) MUST_CHECK;
@@ -480,6 +490,22 @@ int systrap_windows_new(struct pctx *via, struct pas_window **out);
 int systrap_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off);
 int systrap_window_unmap(struct pas *as, struct pctx *via, unsigned i);
 bool systrap_show_windows(struct pctx *ctx, bool show);
+
+/* ---- rings.c ---- */
+
+struct pring *systrap_ring_new(struct pctx *ctx, uint64_t peer);
+bool systrap_ring_map(struct pring *r, struct pctx *ctx);
+bool systrap_ring_give(struct pring *r, struct pctx *ctx, int fd, bool write);
+void systrap_ring_open(struct pring *r, const void *buf, size_t len);
+size_t systrap_ring_close(struct pring *r, void *buf);
+bool systrap_ring_naps(const struct pctx *ctx);
+void systrap_ring_io(const struct pctx *ctx, struct pctx_io *out);
+/* A fresh context has no slots. */
+void rings_init(struct context *c);
+/* c, whose thread is parked or dead, comes to its end. */
+void rings_leave(struct context *c) EXCLUDES(systrap_of(c->ctx.as)->lock);
+/* The process of s is no more. */
+void rings_forget(struct stub *s) EXCLUDES(systrap_of(&s->as)->lock);
 
 /* ---- patch.c ---- */
 
