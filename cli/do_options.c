@@ -391,7 +391,7 @@ static const struct option options[] = {
 	 "leave the program's text in memory as it is: often used system calls are slower then", set_no_patch},
 	{"t0", TAKES_VALUE, "off|safe|all",
 	 "which often used system calls are answered without leaving the program: none; ids and\nsched_yield; "
-	 "or rt_sigprocmask, lseek and reads, too (default: all; needs patched text)", set_t0},
+	 "or rt_sigprocmask, lseek, reads and pipes, too (default: all; needs patched text)", set_t0},
 	{"strace", TAKES_AFTER_SIGN, "NAMES",
 	 "write each system call, or those named (with commas), to standard error; %file, %desc,\n"
 	 "%process, %network, %signal, %ipc and %memory are groups as strace has them;\n"

@@ -40,6 +40,16 @@ void waitqueue_add_exclusive(struct waitqueue *wq, struct wait_entry *e)
 	mutex_unlock(&wq->lock);
 }
 
+bool waitqueue_busy(struct waitqueue *wq)
+{
+	bool r;
+
+	mutex_lock(&wq->lock);
+	r = !list_empty(&wq->entries);
+	mutex_unlock(&wq->lock);
+	return r;
+}
+
 void waitqueue_remove(struct wait_entry *e)
 {
 	struct waitqueue *wq = e->wq;

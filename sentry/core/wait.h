@@ -38,6 +38,8 @@ void waitqueue_destroy(struct waitqueue *wq);
 void waitqueue_add(struct waitqueue *wq, struct wait_entry *e);
 /* Exclusive entries go last, the others first. */
 void waitqueue_add_exclusive(struct waitqueue *wq, struct wait_entry *e);
+/* Whether anything hangs on it at the moment. */
+bool waitqueue_busy(struct waitqueue *wq);
 /* Harmless if e hangs nowhere.  When it returns, the callback is not running and will not run. */
 void waitqueue_remove(struct wait_entry *e);
 /* Wakes all that are not exclusive, and of those one; or all if events are unknown (0), or an error or end, which stay.

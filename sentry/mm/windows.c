@@ -64,7 +64,7 @@ static bool lend(struct task *t, struct mm *mm, int fd, struct file *f, int64_t 
 		fdtable_no_windows(t->files); /* another table has them, or there cannot be any */
 	if (!ok || !had)
 		return false; /* from now on reads are counted, for each descriptor */
-	ok = fd_lend(t->files, mm->windows, t->ctx, fd, f, pos);
+	ok = fd_lend_window(t->files, mm->windows, t->ctx, fd, f, pos);
 	clean(t, mm); /* if f was closed meanwhile */
 	return pctx_show_windows(t->ctx, true) && ok;
 }

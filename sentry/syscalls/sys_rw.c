@@ -94,8 +94,10 @@ static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos,
 		r = ua_iov_single(args->a[1], args->a[2], &iov);
 	if (r == 0)
 		r = transfer(t, f, &iov, pos, write, 0);
-	if (!write && r >= 0 && f->ops->lend && t->may_lend)
+	if (!write && r >= 0 && f->ops->lend_pages && t->may_lend)
 		note_read(t, (int)args->a[0], f, pos);
+	if (r > 0 && f->ops->lend && t->may_lend)
+		f->ops->lend(f, t->ctx, t->files, (int)args->a[0], (size_t)r);
 	file_put(f);
 	return r;
 }

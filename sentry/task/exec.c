@@ -22,6 +22,7 @@
 #include "sentry/task/exec_cred.h"
 #include "sentry/task/internal.h"
 #include "sentry/task/rseq.h"
+#include "sentry/task/usage.h"
 #include "sentry/time/timers.h"
 
 #define MAX_INTERPRETERS 5 /* scripts that name scripts: execve(2) gives ELOOP beyond */
@@ -579,6 +580,8 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	t->futex_dead = false; /* it may own new ones */
 	mutex_lock(&p->sig_lock);
 	old_ctx = t->ctx;
+	if (old_ctx)
+		task_book_rings(t, old_ctx);
 	t->ctx = ctx;
 	atomic_store(&t->answers_stale, true);
 	mutex_unlock(&p->sig_lock);

@@ -127,6 +127,8 @@ static void release_parts(struct task *t)
 	sem_undos_leave(t);
 	mutex_lock(&t->process->sig_lock);
 	ctx = t->ctx;
+	if (ctx)
+		task_book_rings(t, ctx);
 	t->ctx = NULL;
 	mutex_unlock(&t->process->sig_lock);
 	if (t->files) {

@@ -91,7 +91,7 @@ void task_usage(struct task *t, struct rusage_sum *out)
 	*out = (struct rusage_sum){
 		.utime_ns = ns >= 0 ? t->exec_utime_ns + ns : cpu_share_ns(t),
 		.stime_ns = sentry_cpu_ns(t),
-		.nvcsw = t->sleeper.sleeps,
+		.nvcsw = task_sleeps(t),
 	};
 }
 
@@ -138,7 +138,7 @@ void process_usage(struct process *p, struct rusage_sum *out)
 	*out = p->self;
 	list_for_each_entry(t, &p->threads, thread_node) {
 		out->stime_ns += sentry_cpu_ns(t);
-		out->nvcsw += t->dead ? 0 : t->sleeper.sleeps;
+		out->nvcsw += t->dead ? 0 : task_sleeps(t);
 		if (!any)
 			any = task_get(t);
 	}
@@ -209,6 +209,57 @@ void task_count_own_reads(struct task *t)
 	step(&t->io.read_bytes, n.bytes);
 }
 
+/* ---- what threads do without the sentry: rings ---- */
+
+void task_book_rings(struct task *t, const struct pctx *ctx)
+{
+	struct pctx_io io;
+
+	pctx_io(ctx, &io);
+	step(&t->io.reads, io.reads);
+	step(&t->io.read_bytes, io.read_bytes);
+	step(&t->io.writes, io.writes);
+	step(&t->io.written_bytes, io.written_bytes);
+	step(&t->sleeper.sleeps, pctx_nap_count(ctx));
+}
+
+uint64_t task_sleeps(struct task *t)
+{
+	uint64_t sleeps;
+
+	mutex_lock(&t->process->sig_lock);
+	sleeps = t->sleeper.sleeps + (t->ctx ? pctx_nap_count(t->ctx) : 0);
+	mutex_unlock(&t->process->sig_lock);
+	return sleeps;
+}
+
+bool task_naps(const struct task *t)
+{
+	bool r;
+
+	mutex_lock(&t->process->sig_lock);
+	r = t->ctx && atomic_load(&t->ctx_running) && pctx_naps(t->ctx);
+	mutex_unlock(&t->process->sig_lock);
+	return r;
+}
+
+/* All that t has done so far. */
+static void add_io(struct io_sum *sum, struct task *t)
+{
+	struct pctx_io io;
+
+	mutex_lock(&t->process->sig_lock);
+	io_sum_add(sum, &t->io);
+	if (t->ctx) {
+		pctx_io(t->ctx, &io);
+		sum->reads += io.reads;
+		sum->read_bytes += io.read_bytes;
+		sum->writes += io.writes;
+		sum->written_bytes += io.written_bytes;
+	}
+	mutex_unlock(&t->process->sig_lock);
+}
+
 void io_sum_add(struct io_sum *sum, const struct io_count *n)
 {
 	sum->read_bytes += n->read_bytes;
@@ -220,7 +271,7 @@ void io_sum_add(struct io_sum *sum, const struct io_count *n)
 void task_io(struct task *t, struct io_sum *out)
 {
 	*out = (struct io_sum){0};
-	io_sum_add(out, &t->io);
+	add_io(out, t);
 }
 
 void process_io(struct process *p, struct io_sum *out)
@@ -231,6 +282,6 @@ void process_io(struct process *p, struct io_sum *out)
 	*out = p->dead_io;
 	list_for_each_entry(t, &p->threads, thread_node)
 		if (!t->dead)
-			io_sum_add(out, &t->io);
+			add_io(out, t);
 	mutex_unlock(&tasks_lock);
 }

@@ -28,9 +28,16 @@ void rusage_add(struct rusage_sum *sum, const struct rusage_sum *more);
 
 struct io_sum;
 struct io_count;
+struct pctx;
 void task_io(struct task *t, struct io_sum *out);
 /* Of p's live and dead threads. */
 void process_io(struct process *p, struct io_sum *out);
+/* t lets go of ctx, which is about to end: what its thread did in rings is t's own from now on.  sig_lock held. */
+void task_book_rings(struct task *t, const struct pctx *ctx);
+/* How often t has slept, in the sentry or in a ring. */
+uint64_t task_sleeps(struct task *t);
+/* Whether it sleeps in a ring just now. */
+bool task_naps(const struct task *t);
 void io_sum_add(struct io_sum *sum, const struct io_count *n);
 /* Notes that the calling task's read or write came to result: bytes or -errno. */
 void task_count_io(struct task *t, bool write, int64_t result);

@@ -7,6 +7,9 @@
  * The position of a file that is only sought, call after call, is lent to the thread that does it (platform.h, struct
  * pctx_position), one a table.  The table has the only reference then, so nobody can get at the position but by the
  * table, and every way to the file takes the loan back first, with the lock held.
+ *
+ * What else of a file may be lent (file.lent; pipes) its own operations know: every way to the file has them take it back first, with
+ * the lock dropped meanwhile.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +133,55 @@ void fdtable_recall(struct fdtable *t)
 	mutex_unlock(&t->lock);
 }
 
+/* ---- what else is lent ---- */
+
+bool fd_lend(struct fdtable *t, int fd, struct file *f)
+{
+	bool r;
+
+	mutex_lock(&t->lock);
+	/* Two references: the table's and the caller's. */
+	r = (unsigned)fd < t->cap && t->files[fd] == f && refcount_read(&f->refs) == 2;
+	if (r) {
+		t->lends = true;
+		atomic_store(&f->lent, true);
+	}
+	mutex_unlock(&t->lock);
+	return r;
+}
+
+static bool is_lent(const struct fdtable *t, unsigned fd)
+{
+	return fd < t->cap && bit(t->used, fd) && UNLIKELY(atomic_load_explicit(&t->files[fd]->lent, memory_order_relaxed));
+}
+
+/* Has what is lent of the file at fd taken back.  Lock held, and dropped for that: true if it was, so that all may have changed. */
+static bool call_back(struct fdtable *t, unsigned fd) REQUIRES(t->lock)
+{
+	bool dropped = false;
+
+	while (is_lent(t, fd)) {
+		struct file *f = file_get(t->files[fd]);
+
+		mutex_unlock(&t->lock);
+		f->ops->recall(f);
+		file_put(f);
+		mutex_lock(&t->lock);
+		dropped = true;
+	}
+	return dropped;
+}
+
+/* The same of all files. */
+static void call_all_back(struct fdtable *t) REQUIRES(t->lock)
+{
+	if (!t->lends)
+		return;
+	for (unsigned fd = 0; fd < t->cap; fd++)
+		if (call_back(t, fd))
+			fd = (unsigned)-1; /* from the beginning */
+}
+
 /* ---- tables ---- */
 
 struct fdtable *fdtable_new(void)
@@ -157,6 +209,7 @@ int fdtable_copy(struct fdtable *old, struct fdtable **out)
 	if (!t)
 		return -ENOMEM;
 	mutex_lock(&old->lock);
+	call_all_back(old);
 	take_back(old);
 	for (top = old->cap / WORD_BITS; top > 1 && !old->used[top - 1];)
 		top--;
@@ -205,11 +258,12 @@ static int closed(struct fdtable *t, struct file *f)
 	return r;
 }
 
-/* Takes fd out; NULL if it is not open.  Lock held; the table's reference becomes the caller's. */
-static struct file *take(struct fdtable *t, unsigned fd)
+/* Takes fd out; NULL if it is not open.  Lock held, but it may be dropped meanwhile; the table's reference becomes the caller's. */
+static struct file *take(struct fdtable *t, unsigned fd) REQUIRES(t->lock)
 {
 	struct file *f;
 
+	call_back(t, fd);
 	if (fd >= t->cap || !bit(t->used, fd))
 		return NULL;
 	note_use(t, fd);
@@ -255,6 +309,7 @@ struct file *fd_lookup_path_ok(struct fdtable *t, int fd)
 	if (fd < 0)
 		return NULL;
 	mutex_lock(&t->lock);
+	call_back(t, (unsigned)fd);
 	if ((unsigned)fd < t->cap && bit(t->used, (unsigned)fd)) {
 		note_use(t, (unsigned)fd);
 		f = file_get(t->files[fd]);
@@ -404,6 +459,8 @@ void fd_close_range(struct fdtable *t, unsigned first, unsigned last, bool cloex
 			continue;
 		}
 		f = take(t, fd);
+		if (!f)
+			continue; /* somebody was quicker */
 		mutex_unlock(&t->lock);
 		(void)closed(t, f);
 		mutex_lock(&t->lock);
@@ -420,6 +477,8 @@ void fdtable_close_on_exec(struct fdtable *t)
 		if (!bit(t->cloexec, fd))
 			continue;
 		f = take(t, fd);
+		if (!f)
+			continue; /* somebody was quicker */
 		mutex_unlock(&t->lock);
 		(void)closed(t, f);
 		mutex_lock(&t->lock);
@@ -443,8 +502,10 @@ int fdtable_next(struct fdtable *t, int from, struct file **out, bool *cloexec)
 	int found = -1;
 
 	mutex_lock(&t->lock);
-	while (fd < t->cap && !bit(t->used, fd))
-		fd++;
+	do {
+		while (fd < t->cap && !bit(t->used, fd))
+			fd++;
+	} while (out && call_back(t, fd));
 	if (fd < t->cap) {
 		found = (int)fd;
 		if (out) {

@@ -13,6 +13,7 @@ struct fdtable {
 	uint64_t *used, *cloexec;
 	unsigned cap;  /* a multiple of WORD_BITS */
 	unsigned hint; /* no descriptor below it is free */
+	bool lends;		     /* one of its files was lent some day (file_ops.lend) */
 	int sought;		     /* the descriptor of the last lseek, */
 	unsigned uses;		     /* how often it was looked up since, */
 	unsigned seeks;		     /* how many there were with nothing in between, */

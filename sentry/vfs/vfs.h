@@ -215,10 +215,16 @@ struct dir_context {
  * A blocking operation looks at file_nonblock(f) and waits by wait_event: -ERESTARTSYS when a signal comes.  A NULL slot gives
  * the errno beside it.
  */
+struct fdtable;
 struct file_loan;
 struct file_ops {
 	ssize_t (*read)(struct file *f, struct uio *u, int64_t pos);  /* NULL: -EINVAL */
 	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; file_appends: the op finds the end itself */
+	/* A read(2) or write(2) of n bytes has been made by fd of table t, from ctx's thread, whose calls nobody is to see: some of what
+	 * comes may be lent to the thread (platform.h, rings).  NULL: nothing is. */
+	void (*lend)(struct file *f, struct pctx *ctx, struct fdtable *t, int fd, size_t n);
+	/* Takes back all that lend has lent.  No lock held. */
+	void (*recall)(struct file *f);
 	uint32_t by_piece; /* FILE_READ, FILE_WRITE: readv, writev call it for each piece, as Linux where it knows but one buffer */
 	int64_t (*lseek)(struct file *f, int64_t off, int whence);    /* NULL: generic by inode size; streams -ESPIPE */
 	/*
@@ -226,7 +232,7 @@ struct file_ops {
 	 * yet.  Called with the inode's lock held; what it says is true until that is let go, or until the loan is taken back by inode_recall.
 	 * NULL: nothing ever.
 	 */
-	bool (*lend)(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out);
+	bool (*lend_pages)(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out);
 	bool lendable_pos; /* SEEK_SET and SEEK_CUR do what file_lseek_generic does, and nothing else */
 	int (*iterate)(struct file *f, struct dir_context *dc);	      /* NULL: -ENOTDIR */
 	/* The events (L_POLL*) true now.  If e is not NULL first hangs it on the queue that tells of changes; a file with
@@ -266,6 +272,7 @@ struct file {
 	int64_t version;	 /* guarded by pos_lock; for iterate's own use */
 	struct file_owner *owner; /* F_SETOWN, F_SETSIG; guarded by fasync.c's lock; NULL until used */
 	_Atomic bool async;	 /* it may hang in a fasync_list */
+	_Atomic bool lent;	 /* who gets at it by its table recalls first; set with that table's lock held, and lend's own */
 	void *_Atomic epoll_links; /* epoll's list of items that watch this file; written under epoll's global lock */
 	void *priv;
 };
@@ -454,7 +461,9 @@ int fdtable_capacity(struct fdtable *t);
  * there, and nobody else has f, its position is lent to the thread (platform.h).  Whoever gets at f by the table later takes the loan back.
  */
 void fd_note_seek(struct fdtable *t, int fd, struct file *f, struct pctx_position *at);
-/* Takes back what is lent: before a context ends. */
+/* f, whom the caller has by fd of t, is lent from now on, if nobody else has it: whoever gets at it by the table later calls recall. */
+bool fd_lend(struct fdtable *t, int fd, struct file *f) MUST_CHECK;
+/* Takes back the lent position: before a context ends. */
 void fdtable_recall(struct fdtable *t);
 
 /* ---- the walk ---- */

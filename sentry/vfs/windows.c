@@ -269,7 +269,7 @@ enum fd_reads fd_note_read(struct fdtable *t, int fd, const struct file *f, int6
 /* What of f may be lent from first on. */
 static bool may_lend(struct file *f, uint64_t first, uint64_t reads, struct file_loan *loan) REQUIRES(f->inode->lock)
 {
-	return f->ops->lend(f, first, reads, loan) && loan->past > first;
+	return f->ops->lend_pages(f, first, reads, loan) && loan->past > first;
 }
 
 static bool lend_locked(struct fdtable *t, struct fd_windows *w, int fd, struct file *f, const struct file_loan *loan, uint64_t before)
@@ -325,7 +325,7 @@ static bool map(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int f
 	return ok;
 }
 
-bool fd_lend(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int fd, struct file *f, int64_t pos)
+bool fd_lend_window(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int fd, struct file *f, int64_t pos)
 {
 	struct fd_window *win = &w->w[index_of(fd)];
 	struct file_loan loan;

@@ -26,7 +26,7 @@
 
 struct fd_windows;
 
-/* What file_ops.lend says of a file. */
+/* What file_ops.lend_pages says of a file. */
 struct file_loan {
 	int host_fd;   /* maps its bytes at their own offsets; borrowed, as long as the file is open or its bytes are where they are */
 	uint64_t past; /* no byte from here on may be looked at by a mapping */
@@ -41,11 +41,11 @@ bool fd_windows_left(const struct fd_windows *w);
 bool fd_windows_any_left(void);
 
 /* f, the caller's counted file, has been read by fd from pos on.  What is to be done about it: */
-enum fd_reads { READS_SELDOM, READS_LENT /* the thread may look at the records */, READS_OFTEN /* fd_lend is worth it */ };
+enum fd_reads { READS_SELDOM, READS_LENT /* the thread may look at the records */, READS_OFTEN /* fd_lend_window is worth it */ };
 enum fd_reads fd_note_read(struct fdtable *t, int fd, const struct file *f, int64_t pos);
 /* Lends f to whoever reads it by fd of t, where w are the windows of t and of the address space that ctx, which is in the caller's hands, is
  * a thread of.  That one's mm.lock is held. */
-bool fd_lend(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int fd, struct file *f, int64_t pos);
+bool fd_lend_window(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int fd, struct file *f, int64_t pos);
 /* Gives t its windows: false if it has others, or is to have none.  And: it is to have none, and all are to be unmapped. */
 bool fdtable_set_windows(struct fdtable *t, struct fd_windows *w);
 void fdtable_no_windows(struct fdtable *t);

@@ -808,7 +808,7 @@ static bool read_often(struct fdtable *t, struct fd_windows *w, int fd, int64_t 
 			lent = true;
 			break;
 		case READS_OFTEN:
-			lent = fd_lend(t, w, &window_ctx, fd, f, pos);
+			lent = fd_lend_window(t, w, &window_ctx, fd, f, pos);
 		}
 	}
 	file_put(f);

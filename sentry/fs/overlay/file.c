@@ -159,7 +159,7 @@ static int file_map(struct file *f, uint64_t off, uint64_t len, int prot, int fl
  * Not a lower file: it is the host's.  A mapping makes pages of its holes where it lies in a host's tmpfs, and gives zeros where it has
  * become shorter outside.
  */
-static bool file_lend(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out)
+static bool file_lend_pages(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out)
 {
 	struct ovl_inode *o = ovl_of(f->inode);
 
@@ -187,7 +187,7 @@ const struct file_ops ovl_regular_file_ops = {
 	.write = file_write_at,
 	.lseek = file_seek,
 	.lendable_pos = true,
-	.lend = file_lend,
+	.lend_pages = file_lend_pages,
 	.mmap = file_map,
 	.fsync = fs_fsync_nothing,
 	.fallocate = file_allocate,

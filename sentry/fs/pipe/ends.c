@@ -48,7 +48,7 @@ static bool opened_since(struct pipe *p, const uint64_t *opens, uint64_t seen)
 {
 	bool r;
 
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	r = *opens != seen;
 	mutex_unlock(&p->lock);
 	return r;
@@ -66,7 +66,7 @@ static int inode_pipe(struct inode *i, struct pipe **out)
 
 static void undo_open(struct pipe *p, bool rd, bool wr)
 {
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	p->readers -= rd;
 	p->writers -= wr;
 	mutex_unlock(&p->lock);
@@ -82,7 +82,7 @@ int fifo_open(struct inode *i, struct file *f)
 
 	if (r < 0)
 		return r;
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	if (wr && !rd && file_nonblock(f) && p->readers == 0 && !p->anonymous) {
 		mutex_unlock(&p->lock);
 		return -ENXIO;

@@ -54,6 +54,7 @@ struct pipe *pipe_new(void)
 
 void pipe_free(struct pipe *p)
 {
+	pipe_loan_end(p);
 	for (unsigned s = 0; s < p->slots; s++)
 		host_page_free(p->bufs[s].page);
 	free(p->bufs);
@@ -130,7 +131,7 @@ static bool readable(struct pipe *p)
 {
 	bool r;
 
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	r = p->used > 0 || p->writers == 0;
 	mutex_unlock(&p->lock);
 	return r;
@@ -145,7 +146,7 @@ ssize_t pipe_take(struct pipe *p, struct uio *u, bool nonblock)
 		ssize_t n;
 		int r;
 
-		mutex_lock(&p->lock);
+		pipe_lock(p);
 		ended = p->used == 0 && p->writers == 0;
 		n = take_bytes(p, u);
 		mutex_unlock(&p->lock);
@@ -258,7 +259,7 @@ static bool writable(struct pipe *p, uint64_t left)
 {
 	bool r;
 
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	r = p->used < p->slots || p->readers == 0 || (left <= L_PIPE_BUF && left <= tail_room(p));
 	mutex_unlock(&p->lock);
 	return r;
@@ -275,7 +276,7 @@ ssize_t pipe_give(struct pipe *p, struct uio *u, bool packet, bool nonblock, boo
 		ssize_t n = 0;
 		int r;
 
-		mutex_lock(&p->lock);
+		pipe_lock(p);
 		dead = p->readers == 0;
 		if (!dead)
 			n = put_bytes(p, u, packet, partial);
@@ -313,7 +314,7 @@ static uint32_t pipe_poll(struct file *f, struct wait_entry *e)
 
 	if (e)
 		waitqueue_add(&p->wq, e);
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	if (f->mode & FILE_READ) {
 		if (p->used > 0)
 			events |= L_POLLIN | L_POLLRDNORM;
@@ -338,7 +339,7 @@ static long pipe_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t 
 
 	if (cmd != L_FIONREAD)
 		return -ENOTTY;
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	for (unsigned n = 0; n < p->used; n++)
 		count += (int)buf_at(p, n)->len;
 	mutex_unlock(&p->lock);
@@ -391,7 +392,7 @@ static long pipe_fcntl(struct file *f, unsigned cmd, uint64_t arg)
 	struct task *t = task_current();
 	long r;
 
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	if (cmd == L_F_GETPIPE_SZ)
 		r = (long)(p->slots * PAGE_SIZE);
 	else if (cmd == L_F_SETPIPE_SZ)
@@ -416,7 +417,7 @@ ssize_t pipe_peek(struct pipe *p, void *buf, size_t len)
 	struct uio u = uio_kernel(buf, len);
 	bool ended;
 
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	ended = p->used == 0 && p->writers == 0;
 	for (unsigned n = 0; n < p->used && uio_left(&u); n++) {
 		const struct pipe_buf *b = buf_at(p, n);
@@ -437,7 +438,7 @@ int pipe_untake(struct pipe *p, const uint8_t *buf, size_t len)
 {
 	int r = 0;
 
-	mutex_lock(&p->lock);
+	pipe_lock(p);
 	while (len && r == 0) {
 		size_t part = len % PAGE_SIZE ? len % PAGE_SIZE : PAGE_SIZE;
 		struct pipe_buf *b;
@@ -473,7 +474,7 @@ ssize_t pipe_room(struct pipe *p, bool nonblock)
 		bool dead;
 		int r;
 
-		mutex_lock(&p->lock);
+		pipe_lock(p);
 		dead = p->readers == 0;
 		room = (ssize_t)((p->slots - min_of(p->used, p->slots)) * PAGE_SIZE);
 		mutex_unlock(&p->lock);
@@ -494,7 +495,9 @@ static void pipe_end_release(struct file *f)
 	struct pipe *p = f->priv;
 	bool half;
 
-	mutex_lock(&p->lock);
+	if (UNLIKELY(f->lent)) /* its table was the last one's */
+		pipe_recall(f);
+	pipe_lock(p);
 	if (f->mode & FILE_READ)
 		p->readers--;
 	if (f->mode & FILE_WRITE)
@@ -528,6 +531,8 @@ static int pipe_fasync(struct file *f, int fd, bool on)
 const struct file_ops pipe_ops = {
 	.read = pipe_read,
 	.write = pipe_write,
+	.lend = pipe_lend,
+	.recall = pipe_recall,
 	.poll = pipe_poll,
 	.ioctl = pipe_ioctl,
 	.fcntl = pipe_fcntl,

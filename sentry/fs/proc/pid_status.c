@@ -90,7 +90,7 @@ char proc_task_state(const struct task *t)
 
 	if (state == 'Z' || state == 'T' || state == 't')
 		return state;
-	return sleeper_is_asleep(&t->sleeper) && state != 'r' ? 'S' : 'R';
+	return (sleeper_is_asleep(&t->sleeper) && state != 'r') || task_naps(t) ? 'S' : 'R';
 }
 
 static void usage_of(const struct proc_ctx *c, struct rusage_sum *out)

@@ -51,7 +51,7 @@ uint64_t memfile_cached(struct inode *i, struct memfile *m, uint64_t first, uint
 int memfile_fallocate(struct inode *i, struct memfile *m, int mode, uint64_t off, uint64_t len) MUST_CHECK;
 int memfile_truncate(struct inode *i, struct memfile *m, uint64_t size) MUST_CHECK;
 int memfile_map(struct inode *i, struct memfile *m, int *host_fd) MUST_CHECK;
-/* file_ops.lend. */
+/* file_ops.lend_pages. */
 bool memfile_lend(struct inode *i, struct memfile *m, struct file *f, uint64_t first, uint64_t reads, struct file_loan *out);
 /* F_ADD_SEALS. */
 int memfile_add_seals(struct inode *i, struct memfile *m, uint32_t seals) MUST_CHECK;

@@ -448,7 +448,7 @@ static int file_map(struct file *f, uint64_t off, uint64_t len, int prot, int fl
 	return r;
 }
 
-static bool file_lend(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out)
+static bool file_lend_pages(struct file *f, uint64_t first, uint64_t reads, struct file_loan *out)
 {
 	return memfile_lend(f->inode, &mem(f->inode)->file, f, first, reads, out);
 }
@@ -485,7 +485,7 @@ static const struct file_ops regular_file_ops = {
 	.write = file_write_at,
 	.lseek = file_seek,
 	.lendable_pos = true,
-	.lend = file_lend,
+	.lend_pages = file_lend_pages,
 	.cached = file_cached,
 	.mmap = file_map,
 	.fsync = fs_fsync_nothing,
