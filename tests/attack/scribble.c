@@ -13,7 +13,7 @@ static unsigned next_random(unsigned *s)
 	return *s >> 8;
 }
 
-enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES, POSITIONS, WINDOWS };
+enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES, POSITIONS, RINGS, WINDOWS };
 
 /* Where a channel holds the memory that calls take along, how much of it there is, and where it came from
  * (platform/systrap/layout.h); the rest stays, so that calls go on being made. */
@@ -39,6 +39,18 @@ static bool holds_windows(uintptr_t at)
 	uintptr_t off = at % SYSTRAP_CHANNEL_SIZE;
 
 	return at >= SYSTRAP_CHANNELS && off >= CH_WINDOWS && off <= CH_READ_BYTES;
+}
+
+/* The words of rings, which lie where there is no channel, and where a channel names them. */
+static bool holds_ring(uintptr_t at)
+{
+	uintptr_t off = at % SYSTRAP_CHANNEL_SIZE, begin = at - off;
+
+	if (at < SYSTRAP_CHANNELS)
+		return false;
+	if (*(volatile uint64_t *)(begin + CH_SELF) == begin)
+		return off >= CH_RING_SLOTS && off < CH_RING_IO;
+	return off % SYSTRAP_RING_SIZE == RG_HEAD || off % SYSTRAP_RING_SIZE == RG_TAIL;
 }
 
 struct job {
@@ -86,6 +98,12 @@ static void *scribble(void *arg)
 						page[k] = next_random(&j->seed) % 2 ?
 								  (uint64_t)SYSTRAP_RECORDS - 4096 + next_random(&j->seed) % 8192 :
 								  (uint64_t)next_random(&j->seed) << (next_random(&j->seed) % 40);
+					break;
+				case RINGS: /* positions mostly, and now and then one that opens it, or another ring, or descriptor */
+					if (holds_ring((uintptr_t)&page[k]))
+						page[k] = next_random(&j->seed) % 4 ?
+								  next_random(&j->seed) % 0x20000 :
+								  (uint64_t)next_random(&j->seed) << 32 | next_random(&j->seed) % 16;
 					break;
 				case FLIPS:
 					page[next_random(&j->seed) % 512] ^= 1ull << (next_random(&j->seed) % 64);
@@ -202,9 +220,51 @@ static void *reads(void *arg)
 	return NULL;
 }
 
+/* Pipes that are lent and taken back all the time, to this process and to another one. */
+static void *pipes(void *arg)
+{
+	char buf[4096] = {0};
+
+	for (;;) {
+		struct pollfd f;
+		int p[2], q[2];
+		pid_t pid;
+
+		if (pipe(p) < 0 || pipe(q) < 0)
+			return NULL;
+		for (int i = 0; i < 300; i++) {
+			f = (struct pollfd){p[0], POLLIN, 0};
+			(void)!write(p[1], buf, 1 + i % 200);
+			if (poll(&f, i % 32 == 31, 0) == 0 && i % 32 == 31)
+				continue;
+			(void)!read(p[0], buf, i % 64 ? sizeof(buf) : 1);
+		}
+		pid = fork();
+		if (pid == 0) {
+			alarm(1);
+			close(p[1]);
+			close(q[0]);
+			while (read(p[0], buf, 1) == 1 && write(q[1], buf, 1) == 1)
+				;
+			_exit(0);
+		}
+		close(p[0]);
+		close(q[1]);
+		for (int i = 0; i < 300 && pid > 0; i++)
+			if (write(p[1], buf, 1) != 1 || read(q[0], buf, 1) != 1)
+				break;
+		close(p[1]);
+		close(q[0]);
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+	return NULL;
+}
+
 static void *(*const victim_of[])(void *) = {
 	[NOISE] = calls, [WORDS] = calls, [POINTERS] = calls, [FLIPS] = calls, [PIECES] = calls_with_pieces, [POSITIONS] = seeks,
 	[WINDOWS] = reads,
+	[RINGS] = pipes,
 };
 
 static void attack(enum kind kind)
@@ -219,6 +279,8 @@ static void attack(enum kind kind)
 			/* The threads first: their channels are to be found too. */
 			pthread_create(&t, NULL, victim_of[kind], NULL);
 			pthread_create(&t, NULL, victim_of[kind], NULL);
+			if (kind == RINGS)
+				usleep(30000); /* there are to be some */
 			find_pages(&found);
 			signal(SIGRTMIN, handler);
 			for (int sig = 1; sig < 32; sig++)
@@ -260,6 +322,11 @@ TEST(positions)
 TEST(windows)
 {
 	attack(WINDOWS);
+}
+
+TEST(rings)
+{
+	attack(RINGS);
 }
 
 TEST(pieces)
