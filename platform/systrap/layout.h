@@ -184,11 +184,6 @@
 #define CH_DO_DONE 368	   /* and whether it was made; */
 #define CH_DO_FILE 372	   /* it wants a file, to be received by CH_DO_MSG before it and closed after it */
 #define CH_WAITERS 376	   /* the address of the stub's table of waiters */
-/* Slots of rings, two for reading and then two for writing: the descriptor, and where the ring lies from SYSTRAP_CHANNELS on. */
-#define CH_RING_SLOTS 384
-#define CH_RING_ROLE_SLOTS 2
-#define CH_RING_IO 416	   /* struct pctx_io: for reading, and from CH_RING_IO_SIZE on for writing, how often and how many bytes */
-#define CH_RING_IO_SIZE 16
 /* What WORD_GIVE is about.  The first struct give, their count and the first of what is given share a cache line; the other structs
  * stand before it, one below the other. */
 #define CH_GIVE 448
@@ -215,6 +210,13 @@
 #define CH_BACK_RIP (CH_BACK + 16 * 8)
 #define CH_BACK_EFLAGS (CH_BACK + 17 * 8)
 #define CH_BACK_END (CH_BACK + 18 * 8)
+/* Slots of rings, two for reading and then two for writing: the descriptor, and where the ring lies from SYSTRAP_CHANNELS on. */
+#define CH_RING_SLOTS CH_BACK_END
+#define CH_RING_ROLE_SLOTS 2
+/* struct pctx_io: for reading, and from CH_RING_IO_SIZE on for writing, how often and how many bytes. */
+#define CH_RING_IO (CH_RING_SLOTS + 32)
+#define CH_RING_IO_SIZE 16
+#define CH_RINGS_END (CH_RING_IO + 2 * CH_RING_IO_SIZE)
 #define CH_HEADER_SIZE 4096
 #define CH_STACK_TOP CH_HEADER_SIZE
 

@@ -71,7 +71,7 @@ _Static_assert(CH_WAITERS + 8 <= CH_GIVE - (CH_GIVE_MAX - 1) * CH_GIVE_SIZE && C
 		       CH_GIVE_COUNT + 4 <= CH_OUT &&
 		       CH_OUT + CH_OUT_SIZE <= CH_TAKEN && CH_TAKEN + 4 * PIECE_COUNT <= CH_PIECES &&
 		       CH_PIECES + PIECE_COUNT * CH_PIECE_SIZE <= CH_ALTSTACK && CH_MASK_OPEN + 4 <= CH_BACK &&
-		       CH_BACK_END + 256 <= CH_STACK_TOP,
+		       CH_RINGS_END + 192 <= CH_STACK_TOP,
 	       "room");
 
 /* ---- the table ---- */
