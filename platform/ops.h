@@ -40,7 +40,8 @@ struct pctx {
 	struct pctx_mask *mask; /* or NULL; immutable once the context has been handed out */
 	struct pctx_position *position; /* likewise */
 	struct pctx_reads *reads;	/* likewise */
-	_Atomic uint32_t *naps;		/* odd while it sleeps in a ring; likewise */
+	_Atomic uint64_t *naps;		/* odd while a read sleeps in a ring; likewise */
+	void *_Atomic owed;		/* see pctx_owed */
 	bool pieces;		/* the call in hand has memory with it: see pctx_read; its thread's */
 };
 
@@ -120,7 +121,8 @@ struct platform_ops {
 	bool (*ring_map)(struct pring *r, struct pctx *ctx);
 	bool (*ring_give)(struct pring *r, struct pctx *ctx, int fd, bool write);
 	void (*ring_open)(struct pring *r, const void *buf, size_t len);
-	size_t (*ring_close)(struct pring *r, void *buf);
+	size_t (*ring_close)(struct pring *r, void *buf, void *owe, bool *owed);
+	void *(*ring_owed)(struct pctx *ctx);
 	void (*ring_io)(const struct pctx *ctx, struct pctx_io *out);
 	bool (*ring_naps)(const struct pctx *ctx);
 	int (*cmpxchg32)(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen);

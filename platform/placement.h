@@ -23,7 +23,7 @@ struct placement {
 	struct list_head node;	 /* of all pairs; guarded by placement.c's lock */
 	pid_t sentry_tid, guest_tid; /* immutable while attached */
 	_Atomic uint32_t state;	 /* index of the CPU << 1 | active; PLACEMENT_NONE if not pinned */
-	_Atomic uint32_t *naps; /* odd while the guest thread sleeps by itself, or NULL; immutable while attached */
+	_Atomic uint64_t *naps; /* odd while the guest thread sleeps by itself, or NULL; immutable while attached */
 	struct placement *outer; /* the thread's earlier pair (in execve there are two); its thread's */
 	cpu_set_t allowed;	 /* where it may go, never empty; guarded by placement.c's lock */
 	_Atomic uint32_t *spins; /* while away: what tells the guest thread to spin; its thread's */

@@ -605,9 +605,19 @@ void pring_open(struct pring *r, const void *buf, size_t len)
 	r->ops->ring_open(r, buf, len);
 }
 
-size_t pring_close(struct pring *r, void *buf)
+size_t pring_close(struct pring *r, void *buf, void *owe, bool *owed)
 {
-	return r->ops->ring_close(r, buf);
+	return r->ops->ring_close(r, buf, owe, owed);
+}
+
+bool pctx_napped(const struct pctx *ctx)
+{
+	return ctx->naps && ((atomic_load_explicit(ctx->naps, memory_order_relaxed) & 1) || atomic_load(&ctx->owed));
+}
+
+void *pctx_owed(struct pctx *ctx)
+{
+	return ctx->naps ? ctx->as->pf->ops->ring_owed(ctx) : NULL;
 }
 
 void pctx_io(const struct pctx *ctx, struct pctx_io *out)

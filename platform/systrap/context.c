@@ -415,7 +415,7 @@ static void note_call(struct context *c)
  * it is time to look at all else. */
 static bool look_at_nap(struct context *c)
 {
-	uint32_t naps = atomic_load(channel_u32(c, CH_NAPS));
+	uint64_t naps = atomic_load(c->ctx.naps);
 
 	if ((naps & 1) && naps == c->naps_seen)
 		kick_thread(c);
@@ -824,6 +824,8 @@ void systrap_run(struct pctx *ctx, struct pf_event *ev)
 	if (atomic_load_explicit(kicked, memory_order_relaxed))
 		atomic_store_explicit(kicked, 0, memory_order_relaxed);
 	/* First the word, then the test; interrupt has it the other way round. */
+	if (c->has_rings)
+		atomic_store(&c->may_owe, true);
 	atomic_store(&c->in_guest, 1);
 	if (UNLIKELY(atomic_load(&c->kick))) {
 		atomic_store(&c->kick, 0);

@@ -142,7 +142,6 @@
 #define CH_KICKED 80	   /* the host's kick came while the thread was in a patched call */
 #define CH_SHORT_CUTS 84   /* calls below may be answered without the sentry */
 #define CH_GS_BASE 88
-#define CH_NAPS 96	   /* how often it began or ended a sleep in a ring: odd while it sleeps */
 #define CH_RINGS 100	   /* there are slots of rings */
 #define CH_FRAME 104	   /* where the second frame begins */
 #define CH_FPSTATE 112	   /* and its XSAVE area */
@@ -216,7 +215,11 @@
 /* struct pctx_io: for reading, and from CH_RING_IO_SIZE on for writing, how often and how many bytes. */
 #define CH_RING_IO (CH_RING_SLOTS + 32)
 #define CH_RING_IO_SIZE 16
-#define CH_RINGS_END (CH_RING_IO + 2 * CH_RING_IO_SIZE)
+/* How often it began or ended a sleep in a ring, 64 bits: odd from when it begins until its read is done, here or in the sentry. */
+#define CH_NAPS (CH_RING_IO + 2 * CH_RING_IO_SIZE)
+#define CH_NAP_RING (CH_NAPS + 8) /* where that ring lies, as in a slot, */
+#define CH_NAP_HEAD (CH_NAPS + 12) /* and the reader's position when it began */
+#define CH_RINGS_END (CH_NAPS + 16)
 #define CH_HEADER_SIZE 4096
 #define CH_STACK_TOP CH_HEADER_SIZE
 

@@ -65,6 +65,12 @@ static _Atomic uint32_t *ring_u32(const struct ring *r, unsigned at)
 	return (_Atomic uint32_t *)(void *)(r->mem + at);
 }
 
+/* As a slot has it. */
+static uint64_t place_of(const struct ring *r)
+{
+	return (uint64_t)(r->mem - r->st->channels);
+}
+
 static uint8_t *block_mem(const struct systrap *st, const struct ring_block *b)
 {
 	return st->channels + (size_t)b->channel * SYSTRAP_CHANNEL_SIZE;
@@ -251,9 +257,11 @@ void rings_init(struct context *c)
 	for (unsigned i = 0; i < SLOT_COUNT; i++)
 		atomic_store(slot_of(c, i), SLOT_EMPTY);
 	atomic_store(channel_u32(c, CH_RINGS), 0);
-	atomic_store(channel_u32(c, CH_NAPS), 0);
 	memset(c->ch + CH_RING_IO, 0, sizeof(struct pctx_io));
-	c->ctx.naps = channel_u32(c, CH_NAPS);
+	c->ctx.naps = (_Atomic uint64_t *)(void *)(c->ch + CH_NAPS);
+	atomic_store(c->ctx.naps, 0);
+	atomic_store(&c->ctx.owed, NULL);
+	atomic_store(&c->may_owe, false);
 }
 
 /* Gives up c's part in the ring of slot i.  The ring, if that was the last that anybody had of it.  Lock held. */
@@ -371,7 +379,6 @@ bool systrap_ring_give(struct pring *pr, struct pctx *ctx, int fd, bool write)
 	struct ring *r = ring_of(pr);
 	struct systrap *st = systrap_of(ctx->as);
 	unsigned i = write ? CH_RING_ROLE_SLOTS : 0, end = i + CH_RING_ROLE_SLOTS;
-	uint64_t off = (uint64_t)(r->mem - st->channels);
 
 	sweep(c, false);
 	if (!c->in_call)
@@ -382,7 +389,7 @@ bool systrap_ring_give(struct pring *pr, struct pctx *ctx, int fd, bool write)
 	if (i < end) {
 		c->rings[i] = r;
 		r->ends[write] = c;
-		atomic_store(slot_of(c, i), off << 32 | (uint32_t)fd);
+		atomic_store(slot_of(c, i), place_of(r) << 32 | (uint32_t)fd);
 	}
 	mutex_unlock(&st->lock);
 	if (i == end)
@@ -402,20 +409,38 @@ void systrap_ring_open(struct pring *pr, const void *buf, size_t len)
 	atomic_store(ring_u32(r, RG_TAIL), (uint32_t)len);
 }
 
-/* Clears the slot that c has of r, and has c forget r if its thread cannot be using it.  Lock held. */
-static void take_slot(struct ring *r, struct context *c)
+/* Clears the slot that c has of r.  Lock held. */
+static void take_slot(const struct ring *r, struct context *c)
 {
-	for (unsigned i = 0; i < SLOT_COUNT; i++) {
-		if (c->rings[i] != r)
-			continue;
-		atomic_store(slot_of(c, i), SLOT_EMPTY);
-		/* It looks at its slot after it has said that it is in the guest. */
-		if (!atomic_load(&c->in_guest))
-			(void)detach(c, i);
-	}
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		if (c->rings[i] == r)
+			atomic_store(slot_of(c, i), SLOT_EMPTY);
 }
 
-size_t systrap_ring_close(struct pring *pr, void *buf)
+/* Has c, whose slot was taken, forget r if its thread cannot be using it.  Lock held. */
+static void let_go(struct ring *r, struct context *c)
+{
+	/* It looks at its slot after it has said that it is in the guest. */
+	if (atomic_load(&c->in_guest))
+		return;
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		if (c->rings[i] == r)
+			(void)detach(c, i);
+}
+
+/*
+ * Whether c's thread is in a read of r that has begun to sleep and will be its next event: r was closed at `head`, so that no read of
+ * it comes to its end any more, and that read has not moved the position.  Lock held.
+ */
+static bool is_asleep_in(const struct ring *r, const struct context *c, uint32_t head)
+{
+	uint64_t naps = atomic_load(c->ctx.naps);
+
+	return (naps & 1) && atomic_load(&c->may_owe) && atomic_load(channel_u32(c, CH_NAP_RING)) == place_of(r) &&
+	       atomic_load(channel_u32(c, CH_NAP_HEAD)) == head && atomic_load(c->ctx.naps) == naps;
+}
+
+size_t systrap_ring_close(struct pring *pr, void *buf, void *owe, bool *owed)
 {
 	struct ring *r = ring_of(pr);
 	struct systrap *st = r->st;
@@ -429,6 +454,12 @@ size_t systrap_ring_close(struct pring *pr, void *buf)
 	tail = atomic_fetch_or(ring_u32(r, RG_TAIL), RING_CLOSED);
 	head = atomic_fetch_or(ring_u32(r, RG_HEAD), RING_CLOSED);
 	futex_wake_shared(ring_u32(r, RG_TAIL));
+	*owed = owe && r->ends[0] && !atomic_load(&r->ends[0]->ctx.owed) && is_asleep_in(r, r->ends[0], head);
+	if (*owed)
+		atomic_store(&r->ends[0]->ctx.owed, owe);
+	for (unsigned i = 0; i < 2; i++)
+		if (r->ends[i])
+			let_go(r, r->ends[i]);
 	len = (tail - head) & 0xffff;
 	if (((head | tail) & RING_CLOSED) || len > RG_DATA_SIZE)
 		len = 0; /* it was not open, or has been scribbled on */
@@ -445,6 +476,22 @@ size_t systrap_ring_close(struct pring *pr, void *buf)
 	if (last)
 		ring_free(r);
 	return len;
+}
+
+/* The sleep is over: what comes of the read is the sentry's. */
+void *systrap_ring_owed(struct pctx *ctx)
+{
+	struct context *c = context_of(ctx);
+	struct systrap *st = systrap_of(ctx->as);
+	void *owed;
+
+	mutex_lock(&st->lock);
+	atomic_store(&c->may_owe, false);
+	owed = atomic_exchange(&ctx->owed, NULL);
+	if (atomic_load(ctx->naps) & 1)
+		atomic_fetch_add(ctx->naps, 1);
+	mutex_unlock(&st->lock);
+	return owed;
 }
 
 /* Who wakes a reader first takes back that it waits. */

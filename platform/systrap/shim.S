@@ -719,6 +719,9 @@ systrap_shim_call:
 	movzwl	%cx, %ecx
 	lock cmpxchg %ecx, RG_HEAD(%r8)
 	jne	.Lring_asked
+	testl	$1, CH_NAPS(%rbx)
+	jnz	.Lring_slept
+.Lring_read_done:
 	incq	CH_RING_IO(%rbx)
 	add	%rdx, CH_RING_IO + 8(%rbx)
 .Lring_done:
@@ -727,7 +730,11 @@ systrap_shim_call:
 	call	.Lring_load
 	jmp	.Lleave
 
-/* Something is against it: the call is the sentry's. */
+.Lring_slept:
+	incq	CH_NAPS(%rbx)
+	jmp	.Lring_read_done
+
+/* Something is against it: the call is the sentry's.  If it has slept here, CH_NAPS stays odd, which tells the sentry so. */
 .Lring_asked:
 	mov	CH_RAX(%rbx), %rax
 	mov	CH_RDX(%rbx), %rdx
@@ -746,12 +753,19 @@ systrap_shim_call:
 
 /*
  * Nothing is there.  Who waits says so, and looks once more; the writer looks for somebody who waits when it has moved its position.  A
- * kick that strikes before the call has begun is found as one that ends it (.Ldefer).  Then the sentry has the call, unchanged.
+ * kick that strikes before the call has begun is found as one that ends it (.Ldefer).  Then the sentry has the call, unchanged.  Who
+ * wakes looks at its slot again, as its ring may be closed, and another one's by now.
  */
 .Lring_wait:
-	mov	$1, %ecx
+	testl	$1, CH_NAPS(%rbx)
+	jnz	1f
+	mov	%r8d, %ecx
+	sub	$SYSTRAP_CHANNELS & 0xffffffff, %ecx
+	mov	%ecx, CH_NAP_RING(%rbx)
+	mov	%r9d, CH_NAP_HEAD(%rbx)
+	incq	CH_NAPS(%rbx)
+1:	mov	$1, %ecx
 	xchg	%ecx, RG_WAITING(%r8)
-	incl	CH_NAPS(%rbx)
 .Lring_sleep:
 	cmpl	$0, CH_KICKED(%rbx)
 	jne	.Lring_awake
@@ -762,11 +776,12 @@ systrap_shim_call:
 	mov	$NR_futex, %eax
 	syscall
 .Lring_awake:
-	incl	CH_NAPS(%rbx)
 	cmpl	$0, CH_KICKED(%rbx)
 	jne	.Lring_asked
+	mov	CH_RAX(%rbx), %rax
 	mov	CH_RDX(%rbx), %rdx
-	jmp	.Lring_read
+	call	.Lring_load
+	jmp	.Lring
 
 .Lring_write:
 	mov	RG_HEAD(%r8), %r10d

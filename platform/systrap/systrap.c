@@ -180,6 +180,7 @@ const struct platform_ops systrap_platform = {
 	.ring_give = systrap_ring_give,
 	.ring_open = systrap_ring_open,
 	.ring_close = systrap_ring_close,
+	.ring_owed = systrap_ring_owed,
 	.ring_io = systrap_ring_io,
 	.ring_naps = systrap_ring_naps,
 	.cmpxchg32 = systrap_cmpxchg32,

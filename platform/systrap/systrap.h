@@ -255,7 +255,9 @@ struct context {
 	uint32_t room_version; /* of as.version, which rooms is about */
 	gva_t want_room;      /* where a room was missed, or 0 */
 	bool has_rings;	      /* it may have slots of rings */
-	uint32_t naps_seen, nap_looks; /* CH_NAPS at the last look at it, and how many there were since the last look at all else */
+	_Atomic bool may_owe; /* it has run with rings since the last ring_owed; cleared with systrap.lock held */
+	uint64_t naps_seen;   /* CH_NAPS at the last look at it, */
+	uint32_t nap_looks;   /* and how many looks there were since the last one at all else */
 	struct ring *rings[2 * CH_RING_ROLE_SLOTS]; /* whose slots those are, or were the last time it ran; guarded by systrap.lock */
 	bool rseq_due;	      /* the next hand-over begins with what the channel's CH_RSEQ_ fields ask for */
 	struct piece pieces[PIECE_COUNT]; /* valid if ctx.pieces, as is the next */
@@ -497,7 +499,8 @@ struct pring *systrap_ring_new(struct pctx *ctx, uint64_t peer);
 bool systrap_ring_map(struct pring *r, struct pctx *ctx);
 bool systrap_ring_give(struct pring *r, struct pctx *ctx, int fd, bool write);
 void systrap_ring_open(struct pring *r, const void *buf, size_t len);
-size_t systrap_ring_close(struct pring *r, void *buf);
+size_t systrap_ring_close(struct pring *r, void *buf, void *owe, bool *owed);
+void *systrap_ring_owed(struct pctx *ctx);
 bool systrap_ring_naps(const struct pctx *ctx);
 void systrap_ring_io(const struct pctx *ctx, struct pctx_io *out);
 /* A fresh context has no slots. */

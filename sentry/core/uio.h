@@ -18,8 +18,11 @@ struct uio {
 	const struct ua_iov *iov;  /* guest side; borrowed */
 	uint8_t *buf;		   /* sentry side; borrowed */
 	uint64_t total, done;	   /* bytes */
-	uint32_t rwf;		   /* L_RWF_*: how this one transfer differs from what the file's flags say */
+	uint32_t rwf;		   /* L_RWF_*: how this one transfer differs from what the file's flags say; or UIO_WAITED */
 };
+
+/* It has begun to wait already, so that it does, whatever the file's flags have become. */
+#define UIO_WAITED 0x80000000u
 
 struct uio uio_guest(struct pctx *ctx, const struct ua_iov *iov);
 struct uio uio_kernel(void *buf, size_t len);

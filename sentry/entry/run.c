@@ -21,6 +21,9 @@
 #include "sentry/signal/signal.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/usage.h"
+#include "sentry/vfs/vfs.h"
+
+#define NR_read 0
 
 /* A guest exception becomes a signal with the hardware's account of it, unless all it wanted was more stack. */
 static void on_fault(struct task *t, const struct pf_fault *f)
@@ -56,7 +59,8 @@ static void on_syscall(struct task *t, const struct pf_event *ev)
 
 	t->syscall_nr = args.nr;
 	t->in_syscall = true;
-	if (UNLIKELY(t->syscall_work) && !syscall_work_enter(t, ev->arch, ev->ip, &args)) {
+	/* One that has slept in a ring has been entered before. */
+	if (UNLIKELY(t->syscall_work) && !t->nap_file && !syscall_work_enter(t, ev->arch, ev->ip, &args)) {
 		syscall_work_exit(t);
 		return;
 	}
@@ -133,6 +137,31 @@ static void publish_answers(struct task *t)
 	pctx_set_answers(t->ctx, &a);
 }
 
+/*
+ * What t's thread comes with may be a read that has slept in a ring, with a file that its descriptor need not mean any more: then
+ * t->nap_file is that.  A ring that is open yet is closed by the look at the descriptor.
+ */
+static void take_nap(struct task *t, const struct pf_event *ev)
+{
+	bool reads = ev->kind == PF_SYSCALL && ev->arch == L_AUDIT_ARCH_X86_64 && (uint32_t)ev->nr == NR_read;
+	struct file *f = reads ? fd_lookup(t->files, (int)ev->args[0]) : NULL;
+
+	if (f)
+		file_put(f);
+	f = pctx_owed(t->ctx);
+	if (f && reads)
+		t->nap_file = f;
+	else if (f)
+		file_put(f);
+}
+
+static void end_nap(struct task *t)
+{
+	if (t->nap_file)
+		file_put(t->nap_file);
+	t->nap_file = NULL;
+}
+
 void task_run(struct task *t)
 {
 	struct pf_event ev;
@@ -157,6 +186,8 @@ void task_run(struct task *t)
 		atomic_store_explicit(&t->ctx_running, false, memory_order_release);
 		if (UNLIKELY(t->syscall_work & (WORK_STEP | WORK_WATCH)))
 			trace_step_end(t, &ev);
+		if (UNLIKELY(pctx_napped(t->ctx)))
+			take_nap(t, &ev);
 		switch (ev.kind) {
 		case PF_SYSCALL:
 			on_syscall(t, &ev);
@@ -170,5 +201,7 @@ void task_run(struct task *t)
 			process_group_exit(t, L_SIGKILL);
 			break;
 		}
+		if (UNLIKELY(t->nap_file != NULL)) /* it did not come to it */
+			end_nap(t);
 	}
 }

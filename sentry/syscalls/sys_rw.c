@@ -84,16 +84,23 @@ static void note_read(struct task *t, int fd, struct file *f, int64_t pos)
 static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos, bool write)
 {
 	struct ua_iov iov;
-	struct file *f;
-	long r = arg_file(t, args->a[0], &f);
+	struct file *f = t->nap_file;
+	unsigned flags = 0;
+	long r = 0;
 
+	if (UNLIKELY(f != NULL)) {
+		t->nap_file = NULL;
+		flags = UIO_WAITED;
+	} else {
+		r = arg_file(t, args->a[0], &f);
+	}
 	if (r < 0)
 		return r;
 	r = check_access(f, pos, write);
 	if (r == 0)
 		r = ua_iov_single(args->a[1], args->a[2], &iov);
 	if (r == 0)
-		r = transfer(t, f, &iov, pos, write, 0);
+		r = transfer(t, f, &iov, pos, write, flags);
 	if (!write && r >= 0 && f->ops->lend_pages && t->may_lend)
 		note_read(t, (int)args->a[0], f, pos);
 	if (r > 0 && f->ops->lend && t->may_lend)

@@ -587,7 +587,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	mutex_unlock(&p->sig_lock);
 	fdtable_recall(t->files);
 	if (old_ctx)
-		pctx_destroy(old_ctx);
+		task_drop_ctx(old_ctx);
 
 	mutex_lock(&t->alloc_lock);
 	old_mm = t->mm;

@@ -137,7 +137,7 @@ static void release_parts(struct task *t)
 			mm_leave_windows(t, true);
 	}
 	if (ctx)
-		pctx_destroy(ctx);
+		task_drop_ctx(ctx);
 	mutex_lock(&t->alloc_lock);
 	mm = t->mm;
 	files = t->files;

@@ -238,6 +238,7 @@ struct task {
 	uint32_t cont_seen;	     /* process->cont_count when the signal in hand was taken */
 	struct restart_block restart;
 	bool in_syscall;
+	struct file *nap_file;	     /* counted: of the read in hand, which slept in a ring; or NULL */
 	uint64_t syscall_nr;
 	uint64_t clear_child_tid;    /* gva or 0 */
 	uint64_t robust_list;	     /* gva or 0 */

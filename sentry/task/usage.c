@@ -7,6 +7,7 @@
 #include "host/process.h"
 #include "sentry/mm/mm.h"
 #include "sentry/task/internal.h"
+#include "sentry/vfs/vfs.h"
 
 /* What as has used so far. */
 static int64_t as_cpu_ns(struct pas *as)
@@ -221,6 +222,15 @@ void task_book_rings(struct task *t, const struct pctx *ctx)
 	step(&t->io.writes, io.writes);
 	step(&t->io.written_bytes, io.written_bytes);
 	step(&t->sleeper.sleeps, pctx_nap_count(ctx));
+}
+
+void task_drop_ctx(struct pctx *ctx)
+{
+	struct file *owed = pctx_owed(ctx);
+
+	if (owed)
+		file_put(owed);
+	pctx_destroy(ctx);
 }
 
 uint64_t task_sleeps(struct task *t)

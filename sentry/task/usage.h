@@ -34,6 +34,8 @@ void task_io(struct task *t, struct io_sum *out);
 void process_io(struct process *p, struct io_sum *out);
 /* t lets go of ctx, which is about to end: what its thread did in rings is t's own from now on.  sig_lock held. */
 void task_book_rings(struct task *t, const struct pctx *ctx);
+/* And it ends, with what it is owed. */
+void task_drop_ctx(struct pctx *ctx);
 /* How often t has slept, in the sentry or in a ring. */
 uint64_t task_sleeps(struct task *t);
 /* Whether it sleeps in a ring just now. */

@@ -152,7 +152,7 @@ bool fd_lend(struct fdtable *t, int fd, struct file *f)
 
 static bool is_lent(const struct fdtable *t, unsigned fd)
 {
-	return fd < t->cap && bit(t->used, fd) && UNLIKELY(atomic_load_explicit(&t->files[fd]->lent, memory_order_relaxed));
+	return fd < t->cap && bit(t->used, fd) && UNLIKELY(atomic_load_explicit(&t->files[fd]->lent, memory_order_acquire));
 }
 
 /* Has what is lent of the file at fd taken back.  Lock held, and dropped for that: true if it was, so that all may have changed. */
@@ -291,6 +291,9 @@ void fdtable_put(struct fdtable *t)
 		return;
 	if (t->windows)
 		(void)fdtable_leave_windows(t);
+	mutex_lock(&t->lock);
+	call_all_back(t);
+	mutex_unlock(&t->lock);
 	for (unsigned n = 0; n < t->cap; n++)
 		if (bit(t->used, n))
 			(void)closed(t, t->files[n]);

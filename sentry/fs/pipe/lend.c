@@ -54,23 +54,39 @@ static void put_back(struct pipe *p, size_t len)
 	p->used = 1;
 }
 
-/* Lock held. */
-static void take_back(struct pipe *p)
+/*
+ * Closes the ring.  A read that sleeps there goes on in the sentry, with the file that it has slept with, whatever becomes of its descriptor
+ * before its thread comes over (task.nap_file).
+ */
+static void close_ring(struct pipe *p) REQUIRES(p->lock)
 {
 	struct pipe_loan *l = &p->loan;
-	size_t len;
+	struct file *reader = l->end[0] ? file_get(l->end[0]) : NULL;
+	bool owed;
+	size_t len = pring_close(l->ring, l->page, reader, &owed);
 
+	l->ring = NULL;
+	if (l->open)
+		put_back(p, len);
+	if (reader && !owed)
+		file_put(reader); /* not the last: its table has one as long as it is lent */
+}
+
+static void take_back(struct pipe *p) REQUIRES(p->lock)
+{
+	struct pipe_loan *l = &p->loan;
+	bool any = l->ring;
+
+	if (any)
+		close_ring(p);
+	/* Only now: who finds an end not lent changes what its descriptor means. */
 	for (unsigned i = 0; i < 2; i++) {
 		if (l->end[i])
 			atomic_store(&l->end[i]->lent, false);
 		l->end[i] = NULL;
 	}
-	if (!l->ring)
+	if (!any)
 		return;
-	len = pring_close(l->ring, l->page);
-	l->ring = NULL;
-	if (l->open)
-		put_back(p, len);
 	if (l->open && monotonic_now() - l->since_ns >= WORTH_NS) {
 		l->after = LEND_AFTER;
 		l->uses = 0;

@@ -165,7 +165,7 @@ ssize_t pipe_take(struct pipe *p, struct uio *u, bool nonblock)
 
 static ssize_t pipe_read(struct file *f, struct uio *u, int64_t pos)
 {
-	return pipe_take(f->priv, u, file_nonblock_for(f, u));
+	return pipe_take(f->priv, u, !(u->rwf & UIO_WAITED) && file_nonblock_for(f, u));
 }
 
 /* ---- writing ---- */
@@ -495,8 +495,6 @@ static void pipe_end_release(struct file *f)
 	struct pipe *p = f->priv;
 	bool half;
 
-	if (UNLIKELY(f->lent)) /* its table was the last one's */
-		pipe_recall(f);
 	pipe_lock(p);
 	if (f->mode & FILE_READ)
 		p->readers--;
