@@ -215,7 +215,8 @@
 /* struct pctx_io: for reading, and from CH_RING_IO_SIZE on for writing, how often and how many bytes. */
 #define CH_RING_IO (CH_RING_SLOTS + 32)
 #define CH_RING_IO_SIZE 16
-/* How often it began or ended a sleep in a ring, 64 bits: odd from when it begins until its read is done, here or in the sentry. */
+/* How often it began or ended a sleep in a ring, 64 bits: odd from when it begins until its read is done, here or in the
+ * sentry. */
 #define CH_NAPS (CH_RING_IO + 2 * CH_RING_IO_SIZE)
 #define CH_NAP_RING (CH_NAPS + 8) /* where that ring lies, as in a slot, */
 #define CH_NAP_HEAD (CH_NAPS + 12) /* and the reader's position when it began */
@@ -224,9 +225,9 @@
 #define CH_STACK_TOP CH_HEADER_SIZE
 
 /*
- * Rings (rings.c): the bytes of a pipe between two guest threads.  A block of them takes the place of a channel, in the stubs of both.
- * Positions count bytes modulo 0x10000, those of the reader (RG_HEAD) and of the writer (RG_TAIL); a position with RING_CLOSED is
- * not to be changed any more.
+ * Rings (rings.c): the bytes of a pipe between two guest threads.  A block of them takes the place of a channel, in the stubs
+ * of both. Positions count bytes modulo 0x10000, those of the reader (RG_HEAD) and of the writer (RG_TAIL); a position with
+ * RING_CLOSED, or any other higher bit, is not to be changed any more.
  */
 #define SYSTRAP_RING_COUNT 4
 #define SYSTRAP_RING_SIZE 0x1080

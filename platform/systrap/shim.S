@@ -635,8 +635,8 @@ systrap_shim_call:
 
 /*
  * read and write (%eax is 0 or 1) of a pipe whose bytes are in a ring that this thread has a slot for.  All that happens is one
- * exchange of the reader's position, or the writer's, when the bytes have been copied; if that fails because the ring was closed, or
- * whatever else is against it, the sentry is called.  What the other side may write is bounded where it is used.
+ * exchange of the reader's position, or the writer's, when the bytes have been copied; if that fails because the ring was
+ * closed, or whatever else is against it, the sentry is called.  What the other side may write is bounded where it is used.
  *
  * %rbx is the channel, %r8 the ring, %r9 our position, %r10 the other one.
  */
@@ -688,7 +688,8 @@ systrap_shim_call:
 	mov	RG_HEAD(%r8), %r9d
 	mov	%r10d, %ecx
 	or	%r9d, %ecx
-	js	.Lring_asked
+	test	$0xffff0000, %ecx
+	jnz	.Lring_asked
 	mov	%r10d, %ecx
 	sub	%r9d, %ecx
 	movzwl	%cx, %ecx
@@ -752,9 +753,9 @@ systrap_shim_call:
 	ret
 
 /*
- * Nothing is there.  Who waits says so, and looks once more; the writer looks for somebody who waits when it has moved its position.  A
- * kick that strikes before the call has begun is found as one that ends it (.Ldefer).  Then the sentry has the call, unchanged.  Who
- * wakes looks at its slot again, as its ring may be closed, and another one's by now.
+ * Nothing is there.  Who waits says so, and looks once more; the writer looks for somebody who waits when it has moved its
+ * position.  A kick that strikes before the call has begun is found as one that ends it (.Ldefer).  Then the sentry has the
+ * call, unchanged.  Who wakes looks at its slot again, as its ring may be closed, and another one's by now.
  */
 .Lring_wait:
 	testl	$1, CH_NAPS(%rbx)
@@ -788,7 +789,8 @@ systrap_shim_call:
 	mov	RG_TAIL(%r8), %r9d
 	mov	%r10d, %ecx
 	or	%r9d, %ecx
-	js	.Lring_asked
+	test	$0xffff0000, %ecx
+	jnz	.Lring_asked
 	cmp	$RG_DATA_SIZE, %edx
 	ja	.Lring_asked
 	mov	%r9d, %ecx
