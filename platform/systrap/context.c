@@ -411,8 +411,8 @@ static void note_call(struct context *c)
 		c->preemptions = host_preemptions(); /* moving over was one */
 }
 
-/* A thread that sleeps in a ring for long is told to make its call in the sentry, where it costs nothing and is seen to sleep.  True:
- * it is time to look at all else. */
+/* A thread that sleeps in a ring for long is told to make its call in the sentry, where it costs nothing and is seen to sleep.
+ * True: it is time to look at all else. */
 static bool look_at_nap(struct context *c)
 {
 	uint64_t naps = atomic_load(c->ctx.naps);
@@ -459,9 +459,9 @@ static uint32_t tell(struct context *c, uint32_t say, bool at_once)
 		}
 		if (atomic_load(&s->as.dead))
 			return WORD_DEAD;
-		if (futex_wait_shared(word, say, c->has_rings ? NAP_NS : LOOK_NS) != -ETIMEDOUT)
+		if (futex_wait_shared(word, say, atomic_load(&c->may_nap) ? NAP_NS : LOOK_NS) != -ETIMEDOUT)
 			continue;
-		if (c->has_rings && !look_at_nap(c))
+		if (atomic_load(&c->may_nap) && !look_at_nap(c))
 			continue;
 		listener_look(systrap_of(&s->as));
 		stub_check_death(s);
@@ -824,8 +824,11 @@ void systrap_run(struct pctx *ctx, struct pf_event *ev)
 	if (atomic_load_explicit(kicked, memory_order_relaxed))
 		atomic_store_explicit(kicked, 0, memory_order_relaxed);
 	/* First the word, then the test; interrupt has it the other way round. */
-	if (c->has_rings)
+	if (c->has_rings) {
+		if (atomic_load(&c->sweep_due))
+			rings_sweep(c);
 		atomic_store(&c->may_owe, true);
+	}
 	atomic_store(&c->in_guest, 1);
 	if (UNLIKELY(atomic_load(&c->kick))) {
 		atomic_store(&c->kick, 0);

@@ -172,7 +172,8 @@ bool stub_keep(struct stub *s)
 	struct systrap *st = systrap_of(&s->as);
 	bool keep;
 
-	if (!s->as.owner || atomic_load(&s->has_rings) || atomic_load(&s->as.kept_apart) || atomic_load(&s->as.dead) || atomic_load(&s->killed_ns))
+	if (!s->as.owner || atomic_load(&s->has_rings) || atomic_load(&s->as.kept_apart) || atomic_load(&s->as.dead) ||
+	    atomic_load(&s->killed_ns))
 		return false;
 	mutex_lock(&st->lock);
 	keep = s->parked_channels == POOL_NONE && s->idle_count <= THREADS_MAX && take_room(st, s->as.owner);

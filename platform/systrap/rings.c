@@ -1,17 +1,18 @@
 /*
- * Rings (platform.h): memory of the channels' pool that two guest threads and the sentry share.  The shim moves bytes in and out and
- * one position each (shim.S, .Lring); what the sentry does is to say who may, and to take it back.
+ * Rings (platform.h): memory of the channels' pool that two guest threads and the sentry share.  The shim moves bytes in and
+ * out and one position each (shim.S, .Lring); what the sentry does is to say who may, and to take it back.
  *
- * Blocks.  Rings come in blocks, each in the place of a channel and each for one pair of address spaces (or one alone), in whose
- * stubs it stays mapped until they are dead or have no peer any more: so a ring that was used for one pipe is used for another one of the
- * same pair, and its memory is somebody else's only once no stub has it.  A fork's child does not inherit it (MADV_DONTFORK).
+ * Blocks.  Rings come in blocks, each in the place of a channel and each for one pair of address spaces (or one alone), in
+ * whose stubs it stays mapped until they are dead or want room for another one: so a ring that was used for one pipe is used
+ * for another one of the same pair, and its memory is somebody else's only once no stub has it.  A fork's child does not
+ * inherit it (MADV_DONTFORK).
  *
- * Slots.  A thread uses a ring because a slot in its channel says so, which is its own process's memory and nobody else's.
- * To close a ring is to clear both slots first, and then to mark both positions: what the threads are in the middle of then fails when
- * they want to move theirs.  A peer that undoes the mark garbles what is under way, and nothing that begins later.
+ * Slots.  A thread uses a ring because a slot in its channel says so, which is its own process's memory and nobody else's. To
+ * close a ring is to clear both slots first, and then to mark both positions: what the threads are in the middle of then fails
+ * when they want to move theirs.  A peer that undoes the mark garbles what is under way, and nothing that begins later.
  *
- * A closed ring is not used again while a thread may still be in the middle of copying: it stays that thread's (context.rings) until
- * the thread is seen in the sentry's hands.
+ * A closed ring is not used again while a thread may still be in the middle of copying: it stays that thread's (context.rings)
+ * until the thread is seen in the sentry's hands.
  *
  * What the sentry reads here, two positions and the bytes between them, it reads once, and any value will do.
  */
@@ -130,49 +131,72 @@ void rings_forget(struct stub *s)
 	}
 }
 
-/* The pair's block; *count: how many of who's there are. */
-static struct ring_block *find_block(struct systrap *st, uint64_t who, uint64_t peer, unsigned *count) REQUIRES(st->lock)
+/* The pair's block, or NULL. */
+static struct ring_block *find_block(struct systrap *st, uint64_t who, uint64_t peer) REQUIRES(st->lock)
 {
-	struct ring_block *b, *found = NULL;
+	struct ring_block *b;
 
-	*count = 0;
-	list_for_each_entry (b, &st->ring_blocks, node) {
-		if (b->who[0] != who && b->who[1] != who)
-			continue;
-		++*count;
+	list_for_each_entry (b, &st->ring_blocks, node)
 		if ((b->who[0] == who && b->who[1] == peer) || (b->who[0] == peer && b->who[1] == who))
-			found = b;
-	}
-	return found;
+			return b;
+	return NULL;
 }
 
-/* Takes one of s's blocks out of it that nobody uses and the other side does not have. */
-static void unmap_one(struct stub *s)
+/* Whether the stub with that serial has b, or may have it. */
+static bool has_block(const struct ring_block *b, uint64_t who)
+{
+	return (b->who[0] == who && b->had[0]) || (b->who[1] == who && b->had[1]);
+}
+
+static void set_had(struct ring_block *b, uint64_t who, bool had, bool mapped)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (b->who[i] == who) {
+			b->had[i] = had;
+			b->mapped[i] = mapped;
+		}
+}
+
+static bool is_mapped(const struct ring_block *b, uint64_t who)
+{
+	return (b->who[0] == who && b->mapped[0]) || (b->who[1] == who && b->mapped[1]);
+}
+
+/* Takes a block that no ring is of out of s, if it has as many as it may.  False: it has, and none can be taken out. */
+static bool make_room(struct stub *s) REQUIRES(s->leader_lock)
 {
 	struct systrap *st = systrap_of(&s->as);
+	uint64_t who = s->as.serial;
 	struct ring_block *b, *found = NULL;
+	uint32_t channel = POOL_NONE;
 	struct leader_call unmap;
+	unsigned count = 0;
+	long result;
 
 	mutex_lock(&st->lock);
-	list_for_each_entry (b, &st->ring_blocks, node)
-		if (!b->used && ((b->who[0] == s->as.serial && !b->had[1]) || (b->who[1] == s->as.serial && !b->had[0])))
+	list_for_each_entry (b, &st->ring_blocks, node) {
+		count += has_block(b, who);
+		if (!b->used && is_mapped(b, who))
 			found = b;
-	if (found) {
-		list_del_init(&found->node); /* ours alone */
-		st->ring_block_count--;
 	}
+	if (count < BLOCKS_MAX || !found) {
+		mutex_unlock(&st->lock);
+		return count < BLOCKS_MAX;
+	}
+	/* Who takes a ring of it meanwhile maps it anew, behind us; and it is there as long as we have it. */
+	set_had(found, who, true, false);
 	mutex_unlock(&st->lock);
-	if (!found)
-		return;
 	unmap = unmap_call(channel_addr(found->channel), SYSTRAP_RINGS_SIZE);
-	if (leader_call(s, &unmap) == 0) {
-		free_channel(st, found->channel);
-	} else {
-		stub_kill(s, "rings could not be taken back");
-		memset(block_mem(st, found), 0, SYSTRAP_RINGS_SIZE);
-		channel_park(s, found->channel);
+	if (leader_request_locked(s, &unmap, 1, -1, &result) != 1) {
+		stub_kill(s, atomic_load(&s->as.dead) ? NULL : "rings could not be taken back");
+		return false;
 	}
-	free(found);
+	mutex_lock(&st->lock);
+	set_had(found, who, false, false);
+	block_drop(st, found, &channel);
+	mutex_unlock(&st->lock);
+	free_channel(st, channel);
+	return true;
 }
 
 /* Two address spaces share a ring only if they belong to one owner, and neither has had another. */
@@ -189,18 +213,15 @@ static struct ring *take_ring(struct stub *s, uint64_t peer)
 	struct ring *r = calloc(1, sizeof(*r));
 	uint32_t channel = POOL_NONE;
 	uint64_t owner = peer == s->as.serial ? 0 : s->as.owner;
-	unsigned count;
 
 	if (!r || (peer != s->as.serial && !may_share(s, owner))) {
 		free(r);
 		return NULL;
 	}
 	mutex_lock(&st->lock);
-	b = find_block(st, s->as.serial, peer, &count);
+	b = find_block(st, s->as.serial, peer);
 	mutex_unlock(&st->lock);
 	if (!b) {
-		if (count >= BLOCKS_MAX)
-			unmap_one(s);
 		fresh = calloc(1, sizeof(*fresh));
 		if (!fresh || channel_alloc(st, &channel) < 0)
 			goto out;
@@ -208,8 +229,8 @@ static struct ring *take_ring(struct stub *s, uint64_t peer)
 	}
 	atomic_store(&s->has_rings, true);
 	mutex_lock(&st->lock);
-	b = find_block(st, s->as.serial, peer, &count);
-	if (!b && fresh && count < BLOCKS_MAX && st->ring_block_count < ALL_BLOCKS_MAX) {
+	b = find_block(st, s->as.serial, peer);
+	if (!b && fresh && st->ring_block_count < ALL_BLOCKS_MAX) {
 		list_add(&fresh->node, &st->ring_blocks);
 		st->ring_block_count++;
 		b = fresh;
@@ -261,6 +282,8 @@ void rings_init(struct context *c)
 	c->ctx.naps = (_Atomic uint64_t *)(void *)(c->ch + CH_NAPS);
 	atomic_store(c->ctx.naps, 0);
 	atomic_store(&c->ctx.owed, NULL);
+	atomic_store(&c->may_nap, false);
+	atomic_store(&c->sweep_due, false);
 	atomic_store(&c->may_owe, false);
 }
 
@@ -287,6 +310,7 @@ static void sweep(struct context *c, bool all)
 
 	if (!c->has_rings)
 		return;
+	atomic_store(&c->sweep_due, false);
 	mutex_lock(&st->lock);
 	for (unsigned i = 0; i < SLOT_COUNT; i++) {
 		if (c->rings[i] && (all || c->rings[i]->closed)) {
@@ -304,6 +328,11 @@ static void sweep(struct context *c, bool all)
 		ring_free(ended[--count]);
 }
 
+void rings_sweep(struct context *c)
+{
+	sweep(c, false);
+}
+
 void rings_leave(struct context *c)
 {
 	sweep(c, true);
@@ -311,11 +340,10 @@ void rings_leave(struct context *c)
 
 /* ---- the operations ---- */
 
-bool systrap_ring_map(struct pring *pr, struct pctx *ctx)
+/* Maps b, which a ring of the caller's is of, where s does not have it. */
+static bool map_block(struct stub *s, struct ring_block *b) REQUIRES(s->leader_lock)
 {
-	struct stub *s = stub_of(ctx->as);
-	struct systrap *st = systrap_of(ctx->as);
-	struct ring_block *b = ring_of(pr)->block;
+	struct systrap *st = systrap_of(&s->as);
 	uint64_t at = channel_addr(b->channel);
 	const struct leader_call calls[] = {
 		{.nr = SYS_mmap,
@@ -323,38 +351,47 @@ bool systrap_ring_map(struct pring *pr, struct pctx *ctx)
 			  (uint64_t)b->channel * SYSTRAP_CHANNEL_SIZE}},
 		{.nr = SYS_madvise, .args = {at, SYSTRAP_RINGS_SIZE, MADV_DONTFORK}},
 	};
-	bool mapped = false, ours = false;
+	const struct leader_call unmap = unmap_call(at, SYSTRAP_RINGS_SIZE);
+	bool there, unsure;
 	long result;
+	int done;
 
-	mutex_lock(&st->lock);
-	for (unsigned i = 0; i < 2; i++) {
-		if (b->who[i] != s->as.serial)
-			continue;
-		ours = true;
-		mapped |= b->mapped[i];
-	}
-	mutex_unlock(&st->lock);
-	if (!ours || (b->owner && !may_share(s, b->owner)))
+	if (!make_room(s))
 		return false;
-	if (mapped)
-		return true;
 	atomic_store(&s->has_rings, true);
 	mutex_lock(&st->lock);
-	for (unsigned i = 0; i < 2; i++)
-		if (b->who[i] == s->as.serial)
-			b->had[i] = true;
+	set_had(b, s->as.serial, true, false);
 	mutex_unlock(&st->lock);
-	if (leader_request(s, calls, ARRAY_SIZE(calls), -1, &result) != (int)ARRAY_SIZE(calls)) {
-		/* Whether it is there now nobody knows; it is this stub's to its end. */
-		stub_kill(s, atomic_load(&s->as.dead) ? NULL : "rings could not be mapped");
-		return false;
-	}
+	done = leader_request_locked(s, calls, ARRAY_SIZE(calls), -1, &result);
+	there = done == (int)ARRAY_SIZE(calls);
+	/* A process may have as many mappings as the host lets it: then there is no ring, and nothing else has happened. */
+	unsure = done < 0 || (done == 1 && leader_request_locked(s, &unmap, 1, -1, &result) != 1);
+	if (unsure)
+		stub_kill(s, atomic_load(&s->as.dead) ? NULL : "rings could not be mapped"); /* it is this stub's to its end */
 	mutex_lock(&st->lock);
-	for (unsigned i = 0; i < 2; i++)
-		if (b->who[i] == s->as.serial)
-			b->mapped[i] = true;
+	set_had(b, s->as.serial, there || unsure, there);
 	mutex_unlock(&st->lock);
-	return true;
+	return there;
+}
+
+bool systrap_ring_map(struct pring *pr, struct pctx *ctx)
+{
+	struct stub *s = stub_of(ctx->as);
+	struct systrap *st = systrap_of(ctx->as);
+	struct ring_block *b = ring_of(pr)->block;
+	bool mapped, ours;
+
+	if (b->owner && !may_share(s, b->owner))
+		return false;
+	mutex_lock(&s->leader_lock); /* another thread may be about to map it */
+	mutex_lock(&st->lock);
+	ours = b->who[0] == s->as.serial || b->who[1] == s->as.serial;
+	mapped = is_mapped(b, s->as.serial);
+	mutex_unlock(&st->lock);
+	if (ours && !mapped)
+		mapped = map_block(s, b);
+	mutex_unlock(&s->leader_lock);
+	return mapped;
 }
 
 struct pring *systrap_ring_new(struct pctx *ctx, uint64_t peer)
@@ -388,25 +425,42 @@ bool systrap_ring_give(struct pring *pr, struct pctx *ctx, int fd, bool write)
 		i++;
 	if (i < end) {
 		c->rings[i] = r;
+		c->ring_fds[i] = fd;
 		r->ends[write] = c;
-		atomic_store(slot_of(c, i), place_of(r) << 32 | (uint32_t)fd);
 	}
 	mutex_unlock(&st->lock);
 	if (i == end)
 		return false;
 	c->has_rings = true;
+	if (!write)
+		atomic_store(&c->may_nap, true);
 	atomic_store(channel_u32(c, CH_RINGS), 1);
 	return true;
+}
+
+/* Lock held. */
+static void put_slots(const struct ring *r, struct context *c)
+{
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		if (c->rings[i] == r)
+			atomic_store(slot_of(c, i), place_of(r) << 32 | (uint32_t)c->ring_fds[i]);
 }
 
 void systrap_ring_open(struct pring *pr, const void *buf, size_t len)
 {
 	struct ring *r = ring_of(pr);
 
-	memcpy(r->mem + RG_DATA, buf, len);
+	if (len)
+		memcpy(r->mem + RG_DATA, buf, len);
 	atomic_store(ring_u32(r, RG_WAITING), 0);
 	atomic_store(ring_u32(r, RG_HEAD), 0);
 	atomic_store(ring_u32(r, RG_TAIL), (uint32_t)len);
+	/* Last of all, and of both: what else a peer may make of the ring before, nobody uses it. */
+	mutex_lock(&r->st->lock);
+	for (unsigned i = 0; i < 2; i++)
+		if (r->ends[i])
+			put_slots(r, r->ends[i]);
+	mutex_unlock(&r->st->lock);
 }
 
 /* Clears the slot that c has of r.  Lock held. */
@@ -429,8 +483,8 @@ static void let_go(struct ring *r, struct context *c)
 }
 
 /*
- * Whether c's thread is in a read of r that has begun to sleep and will be its next event: r was closed at `head`, so that no read of
- * it comes to its end any more, and that read has not moved the position.  Lock held.
+ * Whether c's thread is in a read of r that has begun to sleep and will be its next event: r was closed at `head`, so that no
+ * read of it comes to its end any more, and that read has not moved the position.  Lock held.
  */
 static bool is_asleep_in(const struct ring *r, const struct context *c, uint32_t head)
 {
@@ -438,6 +492,17 @@ static bool is_asleep_in(const struct ring *r, const struct context *c, uint32_t
 
 	return (naps & 1) && atomic_load(&c->may_owe) && atomic_load(channel_u32(c, CH_NAP_RING)) == place_of(r) &&
 	       atomic_load(channel_u32(c, CH_NAP_HEAD)) == head && atomic_load(c->ctx.naps) == naps;
+}
+
+/* c has a ring that is closed now.  Lock held. */
+static void note_closed(struct context *c)
+{
+	bool may_nap = false;
+
+	for (unsigned i = 0; i < CH_RING_ROLE_SLOTS; i++)
+		may_nap |= c->rings[i] && !c->rings[i]->closed;
+	atomic_store(&c->may_nap, may_nap);
+	atomic_store(&c->sweep_due, true);
 }
 
 size_t systrap_ring_close(struct pring *pr, void *buf, void *owe, bool *owed)
@@ -471,6 +536,9 @@ size_t systrap_ring_close(struct pring *pr, void *buf, void *owe, bool *owed)
 		memcpy(buf, r->mem + RG_DATA + from, len);
 	}
 	r->closed = true;
+	for (unsigned i = 0; i < 2; i++)
+		if (r->ends[i])
+			note_closed(r->ends[i]);
 	last = !r->ends[0] && !r->ends[1];
 	mutex_unlock(&st->lock);
 	if (last)

@@ -255,10 +255,14 @@ struct context {
 	uint32_t room_version; /* of as.version, which rooms is about */
 	gva_t want_room;      /* where a room was missed, or 0 */
 	bool has_rings;	      /* it may have slots of rings */
+	_Atomic bool sweep_due; /* some of them are closed */
+	_Atomic bool may_nap; /* it reads one that is not; written with systrap.lock held, or before there is one */
 	_Atomic bool may_owe; /* it has run with rings since the last ring_owed; cleared with systrap.lock held */
 	uint64_t naps_seen;   /* CH_NAPS at the last look at it, */
 	uint32_t nap_looks;   /* and how many looks there were since the last one at all else */
-	struct ring *rings[2 * CH_RING_ROLE_SLOTS]; /* whose slots those are, or were the last time it ran; guarded by systrap.lock */
+	/* Guarded by systrap.lock. */
+	struct ring *rings[2 * CH_RING_ROLE_SLOTS]; /* whose slots those are, or were the last time it ran, or are to be, */
+	int ring_fds[2 * CH_RING_ROLE_SLOTS]; /* and the descriptors */
 	bool rseq_due;	      /* the next hand-over begins with what the channel's CH_RSEQ_ fields ask for */
 	struct piece pieces[PIECE_COUNT]; /* valid if ctx.pieces, as is the next */
 	struct give gives[CH_GIVE_MAX];
@@ -505,6 +509,8 @@ bool systrap_ring_naps(const struct pctx *ctx);
 void systrap_ring_io(const struct pctx *ctx, struct pctx_io *out);
 /* A fresh context has no slots. */
 void rings_init(struct context *c);
+/* c's thread, which is not in the guest, has done with those that are closed. */
+void rings_sweep(struct context *c) EXCLUDES(systrap_of(c->ctx.as)->lock);
 /* c, whose thread is parked or dead, comes to its end. */
 void rings_leave(struct context *c) EXCLUDES(systrap_of(c->ctx.as)->lock);
 /* The process of s is no more. */
