@@ -24,6 +24,8 @@
 #define ACTIVE 1u
 #define TICK_NS 5000000
 #define TICKS_TO_MOVE 2
+/* So often in a row a pair is left where it is because it, or its neighbours, seem to wait for each other. */
+#define LEFT_MAX 64
 #define CPUS_MAX CPU_SETSIZE
 
 static cpu_set_t all_cpus;   /* the process's first mask; immutable after placement_start */
@@ -103,7 +105,7 @@ void placement_init(struct placement *p)
 	p->sentry_tid = p->guest_tid = 0;
 	p->outer = NULL;
 	p->naps = NULL;
-	p->crowded_ticks = 0;
+	p->crowded_ticks = p->left_count = 0;
 	atomic_init(&p->away, PLACEMENT_NONE);
 	atomic_init(&p->recalled, false);
 	atomic_init(&p->state, PLACEMENT_NONE);
@@ -170,6 +172,15 @@ static bool is_napping(uint32_t cpu) REQUIRES(pairs_lock)
 	return awake < 2;
 }
 
+/* Whether p, which could be moved, is best left alone.  Naps are the guest's own word: it is not taken for ever. */
+static bool is_left(struct placement *p, uint32_t cpu) REQUIRES(pairs_lock)
+{
+	if (p->left_count >= LEFT_MAX || !(naps(p) || is_napping(cpu)))
+		return false;
+	p->left_count++;
+	return true;
+}
+
 /* Looks at one pair.  True if it was moved: one a tick is enough, the counts are then to be looked at afresh. */
 static bool consider(struct placement *p) REQUIRES(pairs_lock)
 {
@@ -178,7 +189,7 @@ static bool consider(struct placement *p) REQUIRES(pairs_lock)
 
 	if (!(state & ACTIVE) || state == PLACEMENT_NONE || atomic_load(&active[from]) < 2 ||
 	    atomic_load(&p->away) != PLACEMENT_NONE) {
-		p->crowded_ticks = 0;
+		p->crowded_ticks = p->left_count = 0;
 		return false;
 	}
 	if (++p->crowded_ticks < TICKS_TO_MOVE)
@@ -187,8 +198,9 @@ static bool consider(struct placement *p) REQUIRES(pairs_lock)
 	if (atomic_load(&active[to]) > 0)
 		return false;
 	p->crowded_ticks = 0;
-	if (naps(p) || is_napping(from))
+	if (is_left(p, from))
 		return false;
+	p->left_count = 0;
 	return move(p, state, to);
 }
 

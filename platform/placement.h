@@ -30,6 +30,7 @@ struct placement {
 	_Atomic uint32_t away;	 /* index of the CPU that the sentry thread has to itself, or PLACEMENT_NONE; its thread sets it */
 	_Atomic bool recalled;	 /* it may not stay away: its mask has changed */
 	uint32_t crowded_ticks;	 /* ticks in a row at which it was found active on a crowded CPU; the balancer's */
+	unsigned left_count;	 /* how often in a row it was left there nevertheless; likewise */
 };
 
 /* Notes the affinity mask of the process.  A platform's start calls it, single-threaded; harmless if called again. */

@@ -17,7 +17,6 @@
 #include "base/checked.h"
 #include "sentry/signal/signal.h"
 #include "sentry/task/task.h"
-#include "sentry/task/usage.h"
 #include "sentry/time/clock.h"
 #include "sentry/time/cpu_clock.h"
 
@@ -57,7 +56,8 @@ static int64_t used_by(struct process *p, struct task *t)
 {
 	struct cpu_clock c = {p, t, false};
 	int64_t now = cpu_clock_now(&c);
-	uint64_t sleeps = task_sleeps(t) + 1; /* never 0, which is of one not yet looked at */
+	/* Not those in rings, which are the guest's own word.  Never 0, which is of one not yet looked at. */
+	uint64_t sleeps = t->sleeper.sleeps + 1;
 
 	if (t->rt_sleeps != sleeps) {
 		t->rt_sleeps = sleeps;

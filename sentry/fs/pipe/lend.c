@@ -1,23 +1,27 @@
 /*
- * Pipes that are lent.  A pipe that is used in small pieces, a read and a write by turns, each by one thread, is lent to these two: the
- * platform answers their read(2) and write(2) from a ring (platform.h) as long as there are bytes, or there is room.  For that
+ * Pipes that are lent.  A pipe that is used in small pieces, a read and a write by turns, each by one thread, is lent to these
+ * two: the platform answers their read(2) and write(2) from a ring (platform.h) as long as there are bytes, or there is room.
+ * For that
  *
  *     it is not a FIFO, whose uses inotify may tell of;
  *     both ends are open once, each in one descriptor table and nowhere else, and neither is O_NONBLOCK or O_DIRECT;
  *     nobody hangs on the pipe's queue, nor is to get a signal from it.
  *
- * Each thread's end is lent in a call of its own, as it wants a slot in its own hands; with the second one the ring is opened.  All else
- * that anybody does with the pipe, or with a descriptor of it, takes it back first: by pipe_lock, or by file.lent, which every way out
- * of a descriptor table looks at.  So the ring changes nothing of what a pipe does, but for this: bytes that come back are in
- * one page, where those of Linux may lie in two, so that for as long up to a page more fits into the pipe.
+ * Each thread's end is lent in a call of its own, as it wants a slot in its own hands; with the second one the ring is opened.
+ * All else that anybody does with the pipe, or with a descriptor of it, takes it back first: by pipe_lock, or by file.lent,
+ * which every way out of a descriptor table looks at.  So the ring changes nothing of what a pipe does, but for this: bytes
+ * that come back are in one page, where those of Linux may lie in two, so that for as long up to a page more fits into the
+ * pipe.
  *
  * A loan that does not last is not worth its making: then more uses are wanted before the next.
  */
 #include "abi/fcntl.h"
+#include "abi/resource.h"
 #include "base/checked.h"
 #include "host/pages.h"
 #include "platform/platform.h"
 #include "sentry/fs/pipe/pipe.h"
+#include "sentry/task/task.h"
 #include "sentry/time/clock.h"
 
 #define LEND_AFTER 16u
@@ -27,7 +31,7 @@
 
 _Static_assert(PAGE_SIZE == PRING_SIZE, "a ring's bytes fit a page");
 
-static struct pipe_buf *first_buf(struct pipe *p)
+static struct pipe_buf *first_buf(struct pipe *p) REQUIRES(p->lock)
 {
 	return &p->bufs[p->first];
 }
@@ -39,7 +43,7 @@ static void lend_later(struct pipe_loan *l)
 }
 
 /* Puts what was in the ring into the pipe, which is empty, by exchanging pages. */
-static void put_back(struct pipe *p, size_t len)
+static void put_back(struct pipe *p, size_t len) REQUIRES(p->lock)
 {
 	struct pipe_buf *b = first_buf(p);
 	uint8_t *page = b->page;
@@ -55,8 +59,8 @@ static void put_back(struct pipe *p, size_t len)
 }
 
 /*
- * Closes the ring.  A read that sleeps there goes on in the sentry, with the file that it has slept with, whatever becomes of its descriptor
- * before its thread comes over (task.nap_file).
+ * Closes the ring.  A read that sleeps there goes on in the sentry, with the file that it has slept with, whatever becomes of
+ * its descriptor before its thread comes over (task.nap_file).
  */
 static void close_ring(struct pipe *p) REQUIRES(p->lock)
 {
@@ -114,7 +118,9 @@ void pipe_recall(struct file *f)
 
 void pipe_loan_end(struct pipe *p)
 {
+	mutex_lock(&p->lock);
 	take_back(p);
+	mutex_unlock(&p->lock);
 	host_page_free(p->loan.page);
 }
 
@@ -129,13 +135,17 @@ static bool note_use(struct pipe_loan *l, const struct pctx *ctx, bool write, si
 	return ++l->uses > max_of(l->after, LEND_AFTER);
 }
 
-static bool may_lend(const struct pipe *p, const struct file *f)
+static bool may_lend(const struct pipe *p, const struct file *f) REQUIRES(p->lock)
 {
-	return p->anonymous && p->readers == 1 && p->writers == 1 && p->slots > 1 && !(f->flags & (L_O_NONBLOCK | L_O_DIRECT)) && !f->async;
+	/* Sleeps in a ring are not counted for the limit (rt_limit.c). */
+	if (process_rlimit(task_current()->process, L_RLIMIT_RTTIME) != L_RLIM_INFINITY)
+		return false;
+	return p->anonymous && p->readers == 1 && p->writers == 1 && p->slots > 1 &&
+	       !(f->flags & (L_O_NONBLOCK | L_O_DIRECT)) && !f->async;
 }
 
 /* Lends f, an end, to ctx's thread. */
-static bool lend_end(struct pipe *p, struct file *f, struct pctx *ctx, struct fdtable *t, int fd)
+static bool lend_end(struct pipe *p, struct file *f, struct pctx *ctx, struct fdtable *t, int fd) REQUIRES(p->lock)
 {
 	bool write = f->mode & FILE_WRITE;
 	struct pipe_loan *l = &p->loan;
@@ -155,7 +165,7 @@ static bool lend_end(struct pipe *p, struct file *f, struct pctx *ctx, struct fd
 }
 
 /* Both ends are lent: the pipe's bytes go to the ring.  False if that cannot be. */
-static bool open_ring(struct pipe *p)
+static bool open_ring(struct pipe *p) REQUIRES(p->lock)
 {
 	const struct pipe_buf *b = first_buf(p);
 	struct pipe_loan *l = &p->loan;
