@@ -1,6 +1,6 @@
 /*
- * Pipes that one thread or two use in small pieces, call after call, while everything else is done to them in between: a kernel may make
- * such calls cheap, but nobody may be able to tell.  Processes, signals and onlookers: pipe_lent_apart.c.
+ * Pipes that one thread or two use in small pieces, call after call, while everything else is done to them in between: a kernel
+ * may make such calls cheap, but nobody may be able to tell.  Processes, signals and onlookers: pipe_lent_apart.c.
  */
 #include "pipe_lent.h"
 
