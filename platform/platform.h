@@ -384,10 +384,11 @@ struct pctx_reads {
 bool pctx_take_reads(struct pctx *ctx, struct pctx_reads *out) MUST_CHECK;
 
 /*
- * Rings: the bytes of a pipe between two guest threads, of which one reads and one writes, where they get at them without an event: while
- * a ring is open, read(2) and write(2) of the descriptor that a thread has been given for it are answered by the platform if there are bytes,
- * or room for all of them; a read of none sleeps there until there are, or for a moment, after which it is an event like the rest.  An
- * interrupt makes an event of a read that sleeps (pctx_napped).  A write that finds room is done whole.
+ * Rings: the bytes of a pipe between two guest threads, of which one reads and one writes, where they get at them without an
+ * event: while a ring is open, read(2) and write(2) of the descriptor that a thread has been given for it are answered by the
+ * platform if there are bytes, or room for all of them; a read of none sleeps there until there are, or for a moment, after
+ * which it is an event like the rest.  An interrupt makes an event of a read that sleeps (pctx_napped).  A write that finds
+ * room is done whole.
  *
  * The threads may belong to two address spaces.  Both can write what they like into the ring at any time, and it is theirs alone.
  */
@@ -396,9 +397,10 @@ struct pring;
 /* A number that no other address space has, ever. */
 uint64_t pas_serial(const struct pas *as);
 /*
- * A closed ring between a thread of ctx's address space, the caller's own, and one of the address space `peer`, by its serial.  It is
- * where ctx's address space can reach it; the peer's has to be seen to by pring_map.  Both may wait for the stub, in short requests that
- * wait for nothing else: a lock may be held that is not among the platform's.  NULL: there is none to be had.
+ * A closed ring between a thread of ctx's address space, the caller's own, and one of the address space `peer`, by its serial.
+ * It is where ctx's address space can reach it; the peer's has to be seen to by pring_map.  Both may wait for the stub, in
+ * short requests that wait for nothing else: a lock may be held that is not among the platform's.  NULL: there is none to be
+ * had.
  */
 struct pring *pring_new(struct pctx *ctx, uint64_t peer);
 /* False: it is not between ctx's address space and another, or cannot be mapped. */
@@ -408,15 +410,15 @@ bool pring_give(struct pring *r, struct pctx *ctx, int fd, bool write) MUST_CHEC
 /* Opens it, with len bytes in it, at most PRING_SIZE.  Once. */
 void pring_open(struct pring *r, const void *buf, size_t len);
 /*
- * Closes it for good, whether it was open or not: nothing is changed there when this returns.  The bytes that are in it, PRING_SIZE at
- * most, go to buf; how many.  Consumes r.
+ * Closes it for good, whether it was open or not: nothing is changed there when this returns.  The bytes that are in it,
+ * PRING_SIZE at most, go to buf; how many.  Consumes r.
  *
- * A read that sleeps in it, or has slept and is not done, is an event soon, maybe after others have changed what its descriptor means.
- * Then *owed is true, and that thread is owed `owe`.
+ * A read that sleeps in it, or has slept and is not done, is an event soon, maybe after others have changed what its descriptor
+ * means.  Then *owed is true, and that thread is owed `owe`.
  */
 size_t pring_close(struct pring *r, void *buf, void *owe, bool *owed) MUST_CHECK;
-/* Whether the event in hand may be a read that has slept in a ring.  If there is no such ring any more, its thread takes what it is
- * owed, or NULL; nothing is owed it from then on until it has run again.  A context is not to end before. */
+/* Whether the event in hand may be a read that has slept in a ring.  If there is no such ring any more, its thread takes what
+ * it is owed, or NULL; nothing is owed it from then on until it has run again.  A context is not to end before. */
 bool pctx_napped(const struct pctx *ctx);
 void *pctx_owed(struct pctx *ctx);
 /* What ctx's thread has done by rings, as it says itself. */

@@ -109,8 +109,8 @@ void entry_allow_short_cuts(enum short_cuts s)
 	allowed = s;
 }
 
-/* Tells the platform which calls it may answer: those that only ask for an id, change the mask, seek or use a pipe.  With strace on, a tracer or
- * filters, each is to be seen. */
+/* Tells the platform which calls it may answer: those that only ask for an id, change the mask, seek or use a pipe.  With
+ * strace on, a tracer or filters, each is to be seen. */
 static void publish_answers(struct task *t)
 {
 	static const struct sys_args none;

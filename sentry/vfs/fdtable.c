@@ -8,8 +8,8 @@
  * pctx_position), one a table.  The table has the only reference then, so nobody can get at the position but by the
  * table, and every way to the file takes the loan back first, with the lock held.
  *
- * What else of a file may be lent (file.lent; pipes) its own operations know: every way to the file has them take it back first, with
- * the lock dropped meanwhile.
+ * What else of a file may be lent (file.lent; pipes) its own operations know: every way to the file has them take it back
+ * first, with the lock dropped meanwhile.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +155,8 @@ static bool is_lent(const struct fdtable *t, unsigned fd)
 	return fd < t->cap && bit(t->used, fd) && UNLIKELY(atomic_load_explicit(&t->files[fd]->lent, memory_order_acquire));
 }
 
-/* Has what is lent of the file at fd taken back.  Lock held, and dropped for that: true if it was, so that all may have changed. */
+/* Has what is lent of the file at fd taken back.  Lock held, and dropped for that: true if it was, so that all may have
+ * changed. */
 static bool call_back(struct fdtable *t, unsigned fd) REQUIRES(t->lock)
 {
 	bool dropped = false;
@@ -258,7 +259,8 @@ static int closed(struct fdtable *t, struct file *f)
 	return r;
 }
 
-/* Takes fd out; NULL if it is not open.  Lock held, but it may be dropped meanwhile; the table's reference becomes the caller's. */
+/* Takes fd out; NULL if it is not open.  Lock held, but it may be dropped meanwhile; the table's reference becomes the
+ * caller's. */
 static struct file *take(struct fdtable *t, unsigned fd) REQUIRES(t->lock)
 {
 	struct file *f;

@@ -13,11 +13,11 @@ struct fdtable {
 	uint64_t *used, *cloexec;
 	unsigned cap;  /* a multiple of WORD_BITS */
 	unsigned hint; /* no descriptor below it is free */
-	bool lends;		     /* one of its files was lent some day (file_ops.lend) */
 	int sought;		     /* the descriptor of the last lseek, */
 	unsigned uses;		     /* how often it was looked up since, */
 	unsigned seeks;		     /* how many there were with nothing in between, */
 	struct pctx_position *lent; /* and where its file's position is lent to, or NULL */
+	bool lends;		    /* one of its files was lent some day (file_ops.lend) */
 	struct fd_windows *windows; /* counted, or NULL; */
 	_Atomic bool no_windows;    /* and there will be none; changed with lock held */
 	unsigned reads;		    /* how many there were before */

@@ -209,14 +209,15 @@ struct dir_context {
 	int64_t pos;
 };
 
+struct fdtable;
+struct file_loan;
+
 /*
  * Operations on an open file.  None is called with an inode lock held; they take it themselves.  pos is the file offset (for
  * files without one, FILE_STREAM, it is ignored).
  * A blocking operation looks at file_nonblock(f) and waits by wait_event: -ERESTARTSYS when a signal comes.  A NULL slot gives
  * the errno beside it.
  */
-struct fdtable;
-struct file_loan;
 struct file_ops {
 	ssize_t (*read)(struct file *f, struct uio *u, int64_t pos);  /* NULL: -EINVAL */
 	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; file_appends: the op finds the end itself */
@@ -461,7 +462,8 @@ int fdtable_capacity(struct fdtable *t);
  * there, and nobody else has f, its position is lent to the thread (platform.h).  Whoever gets at f by the table later takes the loan back.
  */
 void fd_note_seek(struct fdtable *t, int fd, struct file *f, struct pctx_position *at);
-/* f, whom the caller has by fd of t, is lent from now on, if nobody else has it: whoever gets at it by the table later calls recall. */
+/* f, whom the caller has by fd of t, is lent from now on, if nobody else has it: whoever gets at it by the table later calls
+ * recall. */
 bool fd_lend(struct fdtable *t, int fd, struct file *f) MUST_CHECK;
 /* Takes back the lent position: before a context ends. */
 void fdtable_recall(struct fdtable *t);

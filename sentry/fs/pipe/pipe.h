@@ -1,11 +1,11 @@
 /*
  * Pipes: the ring between the ends, shared by pipe(2)'s files and FIFOs.  Behaves as pipe(7) and fifo(7).
  *
- * Locks: p->lock guards the ring and the counts.  It may be held over a copy from or to guest memory, which no
- * other lock may be below: nothing is taken while it is held but the wait queues' locks, a descriptor table's, and the platform's.
+ * Locks: p->lock guards the ring and the counts.  It may be held over a copy from or to guest memory, which no other lock may
+ * be below: nothing is taken while it is held but the wait queues' locks, a descriptor table's, and the platform's.
  *
- * A pipe that one thread reads and one writes, and that nobody else has or waits for, is lent to the two: its bytes are in a ring that
- * they reach without us (lend.c, platform.h).  Whoever takes the lock takes it back (pipe_lock).
+ * A pipe that one thread reads and one writes, and that nobody else has or waits for, is lent to the two: its bytes are in a
+ * ring that they reach without us (lend.c, platform.h).  Whoever takes the lock takes it back (pipe_lock).
  */
 #ifndef BAILEY_SENTRY_FS_PIPE_PIPE_H
 #define BAILEY_SENTRY_FS_PIPE_PIPE_H
