@@ -569,11 +569,28 @@ bool pctx_show_windows(struct pctx *ctx, bool show)
 	return ops->show_windows && ops->show_windows(ctx, show);
 }
 
+bool pctx_has_reads(const struct pctx *ctx)
+{
+	return UNLIKELY(ctx->reads && __atomic_load_n(&ctx->reads->count, __ATOMIC_RELAXED));
+}
+
+struct pctx_reads pctx_peek_reads(const struct pctx *ctx)
+{
+	struct pctx_reads *r = ctx->reads;
+
+	if (!r)
+		return (struct pctx_reads){0};
+	return (struct pctx_reads){
+		.count = __atomic_load_n(&r->count, __ATOMIC_RELAXED),
+		.bytes = __atomic_load_n(&r->bytes, __ATOMIC_RELAXED),
+	};
+}
+
 bool pctx_take_reads(struct pctx *ctx, struct pctx_reads *out)
 {
 	struct pctx_reads *r = ctx->reads;
 
-	if (LIKELY(!r || !*(volatile uint64_t *)&r->count))
+	if (!pctx_has_reads(ctx))
 		return false;
 	*out = *r;
 	*r = (struct pctx_reads){0};

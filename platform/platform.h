@@ -382,6 +382,10 @@ struct pctx_reads {
 	uint64_t count, bytes;
 };
 bool pctx_take_reads(struct pctx *ctx, struct pctx_reads *out) MUST_CHECK;
+/* The same, but leaves them there; ctx may run meanwhile.  pctx_take_reads must not. */
+struct pctx_reads pctx_peek_reads(const struct pctx *ctx);
+/* Whether it has read by itself since. */
+bool pctx_has_reads(const struct pctx *ctx);
 
 /*
  * Rings: the bytes of a pipe between two guest threads, of which one reads and one writes, where they get at them without an

@@ -183,7 +183,8 @@ int mm_futex_key(struct mm *mm, uint64_t addr, bool process_private, struct mm_k
 struct path;
 enum mm_show { MM_SHOW_MAPS, MM_SHOW_SMAPS, MM_SHOW_ROLLUP };
 int mm_show(struct mm *mm, const struct path *root, enum mm_show what, FILE *out) MUST_CHECK;
-/* What is resident, and how much of that is of files or shared memory, comes from the stub's own /proc: 0 if that cannot be had. */
+/* What is resident, and how much of that is of files or shared memory, comes from the stub's own /proc: 0 if that cannot be had.
+ * DIVERGES: windows (sentry/vfs/windows.h) count, too; the host tells their share in smaps alone. */
 void mm_usage(struct mm *mm, uint64_t *size_bytes, uint64_t *rss_bytes, uint64_t *shared_bytes);
 /*
  * t, whose own thread calls, has read f by fd from pos on, in a call that others might be able to make by themselves from now on

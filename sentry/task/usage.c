@@ -204,10 +204,28 @@ void task_count_own_reads(struct task *t)
 {
 	struct pctx_reads n;
 
-	if (LIKELY(!pctx_take_reads(t->ctx, &n)))
+	if (LIKELY(!pctx_has_reads(t->ctx)))
 		return;
-	step(&t->io.reads, n.count);
-	step(&t->io.read_bytes, n.bytes);
+	mutex_lock(&t->process->sig_lock); /* who looks on sees them in one place or the other */
+	if (pctx_take_reads(t->ctx, &n)) {
+		step(&t->io.reads, n.count);
+		step(&t->io.read_bytes, n.bytes);
+	}
+	mutex_unlock(&t->process->sig_lock);
+}
+
+/* What t has counted, and what its thread has read by itself since it last came to the sentry. */
+static void add_io(struct io_sum *sum, struct task *t)
+{
+	struct pctx_reads n = {0};
+
+	mutex_lock(&t->process->sig_lock);
+	io_sum_add(sum, &t->io);
+	if (t->ctx)
+		n = pctx_peek_reads(t->ctx);
+	mutex_unlock(&t->process->sig_lock);
+	sum->reads += n.count;
+	sum->read_bytes += n.bytes;
 }
 
 /* ---- what threads do without the sentry: rings ---- */
