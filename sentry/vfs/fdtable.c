@@ -259,8 +259,7 @@ static int closed(struct fdtable *t, struct file *f)
 	return r;
 }
 
-/* Takes fd out; NULL if it is not open.  Lock held, but it may be dropped meanwhile; the table's reference becomes the
- * caller's. */
+/* Takes fd out; NULL if it is not open.  The lock may be dropped meanwhile; the table's reference becomes the caller's. */
 static struct file *take(struct fdtable *t, unsigned fd) REQUIRES(t->lock)
 {
 	struct file *f;
@@ -270,7 +269,7 @@ static struct file *take(struct fdtable *t, unsigned fd) REQUIRES(t->lock)
 		return NULL;
 	note_use(t, fd);
 	if (UNLIKELY(t->windows))
-		t->windows_stale |= fd_windows_closed(t->windows, fd);
+		t->windows_stale |= fd_windows_closed(t, fd);
 	f = t->files[fd];
 	t->files[fd] = NULL;
 	set_bit(t->used, fd, false);

@@ -24,4 +24,7 @@ struct fdtable {
 	_Atomic uint32_t windows_stale; /* those that are to be unmapped; more only with lock held */
 };
 
+/* windows.c: the file at fd leaves a table with windows.  The window that is to be unmapped, as a bit. */
+uint32_t fd_windows_closed(struct fdtable *t, unsigned fd) REQUIRES(t->lock);
+
 #endif

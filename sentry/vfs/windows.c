@@ -92,8 +92,8 @@ static void take_back(struct fd_window *win) REQUIRES(lends_lock)
 	win->inode = NULL;
 }
 
-/* The table's lock is held, so that nobody lends meanwhile.  Whoever else takes it back just now is done with the inode afterwards. */
-static void recall_window(struct fd_window *win)
+/* win is one of t's, and nobody lends meanwhile.  Whoever else takes it back just now is done with the inode afterwards. */
+static void recall_window(struct fdtable *t, struct fd_window *win) REQUIRES(t->lock)
 {
 	mutex_lock(&lends_lock);
 	if (win->inode)
@@ -121,19 +121,18 @@ void lends_recall_all(void)
 	mutex_unlock(&lends_lock);
 }
 
-uint32_t fd_windows_closed(struct fd_windows *w, unsigned fd)
+uint32_t fd_windows_closed(struct fdtable *t, unsigned fd)
 {
-	struct fd_window *win = &w->w[index_of((int)fd)];
+	struct fd_window *win = &t->windows->w[index_of((int)fd)];
 
 	if (win->next_fd == (int)fd) /* what comes there next is read anew */
 		win->next_fd = -1;
 	if (!win->file || win->fd != (int)fd)
 		return 0;
-	recall_window(win);
+	recall_window(t, win);
 	win->file = NULL;
 	return 1u << index_of((int)fd);
 }
-
 
 /* ---- tables ---- */
 
@@ -158,7 +157,7 @@ void fdtable_no_windows(struct fdtable *t)
 	for (unsigned i = 0; t->windows && i < PAS_WINDOWS; i++) {
 		struct fd_window *win = &t->windows->w[i];
 
-		recall_window(win);
+		recall_window(t, win);
 		if (win->file)
 			t->windows_stale |= 1u << i;
 		win->file = NULL;
@@ -173,7 +172,7 @@ bool fdtable_leave_windows(struct fdtable *t)
 	mutex_lock(&t->lock);
 	w = t->windows;
 	for (unsigned i = 0; w && i < PAS_WINDOWS; i++)
-		recall_window(&w->w[i]);
+		recall_window(t, &w->w[i]);
 	if (w) {
 		left_count++;
 		atomic_store(&w->left, true);
@@ -218,7 +217,7 @@ bool fd_window_is_empty(struct fdtable *t, const struct fd_windows *w, unsigned 
 
 /* ---- lending ---- */
 
-static bool is_at(const struct fdtable *t, int fd, const struct file *f)
+static bool is_at(const struct fdtable *t, int fd, const struct file *f) REQUIRES(t->lock)
 {
 	return (unsigned)fd < t->cap && t->files[fd] == f;
 }
@@ -307,7 +306,7 @@ static bool map(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int f
 	int r;
 
 	mutex_lock(&t->lock);
-	recall_window(win);
+	recall_window(t, win);
 	win->file = NULL;
 	mutex_unlock(&t->lock);
 	r = pas_window_map(ctx, w->records, index_of(fd), host_fd, first);

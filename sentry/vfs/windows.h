@@ -70,9 +70,4 @@ void lends_recall_all(void);
 /* Nobody watches a file (inotify.c). */
 bool nobody_watches_files(void);
 
-/* ---- for fdtable.c, with the table's lock held ---- */
-
-/* The file at fd leaves the table: the window that is to be unmapped, as a bit. */
-uint32_t fd_windows_closed(struct fd_windows *w, unsigned fd);
-
 #endif
