@@ -214,20 +214,6 @@ void task_count_own_reads(struct task *t)
 	mutex_unlock(&t->process->sig_lock);
 }
 
-/* What t has counted, and what its thread has read by itself since it last came to the sentry. */
-static void add_io(struct io_sum *sum, struct task *t)
-{
-	struct pctx_reads n = {0};
-
-	mutex_lock(&t->process->sig_lock);
-	io_sum_add(sum, &t->io);
-	if (t->ctx)
-		n = pctx_peek_reads(t->ctx);
-	mutex_unlock(&t->process->sig_lock);
-	sum->reads += n.count;
-	sum->read_bytes += n.bytes;
-}
-
 /* ---- what threads do without the sentry: rings ---- */
 
 void task_book_rings(struct task *t, const struct pctx *ctx)
@@ -271,17 +257,19 @@ bool task_naps(const struct task *t)
 	return r;
 }
 
-/* All that t has done so far. */
+/* What t has counted, what its thread has read by itself since it last came to the sentry, and what it has done by rings. */
 static void add_io(struct io_sum *sum, struct task *t)
 {
+	struct pctx_reads own;
 	struct pctx_io io;
 
 	mutex_lock(&t->process->sig_lock);
 	io_sum_add(sum, &t->io);
 	if (t->ctx) {
+		own = pctx_peek_reads(t->ctx);
 		pctx_io(t->ctx, &io);
-		sum->reads += io.reads;
-		sum->read_bytes += io.read_bytes;
+		sum->reads += own.count + io.reads;
+		sum->read_bytes += own.bytes + io.read_bytes;
 		sum->writes += io.writes;
 		sum->written_bytes += io.written_bytes;
 	}
