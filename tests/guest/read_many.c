@@ -810,6 +810,44 @@ TEST(counted)
 	close(fd);
 }
 
+static _Atomic long reads_made;
+static _Atomic bool reads_stop;
+
+static void *keep_reading(void *fd)
+{
+	char buf[10];
+
+	while (!reads_stop) {
+		pread_call((int)(intptr_t)fd, buf, sizeof(buf), 0);
+		reads_made++;
+	}
+	return NULL;
+}
+
+/* Others see a thread's reads while it makes them. */
+TEST(counted_by_others)
+{
+	int fd = file_new(100, 'n');
+	long long chars, calls;
+	pthread_t t;
+
+	if (!io_counts(&chars, &calls))
+		SKIP("/proc/self/io is not there");
+	reads_stop = false;
+	REQUIRE(pthread_create(&t, NULL, keep_reading, (void *)(intptr_t)fd) == 0);
+	for (int i = 0; i < 3; i++) {
+		long made;
+
+		usleep(100000);
+		made = reads_made;
+		CHECK(io_counts(&chars, &calls));
+		CHECK(calls >= made);
+	}
+	reads_stop = true;
+	pthread_join(t, NULL);
+	close(fd);
+}
+
 /* What is mapped is the program's affair. */
 TEST(maps)
 {
