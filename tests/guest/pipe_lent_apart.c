@@ -246,7 +246,8 @@ static void handler(int sig)
 static void arm(int flags, long us)
 {
 	struct sigaction sa = {.sa_handler = handler, .sa_flags = flags};
-	struct itimerval it = {.it_value = {0, us}};
+	/* Again, for the first may come before the call. */
+	struct itimerval it = {.it_interval = {2, 0}, .it_value = {0, us}};
 
 	handled = 0;
 	OK(sigaction(SIGALRM, &sa, NULL));
@@ -274,7 +275,8 @@ TEST(interrupted)
 		use(p[0], p[1]);
 		arm(0, 2000 + i * 3000);
 		CHECK_EQ(read_call(p[0], &c, 1), -EINTR);
-		CHECK_EQ(handled, 1);
+		CHECK(handled >= 1 && handled <= 2);
+		arm(0, 0);
 		use(p[0], p[1]);
 		handled = 0;
 		pthread_sigmask(SIG_BLOCK, &alarms, NULL);
@@ -284,6 +286,7 @@ TEST(interrupted)
 		CHECK_EQ(read_call(p[0], &c, 1), 1);
 		CHECK_EQ(c, 'L');
 		CHECK_EQ(handled, 1);
+		arm(0, 0);
 		pthread_join(t, NULL);
 	}
 	close_pipes();
