@@ -633,6 +633,39 @@ systrap_shim_call:
 	mov	CH_RAX(%r11), %rax
 	jmp	.Lcall_sentry
 
+/* Both positions of a ring, %r9d and %r10d, are such as can be. */
+	.macro ring_positions
+	mov	%r10d, %ecx
+	or	%r9d, %ecx
+	test	$0xffff0000, %ecx
+	jnz	.Lring_asked
+	.endm
+
+/*
+ * Moves %edx bytes between guest memory and a ring, from our position on (its place in the ring is in the register that ends in
+ * side, which rep movsb takes) and then from the ring's beginning, and our position along: label is where a fault may strike.
+ */
+	.macro ring_move side, label, position
+	mov	$RG_DATA_SIZE, %ecx
+	sub	%e\side, %ecx
+	cmp	%edx, %ecx
+	cmova	%edx, %ecx
+	mov	%edx, %r10d
+	sub	%ecx, %r10d
+	lea	RG_DATA(%r8, %r\side), %r\side
+\label:
+	rep movsb
+	mov	%r10d, %ecx
+	lea	RG_DATA(%r8), %r\side
+	rep movsb
+\label\()_end:
+	mov	%r9d, %eax
+	lea	(%r9, %rdx), %ecx
+	movzwl	%cx, %ecx
+	lock cmpxchg %ecx, \position(%r8)
+	jne	.Lring_asked
+	.endm
+
 /*
  * read and write (%eax is 0 or 1) of a pipe whose bytes are in a ring that this thread has a slot for.  All that happens is one
  * exchange of the reader's position, or the writer's, when the bytes have been copied; if that fails because the ring was
@@ -686,10 +719,7 @@ systrap_shim_call:
 .Lring_read:
 	mov	RG_TAIL(%r8), %r10d
 	mov	RG_HEAD(%r8), %r9d
-	mov	%r10d, %ecx
-	or	%r9d, %ecx
-	test	$0xffff0000, %ecx
-	jnz	.Lring_asked
+	ring_positions
 	mov	%r10d, %ecx
 	sub	%r9d, %ecx
 	movzwl	%cx, %ecx
@@ -702,24 +732,7 @@ systrap_shim_call:
 	mov	CH_RSI(%rbx), %rdi
 	mov	%r9d, %esi
 	and	$RG_DATA_SIZE - 1, %esi
-	mov	$RG_DATA_SIZE, %ecx
-	sub	%esi, %ecx
-	cmp	%edx, %ecx
-	cmova	%edx, %ecx
-	mov	%edx, %r10d
-	sub	%ecx, %r10d
-	lea	RG_DATA(%r8, %rsi), %rsi
-.Lring_out:
-	rep movsb
-	mov	%r10d, %ecx
-	lea	RG_DATA(%r8), %rsi
-	rep movsb
-.Lring_out_end:
-	mov	%r9d, %eax
-	lea	(%r9, %rdx), %ecx
-	movzwl	%cx, %ecx
-	lock cmpxchg %ecx, RG_HEAD(%r8)
-	jne	.Lring_asked
+	ring_move si, .Lring_out, RG_HEAD
 	testl	$1, CH_NAPS(%rbx)
 	jnz	.Lring_slept
 .Lring_read_done:
@@ -787,10 +800,7 @@ systrap_shim_call:
 .Lring_write:
 	mov	RG_HEAD(%r8), %r10d
 	mov	RG_TAIL(%r8), %r9d
-	mov	%r10d, %ecx
-	or	%r9d, %ecx
-	test	$0xffff0000, %ecx
-	jnz	.Lring_asked
+	ring_positions
 	cmp	$RG_DATA_SIZE, %edx
 	ja	.Lring_asked
 	mov	%r9d, %ecx
@@ -801,24 +811,7 @@ systrap_shim_call:
 	ja	.Lring_asked
 	mov	%r9d, %edi
 	and	$RG_DATA_SIZE - 1, %edi
-	mov	$RG_DATA_SIZE, %ecx
-	sub	%edi, %ecx
-	cmp	%edx, %ecx
-	cmova	%edx, %ecx
-	mov	%edx, %r10d
-	sub	%ecx, %r10d
-	lea	RG_DATA(%r8, %rdi), %rdi
-.Lring_in:
-	rep movsb
-	mov	%r10d, %ecx
-	lea	RG_DATA(%r8), %rdi
-	rep movsb
-.Lring_in_end:
-	mov	%r9d, %eax
-	lea	(%r9, %rdx), %ecx
-	movzwl	%cx, %ecx
-	lock cmpxchg %ecx, RG_TAIL(%r8)
-	jne	.Lring_asked
+	ring_move di, .Lring_in, RG_TAIL
 	incq	CH_RING_IO + CH_RING_IO_SIZE(%rbx)
 	add	%rdx, CH_RING_IO + CH_RING_IO_SIZE + 8(%rbx)
 	cmpl	$0, RG_WAITING(%r8)
