@@ -112,7 +112,7 @@ struct platform_ops {
 	void (*set_answers)(struct pctx *ctx, const struct pctx_answers *answers); /* may be NULL */
 	/* Windows; NULL, all of them, in a platform that has none. */
 	int (*windows_new)(struct pctx *via, struct pas_window **out); /* a page, by mmap(2) */
-	int (*window_map)(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off);
+	int (*window_map)(struct pctx *via, unsigned i, int host_fd, uint64_t off);
 	int (*window_unmap)(struct pas *as, struct pctx *via, unsigned i);
 	bool (*show_windows)(struct pctx *ctx, bool show);
 	void (*patch)(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t high); /* may be NULL */

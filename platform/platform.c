@@ -547,9 +547,9 @@ void pas_windows_free(struct pas_window *windows)
 	munmap(windows, PAGE_SIZE);
 }
 
-int pas_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off)
+int pas_window_map(struct pctx *via, unsigned i, int host_fd, uint64_t off)
 {
-	return via->as->pf->ops->window_map(via, windows, i, host_fd, off);
+	return via->as->pf->ops->window_map(via, i, host_fd, off);
 }
 
 int pas_window_unmap(struct pas *as, struct pctx *via, unsigned i)

@@ -369,7 +369,7 @@ int pas_windows_new(struct pctx *via, struct pas_window **out) MUST_CHECK;
 void pas_windows_free(struct pas_window *windows);
 /* Maps host_fd from off on in window i, in the place of what was there; if that fails nothing is known to be there.  The record, of
  * which loan is 0, is the caller's to fill in but for `at`. */
-int pas_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off) MUST_CHECK;
+int pas_window_map(struct pctx *via, unsigned i, int host_fd, uint64_t off) MUST_CHECK;
 /* Unmaps what is there, if anything; PAS_WINDOWS: in all of them, and the records, which can be made again then. */
 int pas_window_unmap(struct pas *as, struct pctx *via, unsigned i) MUST_CHECK;
 /* Whether ctx's thread may look at the records; never so in a new context.  False: the call in hand is none that such a thread could

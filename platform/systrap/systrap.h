@@ -493,7 +493,7 @@ void files_end(struct stub *s);
 /* ---- windows.c ---- */
 
 int systrap_windows_new(struct pctx *via, struct pas_window **out);
-int systrap_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off);
+int systrap_window_map(struct pctx *via, unsigned i, int host_fd, uint64_t off);
 int systrap_window_unmap(struct pas *as, struct pctx *via, unsigned i);
 bool systrap_show_windows(struct pctx *ctx, bool show);
 

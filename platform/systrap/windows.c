@@ -63,9 +63,8 @@ int systrap_windows_new(struct pctx *via, struct pas_window **out)
 	return r;
 }
 
-int systrap_window_map(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off)
+int systrap_window_map(struct pctx *via, unsigned i, int host_fd, uint64_t off)
 {
-	(void)windows;
 	return map_by(via, window_addr(i), SYSTRAP_WINDOW_SIZE, host_fd, off);
 }
 

@@ -309,7 +309,7 @@ static bool map(struct fdtable *t, struct fd_windows *w, struct pctx *ctx, int f
 	recall_window(t, win);
 	win->file = NULL;
 	mutex_unlock(&t->lock);
-	r = pas_window_map(ctx, w->records, index_of(fd), host_fd, first);
+	r = pas_window_map(ctx, index_of(fd), host_fd, first);
 	mutex_lock(&t->lock);
 	ok = r == 0 && !t->no_windows && is_at(t, fd, f);
 	if (ok) {

@@ -778,7 +778,7 @@ END_TEST
 
 static int windows_mapped;
 
-static int map_window(struct pctx *via, struct pas_window *windows, unsigned i, int host_fd, uint64_t off)
+static int map_window(struct pctx *via, unsigned i, int host_fd, uint64_t off)
 {
 	windows_mapped++;
 	ck_assert_int_ge(host_fd, 0);
