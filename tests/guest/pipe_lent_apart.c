@@ -28,30 +28,27 @@ static pid_t echo_process(void)
 	return pid;
 }
 
-TEST(processes)
+static void with_a_process(int rounds)
 {
 	pid_t pid;
 
 	open_pipes();
 	pid = echo_process();
-	to_and_fro(3000);
+	to_and_fro(rounds);
 	close(p[1]);
 	JOIN(pid);
 	close(q[0]);
 }
 
+TEST(processes)
+{
+	with_a_process(3000);
+}
+
 TEST(many_processes)
 {
-	for (int i = 0; i < 15 && !h_failures; i++) {
-		pid_t pid;
-
-		open_pipes();
-		pid = echo_process();
-		to_and_fro(100);
-		close(p[1]);
-		JOIN(pid);
-		close(q[0]);
-	}
+	for (int i = 0; i < 15 && !h_failures; i++)
+		with_a_process(100);
 }
 
 TEST(killed)
