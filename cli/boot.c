@@ -238,6 +238,7 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	keep_log(o);
 	host_system_init();
 	host_raise_fd_limit();
+	host_grow_fd_table();
 	r = o->backtrace ? backtrace_enable() : 0;
 	if (r < 0)
 		return setup_failed("prepare for backtraces", r);

@@ -62,6 +62,8 @@ uint32_t host_shown_gid(uint32_t gid)
 
 /* ---- the process ---- */
 
+#define FD_TABLE_SIZE 1024 /* the directories that a file system keeps open, and as many again for all else */
+
 int host_dup(int fd)
 {
 	int r = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -79,6 +81,18 @@ void host_raise_fd_limit(void)
 	soft = r.rlim_cur;
 	r.rlim_cur = r.rlim_max;
 	host_note_fd_limit(soft, setrlimit64(RLIMIT_NOFILE, &r) < 0 ? soft : r.rlim_max); /* as it was, where that is refused */
+}
+
+void host_grow_fd_table(void)
+{
+	int fd = open("/", O_PATH | O_CLOEXEC), last;
+
+	if (fd < 0)
+		return;
+	last = fcntl(fd, F_DUPFD_CLOEXEC, FD_TABLE_SIZE - 1);
+	if (last >= 0)
+		close(last);
+	close(fd);
 }
 
 void host_exit(int status)

@@ -38,6 +38,9 @@ int host_dup(int fd) MUST_CHECK;
 /* Lets the sentry have as many descriptors as the host allows: each file and each stub of the guest may take some.  The
  * limit that the guest starts with stays the caller's (host_getrlimit). */
 void host_raise_fd_limit(void);
+/* Has the host make the table of descriptors large at once.  Where it grows while there are several threads, the one that opens a file
+ * waits until each of the host's CPUs has scheduled (RCU), 3 to 15 ms each time. */
+void host_grow_fd_table(void);
 
 /* Ends the sentry at once, without destructors: other threads still run. */
 NORETURN void host_exit(int status);
