@@ -15,7 +15,6 @@
 #include "base/checked.h"
 #include "sentry/vfs/notify.h"
 
-#define BUCKETS (1u << 15)
 #define EVICT_SCAN 32  /* entries the hand passes at most for one insertion */
 #define EVICT_BATCH 2  /* and takes out, so that the cache shrinks again after use pinned much of it */
 
@@ -25,17 +24,17 @@ _Atomic uint64_t rename_count;
 size_t dcache_limit = 65536;
 
 /* Guarded by dcache_lock. */
-static struct dentry *buckets[BUCKETS];
+static struct htable names = HTABLE_INIT(names);
 static struct list_head lru = LIST_HEAD_INIT(lru); /* the newest first */
 static size_t cached;
 
-static uint32_t name_hash(const struct dentry *parent, const char *name, size_t len)
+static uint64_t name_hash(const struct dentry *parent, const char *name, size_t len)
 {
 	uint64_t h = (uintptr_t)parent >> 4;
 
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ (uint8_t)name[i]) * 0x100000001b3ull;
-	return (uint32_t)(h ^ (h >> 32));
+	return h ^ (h >> 32);
 }
 
 static void name_put(struct dname *n)
@@ -168,20 +167,14 @@ bool dentry_is_below(const struct dentry *d, const struct dentry *ancestor)
 
 static void bucket_add(struct dentry *d)
 {
-	d->hash = name_hash(d->parent, d->name->s, d->name->len);
-	d->hash_next = buckets[d->hash % BUCKETS];
-	buckets[d->hash % BUCKETS] = d;
+	htable_add(&names, &d->hashed, name_hash(d->parent, d->name->s, d->name->len));
 	if (d->parent)
 		list_add(&d->sibling, &d->parent->children);
 }
 
 static void bucket_remove(struct dentry *d)
 {
-	struct dentry **p = &buckets[d->hash % BUCKETS];
-
-	while (*p != d)
-		p = &(*p)->hash_next;
-	*p = d->hash_next;
+	htable_remove(&names, &d->hashed);
 	list_del_init(&d->sibling);
 }
 
@@ -324,13 +317,16 @@ size_t dcache_count(void)
 
 struct dentry *dentry_find(struct dentry *parent, const char *name, size_t len)
 {
-	uint32_t hash = name_hash(parent, name, len);
-	struct dentry *d;
+	uint64_t hash = name_hash(parent, name, len);
+	struct dentry *d = NULL;
 
 	mutex_lock(&dcache_lock);
-	for (d = buckets[hash % BUCKETS]; d; d = d->hash_next)
-		if (d->hash == hash && d->parent == parent && d->name->len == len && !memcmp(d->name->s, name, len))
+	for (struct hentry *e = htable_list(&names, hash); e; e = e->next) {
+		d = container_of(e, struct dentry, hashed);
+		if (e->hash == hash && d->parent == parent && d->name->len == len && !memcmp(d->name->s, name, len))
 			break;
+		d = NULL;
+	}
 	if (d) {
 		dentry_get(d);
 		if (!(d->flags & D_REFERENCED))

@@ -9,6 +9,7 @@
 #define BAILEY_SENTRY_VFS_INTERNAL_H
 
 #include "abi/types.h"
+#include "base/htable.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
@@ -26,10 +27,9 @@ struct dentry {
 	_Atomic uint32_t mounts;       /* how many hang on it, in whatever tree; changed with mount_lock held */
 	struct dentry *parent;	       /* counted; NULL: a root.  See above */
 	struct dname *name;	       /* counted; see above */
-	uint32_t hash;		       /* of parent and name; guarded by dcache_lock */
 	_Atomic(struct inode *) inode; /* counted; NULL: negative; set once, with the directory's lock held */
 	struct super_block *sb;	       /* borrowed: the root, or a parent's inode, holds it; immutable */
-	struct dentry *hash_next;      /* guarded by dcache_lock */
+	struct hentry hashed;	       /* by parent and name; guarded by dcache_lock */
 	struct list_head lru;	       /* guarded by dcache_lock */
 	struct list_head children;     /* of sibling: those that are in the cache; guarded by dcache_lock */
 	struct list_head sibling;      /* guarded by dcache_lock */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/htable.h"
 #include "base/json.h"
 #include "base/list.h"
 #include "base/lock.h"
@@ -68,6 +69,44 @@ START_TEST(list_splice)
 	ck_assert(list_empty(&from));
 	list_add(&i[3].node, &from);
 	ck_assert_int_eq(digits(&from), 4);
+}
+END_TEST
+
+/* How often e is found by its hash. */
+static int found(const struct htable *t, const struct hentry *e)
+{
+	int n = 0;
+
+	for (const struct hentry *at = htable_list(t, e->hash); at; at = at->next)
+		n += at == e;
+	return n;
+}
+
+START_TEST(htable_growth)
+{
+	enum { COUNT = 20000 };
+	struct htable t = {.count = 0};
+	struct hentry *e = calloc(COUNT, sizeof(*e));
+
+	htable_init(&t);
+	for (uint64_t i = 0; i < COUNT; i++)
+		htable_add(&t, &e[i], i / 2 * 0x9e3779b97f4a7c15ull); /* each hash twice */
+	ck_assert_uint_eq(t.count, COUNT);
+	ck_assert_uint_gt(t.mask, COUNT / HTABLE_STEP);
+	for (int i = 0; i < COUNT; i++)
+		ck_assert_int_eq(found(&t, &e[i]), 1);
+	for (int i = 0; i < COUNT; i += 3)
+		htable_remove(&t, &e[i]);
+	for (int i = 0; i < COUNT; i++)
+		ck_assert_int_eq(found(&t, &e[i]), i % 3 != 0);
+	for (int i = 0; i < COUNT; i++)
+		if (i % 3)
+			htable_remove(&t, &e[i]);
+	ck_assert_uint_eq(t.count, 0);
+	for (size_t b = 0; b <= t.mask; b++)
+		ck_assert_ptr_null(t.buckets[b]);
+	htable_destroy(&t);
+	free(e);
 }
 END_TEST
 
@@ -299,6 +338,7 @@ int main(void)
 
 	tcase_add_test(t, list_order);
 	tcase_add_test(t, list_splice);
+	tcase_add_test(t, htable_growth);
 	tcase_add_test(t, list_removal_while_walking);
 	tcase_add_test(t, refcount_life);
 	tcase_add_test(t, refcount_saturates);

@@ -151,7 +151,10 @@ static enum path_says still_names(struct dentry *from, const char *path, struct 
 
 static void super_release(struct super_block *sb)
 {
-	free(sb->priv);
+	struct hostfs *fs = sb->priv;
+
+	htable_destroy(&fs->nodes);
+	free(fs);
 }
 
 static const struct super_ops read_only_ops = {
@@ -206,6 +209,7 @@ int hostfs_create(int root_fd, unsigned how, struct super_block **out)
 	if (fs) {
 		mutex_init(&fs->lock);
 		rwlock_init(&fs->moves);
+		htable_init(&fs->nodes);
 		list_init(&fs->dir_fds);
 		list_init(&fs->kept);
 		fs->read_only = how & HOSTFS_READ_ONLY;

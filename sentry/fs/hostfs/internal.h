@@ -23,10 +23,10 @@
 #define BAILEY_SENTRY_FS_HOSTFS_INTERNAL_H
 
 #include "abi/types.h"
+#include "base/htable.h"
 #include "host/file.h"
 #include "sentry/vfs/vfs.h"
 
-#define NODE_BUCKETS 4096u
 #define DIR_FDS_MAX 256u
 #define KEPT_MAX 32u
 #define KEPT_SIZE_MAX (2ul << 20) /* a file that is removed outside takes room as long as it is kept */
@@ -40,7 +40,8 @@ struct host_mark {
 struct host_node {
 	struct inode *inode;	/* borrowed: the node is its priv */
 	uint64_t dev, ino;	/* the host's; immutable */
-	struct host_node *next; /* in the table; guarded by fs->lock */
+	struct hentry hashed;	/* in the table, if in_table; guarded by fs->lock */
+	bool in_table;
 
 	/* Guarded by fs->lock. */
 	struct host_node *parent; /* its inode counted; NULL: the root, or nowhere any more */
@@ -63,7 +64,7 @@ struct host_node {
 struct hostfs {
 	struct rwlock moves; /* see node_at_place; outside of lock */
 	struct mutex lock;
-	struct host_node *buckets[NODE_BUCKETS];
+	struct htable nodes;
 	struct list_head dir_fds; /* the latest used first */
 	unsigned dir_fd_count;
 	struct list_head kept; /* files with a kept_fd, the latest first */

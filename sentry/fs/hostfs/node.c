@@ -8,11 +8,9 @@
 #include "host/process.h"
 #include "sentry/fs/hostfs/internal.h"
 
-static struct host_node **bucket(struct hostfs *fs, uint64_t dev, uint64_t ino)
+static uint64_t node_hash(const struct host_stat *st)
 {
-	uint64_t h = (ino ^ (dev << 32)) * 0x9e3779b97f4a7c15ull;
-
-	return &fs->buckets[h >> 52 & (NODE_BUCKETS - 1)];
+	return ((st->ino ^ (st->dev << 32)) * 0x9e3779b97f4a7c15ull) >> 32;
 }
 
 uint64_t node_guest_ino(const struct hostfs *fs, uint64_t dev, uint64_t ino)
@@ -86,7 +84,9 @@ static int node_new(struct super_block *sb, const struct host_stat *st, struct h
 
 static struct inode *find_locked(struct hostfs *fs, const struct host_stat *st)
 {
-	for (struct host_node *n = *bucket(fs, st->dev, st->ino); n; n = n->next) {
+	for (struct hentry *e = htable_list(&fs->nodes, node_hash(st)); e; e = e->next) {
+		struct host_node *n = container_of(e, struct host_node, hashed);
+
 		if (node_is(n, st) && refcount_inc_not_zero(&n->inode->refs))
 			return n->inode;
 	}
@@ -111,10 +111,8 @@ int node_get(struct super_block *sb, const struct host_stat *st, struct host_nod
 		mutex_lock(&fs->lock);
 		i = find_locked(fs, st); /* somebody may have been faster */
 		if (!i) {
-			struct host_node **b = bucket(fs, st->dev, st->ino);
-
-			fresh->next = *b;
-			*b = fresh;
+			htable_add(&fs->nodes, &fresh->hashed, node_hash(st));
+			fresh->in_table = true;
 			i = fresh->inode;
 			fresh = NULL;
 		}
@@ -139,13 +137,11 @@ int node_get(struct super_block *sb, const struct host_stat *st, struct host_nod
 void node_release(struct inode *i)
 {
 	struct hostfs *fs = hostfs_of(i);
-	struct host_node *n = node_of(i), **link;
+	struct host_node *n = node_of(i);
 
 	mutex_lock(&fs->lock);
-	for (link = bucket(fs, n->dev, n->ino); *link && *link != n; link = &(*link)->next)
-		;
-	if (*link)
-		*link = n->next;
+	if (n->in_table)
+		htable_remove(&fs->nodes, &n->hashed);
 	if (n->dir_fd >= 0 && n != fs->root)
 		fs->dir_fd_count--;
 	if (n->kept_fd >= 0)

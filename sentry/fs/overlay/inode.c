@@ -9,9 +9,9 @@
 
 #define COPY_SIZE (64 * 1024ul)
 
-static struct ovl_inode **bucket(struct ovl *fs, const struct inode *lower)
+static uint64_t lower_hash(const struct inode *lower)
 {
-	return &fs->buckets[((uintptr_t)lower >> 4) * 0x9e3779b97f4a7c15ull >> 52 & (OVL_BUCKETS - 1)];
+	return (((uintptr_t)lower >> 4) * 0x9e3779b97f4a7c15ull) >> 32;
 }
 
 /* ---- life ---- */
@@ -41,6 +41,7 @@ static int inode_alloc(struct super_block *sb, uint32_t mode, struct inode **out
 		return -ENOMEM;
 	}
 	mem_inode_init(&o->mem, mode, &fs->quota);
+	list_init(&o->pin);
 	o->inode = i;
 	i->priv = o;
 	*out = i;
@@ -81,7 +82,9 @@ static void take_attrs(struct inode *i)
 
 static struct inode *find_locked(struct ovl *fs, const struct inode *lower)
 {
-	for (struct ovl_inode *o = *bucket(fs, lower); o; o = o->next) {
+	for (struct hentry *e = htable_list(&fs->inodes, lower_hash(lower)); e; e = e->next) {
+		struct ovl_inode *o = container_of(e, struct ovl_inode, hashed);
+
 		if (o->lower == lower && refcount_inc_not_zero(&o->inode->refs))
 			return o->inode;
 	}
@@ -115,10 +118,8 @@ int ovl_inode_get(struct super_block *sb, struct inode *lower, struct inode **ou
 	mutex_lock(&fs->lock);
 	i = find_locked(fs, lower); /* somebody may have been faster */
 	if (!i) {
-		struct ovl_inode **b = bucket(fs, lower);
-
-		ovl_of(fresh)->next = *b;
-		*b = ovl_of(fresh);
+		htable_add(&fs->inodes, &ovl_of(fresh)->hashed, lower_hash(lower));
+		ovl_of(fresh)->in_table = true;
 		i = fresh;
 		fresh = NULL;
 	}
@@ -131,35 +132,30 @@ int ovl_inode_get(struct super_block *sb, struct inode *lower, struct inode **ou
 /* The root is going, and with it the tree: what is only kept by the table goes too. */
 static void drop_pins(struct ovl *fs)
 {
-	for (unsigned b = 0; b < OVL_BUCKETS; b++) {
-		struct ovl_inode *o;
+	struct ovl_inode *o;
 
-		do {
-			mutex_lock(&fs->lock);
-			for (o = fs->buckets[b]; o && !o->pinned; o = o->next)
-				;
-			if (o)
-				o->pinned = false;
-			mutex_unlock(&fs->lock);
-			if (o)
-				inode_put(o->inode);
-		} while (o);
-	}
+	do {
+		o = NULL;
+		mutex_lock(&fs->lock);
+		if (!list_empty(&fs->pins)) {
+			o = list_first_entry(&fs->pins, struct ovl_inode, pin);
+			list_del_init(&o->pin);
+		}
+		mutex_unlock(&fs->lock);
+		if (o)
+			inode_put(o->inode);
+	} while (o);
 }
 
 void ovl_inode_release(struct inode *i)
 {
 	struct ovl *fs = ovl_fs(i);
-	struct ovl_inode *o = ovl_of(i), **link;
+	struct ovl_inode *o = ovl_of(i);
 
-	if (o->lower) {
-		mutex_lock(&fs->lock);
-		for (link = bucket(fs, o->lower); *link && *link != o; link = &(*link)->next)
-			;
-		if (*link)
-			*link = o->next;
-		mutex_unlock(&fs->lock);
-	}
+	mutex_lock(&fs->lock);
+	if (o->in_table)
+		htable_remove(&fs->inodes, &o->hashed);
+	mutex_unlock(&fs->lock);
 	if (i == fs->root)
 		drop_pins(fs);
 	mem_inode_destroy(&o->mem, i->mode);
@@ -176,8 +172,8 @@ void ovl_pin(struct inode *i)
 	if (!o->lower || i == fs->root)
 		return;
 	mutex_lock(&fs->lock);
-	if (!o->pinned && i->nlink > 0) {
-		o->pinned = true;
+	if (list_empty(&o->pin) && i->nlink > 0) {
+		list_add(&o->pin, &fs->pins);
 		inode_get(i);
 	}
 	mutex_unlock(&fs->lock);
@@ -190,8 +186,8 @@ void ovl_unpin(struct inode *i)
 	bool was;
 
 	mutex_lock(&fs->lock);
-	was = o->pinned;
-	o->pinned = false;
+	was = !list_empty(&o->pin);
+	list_del_init(&o->pin);
 	mutex_unlock(&fs->lock);
 	if (was)
 		inode_put(i); /* never the last: the caller holds one */

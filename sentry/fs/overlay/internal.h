@@ -20,24 +20,25 @@
 #ifndef BAILEY_SENTRY_FS_OVERLAY_INTERNAL_H
 #define BAILEY_SENTRY_FS_OVERLAY_INTERNAL_H
 
+#include "base/htable.h"
 #include "sentry/fs/tmpfs/meminode.h"
-
-#define OVL_BUCKETS 4096u
 
 struct ovl {
 	struct mem_quota quota;
 	struct super_block *lower; /* counted */
 	struct inode *root;	   /* borrowed; never pinned: the super block's root holds it */
 	struct mutex lock;
-	struct ovl_inode *buckets[OVL_BUCKETS];
+	struct htable inodes;	   /* those that have a lower */
+	struct list_head pins;	   /* of ovl_inode.pin */
 };
 
 struct ovl_inode {
 	struct mem_inode mem;
 	struct inode *inode;	 /* borrowed: this is its priv */
 	struct inode *lower;	 /* counted; NULL: it was made in the overlay; immutable */
-	struct ovl_inode *next;	 /* in the table, if it has a lower; guarded by fs->lock */
-	bool pinned;		 /* the table holds a reference; guarded by fs->lock */
+	struct hentry hashed;	 /* in the table, if in_table; guarded by fs->lock */
+	bool in_table;		 /* guarded by fs->lock */
+	struct list_head pin;	 /* in fs->pins, which holds a reference; guarded by fs->lock */
 	_Atomic bool copied_up;	 /* a regular file: its bytes are mem.file; set with the inode's lock held */
 	bool own_attrs;		 /* attributes were changed; guarded by the inode's lock */
 	_Atomic bool own_xattrs; /* extended attributes are mem.xattrs; set with the inode's lock held */

@@ -29,6 +29,7 @@ static void super_release(struct super_block *sb)
 
 	super_put(fs->lower);
 	mutex_destroy(&fs->lock);
+	htable_destroy(&fs->inodes);
 	free(fs);
 }
 
@@ -62,6 +63,8 @@ int overlay_create(struct super_block *lower, uint64_t size_limit, struct super_
 	fs->lower = lower;
 	fs->quota.limit = size_limit / PAGE_SIZE;
 	mutex_init(&fs->lock);
+	htable_init(&fs->inodes);
+	list_init(&fs->pins);
 	sb = super_new("overlay", L_OVERLAYFS_SUPER_MAGIC, &super_ops, fs);
 	if (!sb) {
 		super_put(lower);
