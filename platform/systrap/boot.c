@@ -220,6 +220,9 @@ static NORETURN void child(struct systrap *st)
 	check(setsid() > 0, "setsid");
 	prctl(PR_SET_NAME, "bailey-stub", 0, 0, 0);
 	unregister_rseq();
+	/* For patch.c, and inherited by all stubs.  A process of several threads would wait for all of the host's CPUs (RCU). */
+	if (st->pf.patching)
+		check(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0, "membarrier");
 	place_text(st->base);
 	place_pieces(st->base + SYSTRAP_PIECES_OFF);
 	check(mmap(slots, slots_size, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, st->slots_fd, 0) == slots,

@@ -484,9 +484,6 @@ static void patch_window(struct stub *s, const struct window *w, uint64_t nr, gv
 	/* Of two pages one alone may be thrown away and come back from its file, and half a jump be left. */
 	if (page_down(site_start(&site)) != page_down(site.ip - 1))
 		return;
-	/* A fork's child has what its parent asked for, but there may have been nobody to ask. */
-	if (company && !one_call(s, SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0))
-		return;
 	p = patches_of(s);
 	index = p ? take_site(s, p, &site) : -1;
 	if (index < 0 || !set_writable(s, low, high, true))
