@@ -50,6 +50,9 @@
  * sleeping hand-overs); and no longer, for a CPU that spins is one that nobody else can use. */
 #define BRISK_NS 20000
 #define BRISK_CALLS 32
+/* If so many calls came while the two were parted last, so few are enough to part them again: they came together for a wait (of a
+ * program that reads files and writes to a pipe), or for a moment of work. */
+#define BRISK_AGAIN 4
 #define SPIN_NS 30000
 #define GUEST_SPINS 2000
 /* A spinning thread that saw the clock jump so far asks whether it was preempted; then it is calm for a while, longer each time that
@@ -214,6 +217,8 @@ int systrap_ctx_attach(struct pctx *ctx)
 
 	c->place.naps = ctx->naps;
 	placement_attach(&c->place, c->tid);
+	c->brisk_wanted = BRISK_CALLS;
+	c->brisk = c->spun_calls = 0;
 	c->attached = true;
 	return 0;
 }
@@ -399,11 +404,19 @@ static void note_call(struct context *c)
 {
 	int64_t now = monotonic_ns(), since = now - c->left_ns;
 
+	if (c->place.away != PLACEMENT_NONE) {
+		c->spun_calls++;
+		return;
+	}
+	if (c->spun_calls) { /* they have come together again since the call before */
+		c->brisk_wanted = c->spun_calls < BRISK_CALLS ? BRISK_CALLS : BRISK_AGAIN;
+		c->brisk = c->spun_calls = 0;
+	}
 	if (since > BRISK_NS) {
 		c->brisk = 0;
 		return;
 	}
-	if (++c->brisk < BRISK_CALLS || c->place.away != PLACEMENT_NONE || now < c->calm_until_ns)
+	if (++c->brisk < c->brisk_wanted || now < c->calm_until_ns)
 		return;
 	c->brisk = 0;
 	placement_part(&c->place, channel_u32(c, CH_SPIN), GUEST_SPINS);

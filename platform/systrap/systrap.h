@@ -240,7 +240,8 @@ struct context {
 	_Atomic uint32_t in_guest; /* the guest has, or is about to have, control */
 	/* What follows is the attached thread's. */
 	bool attached, gone;
-	uint32_t brisk;			/* calls in a row that came soon after the one before */
+	uint32_t brisk, brisk_wanted;	/* calls in a row that came soon after the one before, and how many are to be spun for */
+	uint32_t spun_calls;		/* that have come since that began */
 	int64_t left_ns;		/* when it was let go last; CLOCK_MONOTONIC */
 	int64_t calm_until_ns, calm_ns; /* no spinning before that; how long the next such calm lasts */
 	uint64_t preemptions;		/* of the sentry thread, at the last look */
