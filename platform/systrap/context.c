@@ -46,18 +46,22 @@
 #define NAP_NS 50000000
 /* So often an interrupt may be found pending before the stub is killed.  Many, because the machine may be busy. */
 #define LOOKS_TO_REACT 8
-/* Calls that come this soon after the answer to the one before, so many in a row, are worth spinning for, so long (the cost of two
- * sleeping hand-overs); and no longer, for a CPU that spins is one that nobody else can use. */
+/* Calls that come this soon after the answer to the one before, on the average of so many in a row, are worth spinning for, so long
+ * (the cost of some sleeping hand-overs); and no longer, for a CPU that spins is one that nobody else can use. */
 #define BRISK_NS 20000
 #define BRISK_CALLS 32
 /* If so many calls came while the two were parted last, so few are enough to part them again: they came together for a wait (of a
  * program that reads files and writes to a pipe), or for a moment of work. */
 #define BRISK_AGAIN 4
-#define SPIN_NS 30000
+#define SPIN_NS 40000
 #define GUEST_SPINS 2000
-/* A spinning thread that saw the clock jump so far asks whether it was preempted; then it is calm for a while, longer each time that
- * this comes soon. */
+/* A spinning thread that saw the clock jump so far asks whether it was preempted. */
 #define PREEMPTED_NS 40000
+/* When so much was lost to others, and that is more than such a part of the time spun, they need the CPU: then it is calm for a
+ * while, longer each time that this comes soon.  (What runs for a moment now and then, as the kernel's own threads do, or has far less
+ * weight than we have, loses nothing by us.) */
+#define LOST_NS 500000
+#define LOST_PART 16
 #define CALM_MIN_NS 20000000
 #define CALM_MAX_NS 1000000000
 /* And to end when told to. */
@@ -219,6 +223,7 @@ int systrap_ctx_attach(struct pctx *ctx)
 	placement_attach(&c->place, c->tid);
 	c->brisk_wanted = BRISK_CALLS;
 	c->brisk = c->spun_calls = 0;
+	c->brisk_ns = 0;
 	c->attached = true;
 	return 0;
 }
@@ -356,6 +361,19 @@ static bool was_preempted(struct context *c)
 	return c->preemptions != before;
 }
 
+/* Others had our CPU for `lost`.  Whether they need it, that is: more of it than they would have anyway. */
+static bool is_wanted(struct context *c, int64_t lost)
+{
+	bool wanted;
+
+	c->lost_ns += lost;
+	if (c->lost_ns < LOST_NS)
+		return false;
+	wanted = c->lost_ns > c->spun_ns / LOST_PART;
+	c->lost_ns = c->spun_ns = 0;
+	return wanted;
+}
+
 static void be_calm(struct context *c, int64_t now)
 {
 	if (now - c->calm_until_ns > CALM_MAX_NS)
@@ -384,7 +402,7 @@ static uint32_t spin_for_guest(struct context *c, uint32_t said)
 			return w;
 		now = monotonic_ns();
 		if (now - last > PREEMPTED_NS) {
-			if (was_preempted(c)) {
+			if (was_preempted(c) && is_wanted(c, now - last)) {
 				be_calm(c, now); /* this CPU is not free */
 				break;
 			}
@@ -396,6 +414,7 @@ static uint32_t spin_for_guest(struct context *c, uint32_t said)
 	}
 	placement_rejoin(&c->place);
 	c->brisk = 0;
+	c->brisk_ns = 0;
 	return said;
 }
 
@@ -403,22 +422,31 @@ static uint32_t spin_for_guest(struct context *c, uint32_t said)
 static void note_call(struct context *c)
 {
 	int64_t now = monotonic_ns(), since = now - c->left_ns;
+	bool brisk;
 
 	if (c->place.away != PLACEMENT_NONE) {
 		c->spun_calls++;
+		c->spun_ns += since;
 		return;
 	}
 	if (c->spun_calls) { /* they have come together again since the call before */
 		c->brisk_wanted = c->spun_calls < BRISK_CALLS ? BRISK_CALLS : BRISK_AGAIN;
 		c->brisk = c->spun_calls = 0;
+		c->brisk_ns = 0;
 	}
-	if (since > BRISK_NS) {
+	if (since > SPIN_NS) { /* it would not have been spun for */
 		c->brisk = 0;
+		c->brisk_ns = 0;
 		return;
 	}
-	if (++c->brisk < c->brisk_wanted || now < c->calm_until_ns)
+	c->brisk_ns += since;
+	if (++c->brisk < c->brisk_wanted)
 		return;
+	brisk = c->brisk_ns <= (int64_t)c->brisk * BRISK_NS;
 	c->brisk = 0;
+	c->brisk_ns = 0;
+	if (!brisk || now < c->calm_until_ns)
+		return;
 	placement_part(&c->place, channel_u32(c, CH_SPIN), GUEST_SPINS);
 	if (c->place.away != PLACEMENT_NONE)
 		c->preemptions = host_preemptions(); /* moving over was one */

@@ -241,7 +241,9 @@ struct context {
 	/* What follows is the attached thread's. */
 	bool attached, gone;
 	uint32_t brisk, brisk_wanted;	/* calls in a row that came soon after the one before, and how many are to be spun for */
+	int64_t brisk_ns;		/* how long they took to come, in all */
 	uint32_t spun_calls;		/* that have come since that began */
+	int64_t spun_ns, lost_ns;	/* since the last reckoning: how long it was spun for such, and the CPU was others' */
 	int64_t left_ns;		/* when it was let go last; CLOCK_MONOTONIC */
 	int64_t calm_until_ns, calm_ns; /* no spinning before that; how long the next such calm lasts */
 	uint64_t preemptions;		/* of the sentry thread, at the last look */
