@@ -755,12 +755,13 @@ static void decode_call(struct context *c, uint32_t arch, struct pf_event *ev)
 		memcpy(ev->args, (uint64_t[]){r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp}, sizeof(ev->args));
 }
 
-/* The thread came by a signal. */
-static void decode_signal(struct context *c, struct pf_event *ev)
+/* The thread came by a signal.  False if there is nothing to tell: it is to go on. */
+static bool decode_signal(struct context *c, struct pf_event *ev)
 {
 	struct stub *s = stub_of(c->ctx.as);
 	struct l_siginfo info;
 	struct l_sigcontext sc;
+	uint64_t ip;
 
 	c->in_call = c->second = false;
 	frame_load(c, &info, &sc);
@@ -770,7 +771,7 @@ static void decode_signal(struct context *c, struct pf_event *ev)
 			break;
 		decode_call(c, info.sys.arch, ev);
 		ev->hot = s->as.pf->patching && patch_is_hot(s, c->regs.rip);
-		return;
+		return true;
 	case L_SIGSEGV:
 	case L_SIGBUS:
 	case L_SIGFPE:
@@ -778,16 +779,21 @@ static void decode_signal(struct context *c, struct pf_event *ev)
 	case L_SIGTRAP:
 		if (info.si_code <= 0)
 			break; /* somebody on the host sent it */
+		ip = c->regs.rip;
 		switch (patch_explains(c, info.si_signo)) {
 		case PATCH_CALL:
 			decode_call(c, L_AUDIT_ARCH_X86_64, ev);
-			return;
+			return true;
 		case PATCH_RETRY:
 			ev->kind = PF_INTERRUPTED;
-			return;
+			return true;
+		case PATCH_RESUME:
+			return false;
 		case PATCH_NOTHING:
 			break;
 		}
+		if (info.si_signo == L_SIGTRAP && info.fault.addr == ip)
+			info.fault.addr = c->regs.rip;
 		ev->kind = PF_FAULT;
 		ev->fault = (struct pf_fault){
 			.signo = info.si_signo,
@@ -797,22 +803,24 @@ static void decode_signal(struct context *c, struct pf_event *ev)
 			.err = sc.err,
 			.cr2 = sc.cr2,
 		};
-		return;
+		return true;
 	default:
 		break;
 	}
 	patch_hide_detour(c);
 	atomic_store(&c->kick, 0);
 	ev->kind = PF_INTERRUPTED;
+	return true;
 }
 
-/* The thread left `word`. */
-static void decode(struct context *c, uint32_t word, struct pf_event *ev)
+/* The thread left `word`.  False if it is to go on. */
+static bool decode(struct context *c, uint32_t word, struct pf_event *ev)
 {
 	ev->hot = false;
 	switch (word) {
 	case WORD_SENTRY:
-		decode_signal(c, ev);
+		if (!decode_signal(c, ev))
+			return false;
 		break;
 	case WORD_CALL:
 		note_call(c);
@@ -846,6 +854,7 @@ static void decode(struct context *c, uint32_t word, struct pf_event *ev)
 	}
 	ev->ip = c->regs.rip;
 	ev->sp = c->regs.rsp;
+	return true;
 }
 
 void systrap_run(struct pctx *ctx, struct pf_event *ev)
@@ -879,16 +888,19 @@ void systrap_run(struct pctx *ctx, struct pf_event *ev)
 		ev->sp = c->regs.rsp;
 		return;
 	}
-	word = hand_over(c);
+	do {
+		word = hand_over(c);
+		if (word == WORD_SAVED)
+			stub_kill(s, "its hand-over word holds nonsense");
+		if (word == WORD_DEAD || word == WORD_SAVED) {
+			c->gone = true;
+			ev->kind = PF_DEAD;
+			break;
+		}
+		/* One that goes on without an event is kicked as ever: it is seen on its way out of the call that it comes to. */
+	} while (!decode(c, word, ev));
 	/* Seen late it makes a kick too many. */
 	atomic_store_explicit(&c->in_guest, 0, memory_order_release);
-	if (word == WORD_SAVED)
-		stub_kill(s, "its hand-over word holds nonsense");
-	if (word == WORD_DEAD || word == WORD_SAVED) {
-		c->gone = true;
-		return;
-	}
-	decode(c, word, ev);
 }
 
 int systrap_cmpxchg32(struct pctx *ctx, gva_t addr, uint32_t expected, uint32_t desired, uint32_t *seen)

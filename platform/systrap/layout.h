@@ -39,8 +39,8 @@
 #define SYSTRAP_CELLS 0x60000
 #define SYSTRAP_CELLS_SIZE 0x10000
 #define SYSTRAP_SITE_MAX 8192
-#define SYSTRAP_TRAMPOLINE_SIZE 64
-#define SYSTRAP_TRAMPOLINES_SIZE 0x80000
+#define SYSTRAP_TRAMPOLINE_SIZE 128
+#define SYSTRAP_TRAMPOLINES_SIZE 0x100000
 
 /*
  * A request: a header {count, child_slot, seq} and up to SYSTRAP_REQUEST_MAX calls of {nr, six arguments, child_entry}.

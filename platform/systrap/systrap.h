@@ -7,7 +7,8 @@
  *     recycle.c   stubs that are emptied and used again
  *     memory.c    map and its kin, read and write                             context.c  guest threads: spawn, switch
  *     frame.c     the signal frame in a channel: registers, xstate            probe.c    can it work here?
- *     patch.c     hot call sites made to jump into the shim                   pieces.c   guest memory that calls take along
+ *     patch.c     hot call sites made to jump into the shim                   insn.c     the instructions around them
+ *     pieces.c    guest memory that calls take along
  *     files.c     how guest threads get files to map                          rings.c    pipes' bytes between guest threads
  *     windows.c   files that they read by themselves
  *
@@ -531,9 +532,11 @@ void systrap_patch(struct pctx *ctx, gva_t ip, uint64_t nr, gva_t low, gva_t hig
 bool patch_is_hot(struct stub *s, uint64_t ip);
 /*
  * Is a fault (its signal) a patched site's own doing?  PATCH_CALL: somebody came to its middle, or a trampoline found %gs not to
- * be ours; the registers are now as after the system call instruction.  PATCH_RETRY: it was being patched.
+ * be ours; the registers are now as after the system call instruction.  PATCH_RETRY: it was being patched.  PATCH_RESUME: it
+ * goes on in a trampoline, of which nobody is to see the registers that there are now.  PATCH_NOTHING: the fault is the guest's, where the
+ * registers now say.
  */
-enum patch_verdict { PATCH_NOTHING, PATCH_CALL, PATCH_RETRY };
+enum patch_verdict { PATCH_NOTHING, PATCH_CALL, PATCH_RETRY, PATCH_RESUME };
 enum patch_verdict patch_explains(struct context *c, int signo);
 /* A thread that was interrupted on its way from a site to its cell is shown to be at the system call instruction. */
 void patch_hide_detour(struct context *c);

@@ -36,9 +36,18 @@ __asm__(".text\n.balign 64\n"
 	".balign 4096, 0x90\n"
 	/* REX.B mov $39, %r8d before the instruction, which only looks like the first form */
 	"hot_rex: mov $39, %r8d\nsyscall\nmov %r8, %rax\nret\n"
-	".balign 64, 0x90\n");
+	".balign 64, 0x90\n"
+	/* behind instructions that might as well be executed elsewhere; no padding near */
+	".fill 160, 1, 0xf4\n.byte 0x0f, 0x1f, 0x44, 0, 0\n.balign 16\n"
+	"jmp hot_lead\n.nops 14\n"
+	"hot_lead: mov %eax, %r8d\nhot_lead_load: mov (%rsi), %edi\nhot_lead_move: mov %edx, %eax\n"
+	"hot_lead_call: syscall\nhot_lead_end: ret\n"
+	".fill 160, 1, 0xf4\n.balign 16\n.byte 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
+	"hot_lea: mov $1, %eax\nhot_lea_load: lea hot_text(%rip), %rsi\nhot_lea_call: syscall\nhot_lea_end: ret\n"
+	"hot_text: .ascii \"hot\"\n.fill 160, 1, 0xf4\n.balign 64\n");
 extern char hot_mov[], hot_mov_call[], hot_mov_end[], hot_mask[], hot_mask_end[], hot_yield[], hot_yield_end[], hot_bare[],
-	hot_bare_end[], hot_loop[], hot_rex[];
+	hot_bare_end[], hot_loop[], hot_rex[], hot_lead[], hot_lead_load[], hot_lead_move[], hot_lead_call[], hot_lead_end[],
+	hot_lea[], hot_lea_load[], hot_lea_call[], hot_lea_end[];
 
 static long bare(long nr, long a, long b, long c, long d)
 {
@@ -204,7 +213,135 @@ TEST(what_only_looks_like_a_mov)
 	}
 }
 
+/* From each of its instructions on. */
+static bool lead_from(void *at, int32_t *number)
+{
+	struct regs r = {.rax = 77, .rdx = SYS_close, .rdi = 88, .rsi = (uint64_t)number, .r8 = 99, .flags = 0x202};
+	bool whole = at == hot_lead, loads = whole || at == hot_lead_load;
+
+	if (at == hot_lead_call)
+		r.rax = SYS_getpid;
+	with_regs(at, &r);
+	return CHECK_EQ((long)r.rax, at == hot_lead_call ? getpid() : -EBADF) && CHECK_EQ(r.r8, whole ? 77u : 99u) &&
+	       CHECK_EQ(r.rdi, loads ? (uint32_t)*number : 88) && CHECK_EQ(r.rdx, (uint64_t)SYS_close) &&
+	       CHECK_EQ(r.rcx, (uint64_t)hot_lead_end);
+}
+
+TEST(instructions_before)
+{
+	int32_t number = -5;
+
+	for (int i = 0; i < ROUNDS; i++)
+		if (!lead_from(hot_lead, &number))
+			return;
+	for (int i = 0; i < 2 * ROUNDS; i++)
+		if (!lead_from(hot_lead_load, &number) || !lead_from(hot_lead_move, &number) ||
+		    !lead_from(hot_lead_call, &number) || !lead_from(hot_lead, &number))
+			return;
+}
+
+TEST(address_before)
+{
+	char buf[8];
+	int p[2];
+
+	REQUIRE(pipe(p) == 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct regs r = {.rdi = (uint64_t)p[1], .rdx = 3, .flags = 0x202};
+		void *at = hot_lea;
+
+		if (i % 20 == 19) {
+			at = hot_lea_load;
+			r.rax = SYS_write;
+		} else if (i % 20 == 18) {
+			at = hot_lea_call;
+			r.rax = SYS_write;
+			r.rsi = (uint64_t)"hot";
+		}
+		with_regs(at, &r);
+		memset(buf, 0, sizeof(buf));
+		if (!CHECK_EQ(r.rax, 3u) || !CHECK_EQ(read(p[0], buf, 8), 3) || !CHECK_STR(buf, "hot"))
+			break;
+	}
+	close(p[0]);
+	close(p[1]);
+}
+
 /* ---- signals ---- */
+
+static int32_t good_number = -7;
+static uint64_t fault_rip, fault_addr;
+static int faults;
+
+static void mend(int sig, siginfo_t *info, void *uc)
+{
+	greg_t *regs = ((ucontext_t *)uc)->uc_mcontext.gregs;
+
+	faults++;
+	fault_rip = (uint64_t)regs[REG_RIP];
+	fault_addr = (uint64_t)info->si_addr;
+	regs[REG_RSI] = (greg_t)&good_number;
+}
+
+/* One of them faults: that is seen where it stands, and it is executed anew. */
+TEST(fault_before)
+{
+	struct sigaction sa = {.sa_sigaction = mend, .sa_flags = SA_SIGINFO}, old;
+
+	faults = 0;
+	REQUIRE(sigaction(SIGSEGV, &sa, &old) == 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct regs r = {.rax = 77, .rdx = SYS_close, .rsi = i % 4 == 3 ? 8 : (uint64_t)&good_number, .flags = 0x202};
+		int before = faults;
+
+		with_regs(hot_lead, &r);
+		if (!CHECK_EQ(r.rax, (uint64_t)-EBADF) || !CHECK_EQ(r.rdi, (uint32_t)good_number) || !CHECK_EQ(r.r8, 77u) ||
+		    !CHECK_EQ(faults, before + (i % 4 == 3)))
+			break;
+		if (i % 4 == 3 && (!CHECK_EQ(fault_rip, (uint64_t)hot_lead_load) || !CHECK_EQ(fault_addr, 8u)))
+			break;
+	}
+	sigaction(SIGSEGV, &old, NULL);
+}
+
+static uint64_t stepped[4];
+static unsigned step_count;
+
+static void step(int sig, siginfo_t *info, void *uc)
+{
+	greg_t *regs = ((ucontext_t *)uc)->uc_mcontext.gregs;
+	uint64_t rip = (uint64_t)regs[REG_RIP];
+
+	if (rip < (uint64_t)hot_lead || rip > (uint64_t)hot_lead_call)
+		return;
+	if (step_count < 4)
+		stepped[step_count] = rip;
+	step_count++;
+	if (rip == (uint64_t)hot_lead_call)
+		regs[REG_EFL] &= ~0x100;
+}
+
+/* A program that single-steps itself. */
+TEST(steps_before)
+{
+	struct sigaction sa = {.sa_sigaction = step, .sa_flags = SA_SIGINFO}, old;
+
+	REQUIRE(sigaction(SIGTRAP, &sa, &old) == 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		bool by_steps = i % 8 == 7;
+		struct regs r = {.rax = 77, .rdx = SYS_close, .rsi = (uint64_t)&good_number, .flags = by_steps ? 0x302 : 0x202};
+
+		step_count = 0;
+		with_regs(hot_lead, &r);
+		if (!CHECK_EQ(r.rax, (uint64_t)-EBADF) || !CHECK_EQ(r.rdi, (uint32_t)good_number) ||
+		    !CHECK_EQ(step_count, by_steps ? 4u : 0u))
+			break;
+		if (by_steps && (!CHECK_EQ(stepped[0], (uint64_t)hot_lead) || !CHECK_EQ(stepped[1], (uint64_t)hot_lead_load) ||
+				 !CHECK_EQ(stepped[2], (uint64_t)hot_lead_move) || !CHECK_EQ(stepped[3], (uint64_t)hot_lead_call)))
+			break;
+	}
+	sigaction(SIGTRAP, &old, NULL);
+}
 
 static volatile int signals;
 static volatile uint64_t seen_rip;
@@ -261,8 +398,8 @@ TEST(signals_at_any_moment)
 	REQUIRE(pthread_create(&t, NULL, signal_now_and_then, &me) == 0);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	while (signals < 500 && good)
-		good = regs_survive(hot_mov, hot_mov_end, 0, NULL, me) &&
-		       CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), me);
+		good = regs_survive(hot_mov, hot_mov_end, 0, NULL, me) && CHECK_EQ(bare(SYS_getpid, 0, 0, 0, 0), me) &&
+		       lead_from(hot_lead, &good_number);
 	signals = 500;
 	pthread_join(t, NULL);
 }
@@ -341,7 +478,10 @@ TEST(threads_at_a_fresh_site)
 	enum { THREADS = 4, SITES = 8, SITE = 64 };
 	static const uint8_t mov[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3};
 	static const uint8_t bare_site[] = {0x89, 0xf8, 0x0f, 0x05, 0xc3, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
-	uint8_t page[4096];
+	/* nopl 0(%rax, %rax); mov %edi, %r8d; mov %esi, %esi; mov %r8d, %eax; syscall; ret */
+	static const uint8_t lead[] = {0x0f, 0x1f, 0x44, 0, 0,	  0x41, 0x89, 0xf8, 0x89, 0xf6,
+				       0x44, 0x89, 0xc0, 0x0f, 0x05, 0xc3};
+	uint8_t page[8192];
 	char path[] = "/tmp/hot-XXXXXX";
 	int fd = mkstemp(path);
 	uint8_t *text;
@@ -351,17 +491,20 @@ TEST(threads_at_a_fresh_site)
 		memcpy(page + i * SITE + 13, mov, sizeof(mov));
 		memcpy(page + (i + 1) * SITE + 27, bare_site, sizeof(bare_site));
 	}
+	for (int i = 0; i < SITES; i++)
+		memcpy(page + 4096 + i * 256 + 11, lead, sizeof(lead));
 	REQUIRE(fd >= 0 && write(fd, page, sizeof(page)) == sizeof(page));
 	unlink(path);
 	text = mmap(NULL, sizeof(page), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
 	REQUIRE(text != MAP_FAILED);
 	close(fd);
-	for (int i = 0; i < SITES; i++) {
+	for (int i = 0; i < 2 * SITES; i++) {
+		uint8_t *site = i < SITES ? text + i * SITE + (i % 2 ? 27 : 13) : text + 4096 + (i - SITES) * 256 + 16;
 		pthread_t t[THREADS];
 		void *result;
 
 		for (int k = 0; k < THREADS; k++)
-			REQUIRE(pthread_create(&t[k], NULL, hammer, text + i * SITE + (i % 2 ? 27 : 13)) == 0);
+			REQUIRE(pthread_create(&t[k], NULL, hammer, site) == 0);
 		for (int k = 0; k < THREADS; k++) {
 			pthread_join(t[k], &result);
 			CHECK(result == NULL);
