@@ -38,6 +38,7 @@ enum { GIVE_NOTHING, GIVE_SOON, GIVE_NOW }; /* the sentry has it; the guest's th
 struct pctx {
 	struct pas *as; /* counted */
 	struct pctx_mask *mask; /* or NULL; immutable once the context has been handed out */
+	struct pctx_robust *robust; /* likewise */
 	struct pctx_position *position; /* likewise */
 	struct pctx_reads *reads;	/* likewise */
 	_Atomic uint64_t *naps;		/* odd while a read sleeps in a ring; likewise */

@@ -528,6 +528,11 @@ struct pctx_mask *pctx_mask(const struct pctx *ctx)
 	return ctx->mask;
 }
 
+struct pctx_robust *pctx_robust(const struct pctx *ctx)
+{
+	return ctx->robust;
+}
+
 struct pctx_position *pctx_position(const struct pctx *ctx)
 {
 	return ctx->position;

@@ -330,6 +330,17 @@ struct pctx_mask {
 struct pctx_mask *pctx_mask(const struct pctx *ctx);
 
 /*
+ * Where the list of a guest thread's robust futexes begins: which the thread may change itself, as by set_robust_list(2), while
+ * `open` is set.  The guest can write what it likes here at any time: it is the thread's own affair.  All is 0 when the context is made.
+ */
+struct pctx_robust {
+	_Atomic uint64_t head;
+	_Atomic uint32_t open;
+};
+/* NULL: the platform has no such thing.  It is there as long as ctx. */
+struct pctx_robust *pctx_robust(const struct pctx *ctx);
+
+/*
  * The position of an open file that is a guest thread's to change by lseek(2) while it runs: SEEK_SET and SEEK_CUR on descriptor fd,
  * to where a position may be at all.  The thread exchanges pos atomically for the new one, and whoever wants it back exchanges it
  * for PCTX_NO_POSITION, after which such calls are events again.  fd is written before pos, by the attached thread while it has ctx

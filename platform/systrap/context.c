@@ -519,7 +519,7 @@ bool context_save(struct context *c)
 	if (!c->in_call)
 		return true;
 	call_load_rest(c);
-	if (tell(c, WORD_SAVE, true) != WORD_SAVED) {
+	if (!c->saved_along && tell(c, WORD_SAVE, true) != WORD_SAVED) {
 		c->gone = true;
 		return false;
 	}
@@ -527,6 +527,13 @@ bool context_save(struct context *c)
 	c->second = true;
 	c->regs_dirty = true;
 	return true;
+}
+
+/* WORD_RSEQ, which is to be said, means what is due, and then this. */
+static void rseq_first(struct context *c, uint32_t then)
+{
+	memcpy(c->ch + CH_RSEQ_THEN, &then, sizeof(then));
+	c->rseq_due = false;
 }
 
 /* Lets the guest run until it hands over.  The word it left; WORD_DEAD if it is dead. */
@@ -542,6 +549,10 @@ static uint32_t hand_over(struct context *c)
 		pieces_arrived(c);
 		return word;
 	}
+	if (c->in_call && !c->regs_dirty && !c->bases_dirty) {
+		rseq_first(c, WORD_RETURN); /* its result is the call's */
+		return tell(c, WORD_RSEQ, false);
+	}
 	if (c->in_call && !c->bases_dirty && !c->rseq_due && back_store(c))
 		return tell(c, WORD_BACK, false);
 	if (!context_save(c))
@@ -550,8 +561,7 @@ static uint32_t hand_over(struct context *c)
 		say = systrap_of(c->ctx.as)->fsgsbase ? WORD_RUN_INSN : WORD_RUN_CALL;
 	frame_store(c);
 	if (c->rseq_due) {
-		memcpy(c->ch + CH_RSEQ_THEN, &say, sizeof(say));
-		c->rseq_due = false;
+		rseq_first(c, say);
 		say = WORD_RSEQ;
 	}
 	return tell(c, say, false);
@@ -610,6 +620,7 @@ int systrap_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *fr
 		pieces_end(c);
 	memcpy(c->ch + CH_OUT, frame, sizeof(*frame));
 	memcpy(c->ch + CH_DO_ARGS, (uint64_t[]){at, fpstate}, 2 * sizeof(uint64_t));
+	c->saved_along = false; /* a fresh vector state comes with it */
 	/* It may take long: the guest's stack may have to be read in. */
 	if (tell(c, WORD_FRAME, false) != WORD_CALL) {
 		c->gone = true;
@@ -693,20 +704,16 @@ static int rseq_now(struct context *c, gva_t area, uint32_t size, uint32_t flags
 	return result < 0 ? (int)result : 0;
 }
 
-/* Done on the thread's way to the guest, for a hand-over of its own would make the start of every thread longer.  From a patched
- * call, which has no frame that the thread could leave by, it is one all the same, but the only one. */
+/* Done on the thread's way to the guest, for a hand-over of its own would make the start of every thread longer.  If it does not leave
+ * a patched call just by returning, but by a frame (for a signal, say), the answer that the host then gives is only noted. */
 int systrap_rseq_register(struct pctx *ctx, gva_t area, uint32_t size, uint32_t sig, bool answer)
 {
 	struct context *c = context_of(ctx);
-	const int64_t registered = 0;
+	uint64_t channel = channel_addr(c->channel);
 
 	if (c->gone)
 		return -ESRCH;
-	if (c->in_call) {
-		memcpy(c->ch + CH_RSEQ_RESULT, &registered, sizeof(registered)); /* if this is not an error */
-		return rseq_now(c, area, size, 0, sig);
-	}
-	put_rseq(c, area, size, 0, sig, answer ? frame_rax_addr(c) : channel_addr(c->channel) + CH_RSEQ_RESULT);
+	put_rseq(c, area, size, 0, sig, !answer ? channel + CH_RSEQ_RESULT : c->in_call ? channel + CH_RESULT : frame_rax_addr(c));
 	c->rseq_due = true;
 	return 0;
 }
@@ -753,6 +760,12 @@ static void decode_call(struct context *c, uint32_t arch, struct pf_event *ev)
 		memcpy(ev->args, (uint64_t[]){r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}, sizeof(ev->args));
 	else
 		memcpy(ev->args, (uint64_t[]){r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp}, sizeof(ev->args));
+}
+
+/* What the shim saves all state for before it hands over (.Lcall_clone). */
+static bool saves_along(uint32_t nr)
+{
+	return nr == SYS_clone || nr == SYS_fork || nr == SYS_vfork || nr == SYS_clone3;
 }
 
 /* The thread came by a signal.  False if there is nothing to tell: it is to go on. */
@@ -826,6 +839,7 @@ static bool decode(struct context *c, uint32_t word, struct pf_event *ev)
 		note_call(c);
 		c->in_call = true;
 		call_load(c);
+		c->saved_along = saves_along((uint32_t)c->regs.rax);
 		if (pieces_wide((uint32_t)c->regs.rax))
 			call_load_rest(c);
 		decode_call(c, L_AUDIT_ARCH_X86_64, ev);
@@ -835,12 +849,14 @@ static bool decode(struct context *c, uint32_t word, struct pf_event *ev)
 		break;
 	case WORD_KICKED:
 		c->in_call = true;
+		c->saved_along = false;
 		call_load(c);
 		atomic_store(&c->kick, 0);
 		ev->kind = PF_INTERRUPTED;
 		break;
 	case WORD_BACK_KICKED:
 		c->in_call = true;
+		c->saved_along = false;
 		back_load(c);
 		atomic_store(&c->kick, 0);
 		ev->kind = PF_INTERRUPTED;

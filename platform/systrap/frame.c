@@ -128,6 +128,9 @@ void frame_init(struct context *c)
 	memset(&c->ctx.mask->altstack, 0, sizeof(c->ctx.mask->altstack));
 	atomic_store(&c->ctx.mask->set, 0);
 	atomic_store(&c->ctx.mask->open, 0);
+	c->ctx.robust = (struct pctx_robust *)(void *)(c->ch + CH_ROBUST);
+	atomic_store(&c->ctx.robust->head, 0);
+	atomic_store(&c->ctx.robust->open, 0);
 	c->ctx.position = (struct pctx_position *)(void *)(c->ch + CH_POSITION);
 	atomic_store(&c->ctx.position->pos, PCTX_NO_POSITION);
 	c->ctx.reads = (struct pctx_reads *)(void *)(c->ch + CH_READ_COUNT);
@@ -270,6 +273,7 @@ void call_load_rest(struct context *c)
 _Static_assert(offsetof(struct pctx_mask, set) == CH_MASK - CH_ALTSTACK &&
 		       offsetof(struct pctx_mask, open) == CH_MASK_OPEN - CH_ALTSTACK,
 	       "shim.S");
+_Static_assert(CH_ROBUST + sizeof(struct pctx_robust) <= CH_GIVE - (CH_GIVE_MAX - 1) * CH_GIVE_SIZE, "layout.h");
 _Static_assert(offsetof(struct pctx_reads, bytes) == CH_READ_BYTES - CH_READ_COUNT, "shim.S");
 _Static_assert(offsetof(struct l_sigcontext, cs) == CH_BACK_END - CH_BACK, "shim.S");
 _Static_assert(XSTATE_SOFTWARE_OFF == 464 && offsetof(struct l_fpx_sw_bytes, xstate_size) == 16, "shim.S");

@@ -185,6 +185,7 @@
 #define CH_WAITERS 376	   /* the address of the stub's table of waiters */
 /* What WORD_GIVE is about.  The first struct give, their count and the first of what is given share a cache line; the other structs
  * stand before it, one below the other. */
+#define CH_ROBUST 384	   /* struct pctx_robust */
 #define CH_GIVE 448
 #define CH_GIVE_SIZE 16
 #define CH_GIVE_MAX 4

@@ -63,7 +63,7 @@
 #define LEAD_MOVED_MAX 40
 #define TRAMPOLINE_REST 60
 /* Text that is looked at before a site. */
-#define LOOK_BACK 512
+#define LOOK_BACK 1024
 
 #define PATCHES_SIZE (SYSTRAP_CELLS_SIZE + SYSTRAP_TRAMPOLINES_SIZE)
 _Static_assert(SYSTRAP_CELLS_SIZE == SYSTRAP_SITE_MAX * 8, "a cell a site");

@@ -19,6 +19,8 @@
 #define NR_sched_yield 24
 #define NR_getpid 39
 #define NR_recvmsg 47
+#define NR_clone 56
+#define NR_vfork 58
 #define NR_exit 60
 #define NR_getuid 102
 #define NR_getgid 104
@@ -29,7 +31,9 @@
 #define NR_arch_prctl 158
 #define NR_gettid 186
 #define NR_futex 202
+#define NR_set_robust_list 273
 #define NR_rseq 334
+#define NR_clone3 435
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 #define MSG_DONTWAIT 0x40
@@ -402,6 +406,8 @@ systrap_shim_call:
 	je	.Lshort_cut
 	cmp	$NR_pread64, %eax
 	je	.Lread
+	cmp	$NR_set_robust_list, %eax
+	je	.Lshort_cut
 
 .Lcall_sentry:
 	call	.Lstore
@@ -410,6 +416,12 @@ systrap_shim_call:
 	cmp	$NR_rt_sigreturn, %eax
 	je	.Lsigreturn
 .Ltake_along:
+	cmp	$NR_clone3, %eax
+	je	.Lcall_clone
+	lea	-NR_clone(%rax), %ecx	/* clone, fork, vfork */
+	cmp	$NR_vfork - NR_clone, %ecx
+	jbe	.Lcall_clone
+.Ltake_pieces:
 	cmp	$SYSTRAP_PIECES_CALLS, %eax
 	jae	1f
 	lea	systrap_text + SYSTRAP_PIECES_OFF(%rip), %r8
@@ -983,8 +995,23 @@ systrap_shim_call:
 	mov	%rcx, CH_FS_BASE(%rbx)
 	ret
 
+/* A child inherits the vector state: the sentry will want it, and need not ask. */
+.Lcall_clone:
+	mov	CH_FPSTATE(%rbx), %rdi
+	mov	CH_XFEATURES(%rbx), %eax
+	mov	CH_XFEATURES + 4(%rbx), %edx
+	xsave64	(%rdi)
+	mov	CH_RAX(%rbx), %eax
+	jmp	.Ltake_pieces
+
 .Lcall_other:
-	cmp	$WORD_DO, %eax
+	cmp	$WORD_RSEQ, %eax
+	jne	1f
+	cmpl	$WORD_RETURN, CH_RSEQ_THEN(%rbx)
+	jne	.Lrun_saved
+	call	.Lcall_rseq
+	jmp	.Lcall_return
+1:	cmp	$WORD_DO, %eax
 	jne	1f
 	call	.Lcall_do
 	mov	$WORD_CALL, %r8d

@@ -178,6 +178,18 @@ INTO_TEXT struct short_cut futex(const uint8_t *channel)
 	}
 }
 
+/* set_robust_list is only written down. */
+INTO_TEXT struct short_cut robust_list(uint8_t *channel)
+{
+	struct pctx_robust *robust = (struct pctx_robust *)(channel + CH_ROBUST);
+
+	if (!atomic_load_explicit(&robust->open, memory_order_relaxed) ||
+	    ch64(channel, CH_RSI) != sizeof(struct l_robust_list_head))
+		return not_taken();
+	atomic_store_explicit(&robust->head, ch64(channel, CH_RDI), memory_order_relaxed);
+	return answer(0);
+}
+
 /* Called by shim.S for the numbers that are here. */
 SHIM_TEXT struct short_cut shim_short_cut(uint8_t *channel)
 {
@@ -190,6 +202,8 @@ SHIM_TEXT struct short_cut shim_short_cut(uint8_t *channel)
 		return counted(channel, read_on(channel));
 	case SYS_futex:
 		return futex(channel);
+	case SYS_set_robust_list:
+		return robust_list(channel);
 	default:
 		return not_taken();
 	}

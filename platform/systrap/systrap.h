@@ -249,6 +249,7 @@ struct context {
 	int64_t calm_until_ns, calm_ns; /* no spinning before that; how long the next such calm lasts */
 	uint64_t preemptions;		/* of the sentry thread, at the last look */
 	bool in_call; /* it waits in a patched call (or on its way back): registers are known, vector state is the thread's own */
+	bool saved_along; /* in a call: the vector state is in the second frame all the same */
 	bool second;  /* not in a call: its state is in the second frame */
 	bool regs_dirty, bases_dirty, result_dirty;
 	bool rest_due; /* of regs only what call_load loads is true yet */

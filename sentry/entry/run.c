@@ -120,6 +120,8 @@ static void publish_answers(struct task *t)
 	atomic_store(&t->answers_stale, false);
 	t->may_lend = !seen && allowed == SHORT_CUTS_ALL;
 	signal_mask_keep(t);
+	if (pctx_robust(t->ctx))
+		atomic_store(&pctx_robust(t->ctx)->open, t->may_lend);
 	if (seen || allowed == SHORT_CUTS_OFF) {
 		pctx_set_answers(t->ctx, NULL);
 		return;

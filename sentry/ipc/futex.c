@@ -436,16 +436,38 @@ static void robust_death(struct task *t, uint64_t addr, bool pi, bool pending)
 		futex_wake_at(t, addr);
 }
 
+uint64_t futex_robust_list(struct task *t)
+{
+	struct pctx_robust *robust;
+	uint64_t head;
+
+	mutex_lock(&t->process->sig_lock); /* so that the context stays */
+	robust = t->ctx ? pctx_robust(t->ctx) : NULL;
+	head = robust ? atomic_load(&robust->head) : t->robust_list;
+	mutex_unlock(&t->process->sig_lock);
+	return head;
+}
+
+void futex_set_robust_list(struct task *t, uint64_t head)
+{
+	struct pctx_robust *robust = t->ctx ? pctx_robust(t->ctx) : NULL;
+
+	if (robust)
+		atomic_store(&robust->head, head);
+	else
+		t->robust_list = head;
+}
+
 void futex_exit_robust_list(struct task *t)
 {
+	uint64_t entry, next, pending, list = futex_robust_list(t);
 	struct l_robust_list_head head;
-	uint64_t entry, next, pending;
 
-	if (!t->robust_list || copy_in(t->ctx, &head, t->robust_list, sizeof(head)) < 0)
+	if (!list || copy_in(t->ctx, &head, list, sizeof(head)) < 0)
 		return;
 	pending = head.list_op_pending & ~1ull;
 	entry = head.list.next;
-	for (int n = 0; (entry & ~1ull) != t->robust_list && n < L_ROBUST_LIST_LIMIT; n++) {
+	for (int n = 0; (entry & ~1ull) != list && n < L_ROBUST_LIST_LIMIT; n++) {
 		uint64_t at = entry & ~1ull;
 		bool more = copy_in(t->ctx, &next, at, sizeof(next)) == 0; /* before the mark lets others free it */
 
@@ -457,5 +479,5 @@ void futex_exit_robust_list(struct task *t)
 	}
 	if (pending)
 		robust_death(t, pending + (uint64_t)head.futex_offset, head.list_op_pending & 1, true);
-	t->robust_list = 0;
+	futex_set_robust_list(t, 0);
 }

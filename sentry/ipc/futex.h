@@ -52,6 +52,10 @@ void futex_exit_pi(struct task *t);
 
 /* Wakes one waiter of a shared or private word: what clear_child_tid does. */
 void futex_wake_at(struct task *t, uint64_t addr);
+/* Where t's robust list begins: with its context, where its thread may set it by itself (pctx_robust), or in the task.  set: t's own
+ * thread. */
+uint64_t futex_robust_list(struct task *t);
+void futex_set_robust_list(struct task *t, uint64_t head);
 /* Walks t's robust list and marks what it held as OWNER_DIED. */
 void futex_exit_robust_list(struct task *t);
 

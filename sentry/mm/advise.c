@@ -164,6 +164,17 @@ static bool advice_known(int advice)
 	}
 }
 
+/* Whether DONTNEED may be asked for all of [addr, end) in one host call: then no VMA of it minds, and none is changed by it. */
+static bool wants_nothing_of(const struct mm *mm, uint64_t addr, uint64_t end) REQUIRES(mm->lock)
+{
+	if (mm_mapped_end(mm, addr, end) < end)
+		return false;
+	for (size_t i = vma_index(mm, addr); i < mm->vma_count && mm->vmas[i]->start < end; i++)
+		if (breaks_seal(mm->vmas[i], L_MADV_DONTNEED) || check_advice(mm->vmas[i], L_MADV_DONTNEED) < 0)
+			return false;
+	return true;
+}
+
 int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int advice)
 {
 	uint64_t end, till;
@@ -178,7 +189,10 @@ int mm_advise(struct task *t, struct mm *mm, uint64_t addr, uint64_t len, int ad
 	mm->guarded |= advice == L_MADV_GUARD_INSTALL;
 	/* What is to be brought in is so up to a hole; other advice passes over it. */
 	till = advice == L_MADV_POPULATE_READ || advice == L_MADV_POPULATE_WRITE ? mm_mapped_end(mm, addr, end) : end;
-	r = mm_for_each_part(t, mm, addr, till, advise_part, (uintptr_t)advice);
+	if (advice == L_MADV_DONTNEED && wants_nothing_of(mm, addr, end))
+		r = pas_advise(mm->as, mm_via(t, mm), PAS_MADVISE, addr, end - addr, advice);
+	else
+		r = mm_for_each_part(t, mm, addr, till, advise_part, (uintptr_t)advice);
 	if (r == 0 && till < end)
 		r = -ENOMEM;
 	vma_merge_range(mm, addr, end);

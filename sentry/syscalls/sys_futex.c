@@ -209,7 +209,7 @@ long sys_set_robust_list(struct task *t, const struct sys_args *args)
 {
 	if (args->a[1] != sizeof(struct l_robust_list_head))
 		return -EINVAL;
-	t->robust_list = args->a[0];
+	futex_set_robust_list(t, args->a[0]);
 	return 0;
 }
 
@@ -228,10 +228,10 @@ long sys_get_robust_list(struct task *t, const struct sys_args *args)
 			task_put(target);
 			return -EPERM;
 		}
-		head = target->robust_list;
+		head = futex_robust_list(target);
 		task_put(target);
 	} else {
-		head = t->robust_list;
+		head = futex_robust_list(t);
 	}
 	r = copy_out(t->ctx, args->a[2], &len, sizeof(len));
 	return r < 0 ? r : copy_out(t->ctx, args->a[1], &head, sizeof(head));

@@ -16,6 +16,7 @@
 #include "host/random.h"
 #include "loader/loader.h"
 #include "sentry/entry/entry.h"
+#include "sentry/ipc/futex.h"
 #include "sentry/mm/mm.h"
 #include "sentry/ptrace/ptrace.h"
 #include "sentry/signal/signal.h"
@@ -615,7 +616,7 @@ static void move_over(struct task *t, struct image *img, struct pctx *ctx)
 	if (img->id.clear_personality)
 		p->personality &= ~L_PER_CLEAR_ON_SETID;
 	process_timers_exec(p);
-	t->robust_list = 0;
+	futex_set_robust_list(t, 0);
 	t->restart.fn = NULL;
 	t->in_syscall = false; /* the registers are the new program's */
 	mutex_lock(&tasks_lock);

@@ -241,7 +241,7 @@ struct task {
 	struct file *nap_file;	     /* counted: of the read in hand, which slept in a ring; or NULL */
 	uint64_t syscall_nr;
 	uint64_t clear_child_tid;    /* gva or 0 */
-	uint64_t robust_list;	     /* gva or 0 */
+	uint64_t robust_list;	     /* gva or 0; see futex_robust_list */
 	uint64_t rseq;		     /* gva or 0 */
 	uint32_t rseq_size, rseq_sig;
 	struct mem_policy mem_policy; /* set_mempolicy */
