@@ -17,7 +17,6 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "host/confine.h"
-#include "host/confine_rules.h"
 #include "host_filter.h" /* made when Bailey is built: host_filters */
 
 /* ---- for developers: say what was refused, and go on ---- */
@@ -33,30 +32,23 @@ static void report_call(int sig, siginfo_t *info, void *context)
 	uc->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
 }
 
-/* Built here and now. */
-static int load_reporting(const char *platform)
+static void start_reporting(void)
 {
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_TRAP);
 	struct sigaction sa = {.sa_sigaction = report_call, .sa_flags = SA_SIGINFO | SA_NODEFER};
-	const char *which;
-	int r;
 
-	if (!f)
-		return -ENOMEM;
 	log_warn("BAILEY_HOST_CALLS=report: forbidden host calls of the sentry are reported instead of ending it");
 	sigaction(SIGSYS, &sa, NULL);
-	r = confine_rules(f, platform, (uint32_t)getpid(), &which);
-	if (r < 0)
-		log_warn("the filter's rule for %s is refused: %s", which, abi_errno_name(-r));
-	else
-		r = seccomp_load(f);
-	seccomp_release(f);
-	return r;
 }
 
 /* ---- the rule ---- */
 
-static int load_ready_made(const char *platform)
+static void replace(struct sock_filter *insn, uint16_t class, uint32_t from, uint32_t to)
+{
+	if (BPF_CLASS(insn->code) == class && insn->k == from)
+		insn->k = to;
+}
+
+static int load(const char *platform, bool report)
 {
 	struct sock_filter code[HOST_FILTER_MAX];
 	struct sock_fprog prog = {.filter = code};
@@ -69,9 +61,11 @@ static int load_ready_made(const char *platform)
 		return -ENOENT;
 	prog.len = host_filters[i].len;
 	memcpy(code, host_filters[i].code, prog.len * sizeof(code[0]));
-	for (i = 0; i < prog.len; i++)
-		if (BPF_CLASS(code[i].code) == BPF_JMP && code[i].k == CONFINE_SELF_MARK)
-			code[i].k = (uint32_t)getpid();
+	for (i = 0; i < prog.len; i++) {
+		replace(&code[i], BPF_JMP, HOST_FILTER_SELF, (uint32_t)getpid());
+		if (report)
+			replace(&code[i], BPF_RET, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP);
+	}
 	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog);
 	if (r < 0)
 		return -errno;
@@ -81,6 +75,7 @@ static int load_ready_made(const char *platform)
 int confine_filter(struct confine_report *rep, const char *platform)
 {
 	const char *mode = getenv("BAILEY_HOST_CALLS");
+	bool report = mode && strcmp(mode, "report") == 0;
 	int r;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -88,7 +83,9 @@ int confine_filter(struct confine_report *rep, const char *platform)
 	rep->state[CONFINE_SECCOMP] = -EOPNOTSUPP;
 	return 0;
 #endif
-	r = mode && strcmp(mode, "report") == 0 ? load_reporting(platform) : load_ready_made(platform);
+	if (report)
+		start_reporting();
+	r = load(platform, report);
 	rep->state[CONFINE_SECCOMP] = r;
 	return r;
 }

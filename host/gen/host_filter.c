@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host/confine_rules.h"
+#include "host/gen/confine_rules.h"
 
 #define MAX 4096
 
@@ -65,7 +65,8 @@ int main(int argc, char **argv)
 			printf("\t{%#x, %u, %u, %#x},\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
 		puts("};");
 	}
-	printf("\n#define HOST_FILTER_MAX %zd\n\n", longest);
+	printf("\n#define HOST_FILTER_SELF %#xu /* stands for the sentry's process id */\n", CONFINE_SELF_MARK);
+	printf("#define HOST_FILTER_MAX %zd\n\n", longest);
 	puts("static const struct {\n\tconst char *platform;\n\tconst struct sock_filter *code;\n\tunsigned short len;\n} host_filters[] = {");
 	for (int p = 2; p < argc; p++)
 		printf("\t{\"%s\", host_filter_%s, %zd},\n", argv[p], argv[p], len[p]);

@@ -1,6 +1,6 @@
-/* The sentry's allow-list as rules of libseccomp: see calls.def.  Private to host/. */
-#ifndef BAILEY_HOST_CONFINE_RULES_H
-#define BAILEY_HOST_CONFINE_RULES_H
+/* The sentry's allow-list as rules of libseccomp: see calls.def.  Used when Bailey is built. */
+#ifndef BAILEY_HOST_GEN_CONFINE_RULES_H
+#define BAILEY_HOST_GEN_CONFINE_RULES_H
 
 #include <seccomp.h>
 #include <stdint.h>
