@@ -271,7 +271,10 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	r = sandbox_run(&args, &status, &exec_failed);
 	if (r < 0)
 		return exec_failed ? not_run(o->argv[0], r) : setup_failed("start the command", r);
-	platform_stop(args.pf);
+	if (rep->state[CONFINE_PID_NS] == 0)
+		platform_abandon(args.pf); /* we are its first process */
+	else
+		platform_stop(args.pf);
 	return exit_status(status);
 }
 

@@ -59,6 +59,7 @@ struct platform_ops {
 	int (*probe)(char *why, size_t why_size);
 	int (*start)(struct platform **out, char *why, size_t why_size);
 	void (*stop)(struct platform *pf);
+	void (*abandon)(struct platform *pf); /* may be NULL: as stop */
 	void (*features)(const struct platform *pf, struct pf_features *out); /* may be NULL: none */
 
 	int (*as_create)(struct platform *pf, struct pas **out);

@@ -61,6 +61,14 @@ void platform_stop(struct platform *pf)
 	pf->ops->stop(pf);
 }
 
+void platform_abandon(struct platform *pf)
+{
+	if (pf->ops->abandon)
+		pf->ops->abandon(pf);
+	else
+		pf->ops->stop(pf);
+}
+
 void platform_note_host(void)
 {
 	vdso_note();

@@ -86,6 +86,9 @@ const char *platform_name(const struct platform_ops *ops);
 int platform_start(const struct platform_ops *ops, struct platform **out, char *why, size_t why_size) MUST_CHECK;
 /* Kills and reaps every stub.  All contexts must have been destroyed. */
 void platform_stop(struct platform *pf);
+/* Kills every stub and waits for none: for who is about to end, as the first process of its PID namespace, and whose end the host
+ * therefore lets come after theirs.  Other threads may be there. */
+void platform_abandon(struct platform *pf);
 /* Size in bytes of this machine's XSAVE area in signal-frame (standard) format; at least 512. */
 size_t platform_xstate_size(const struct platform *pf);
 const struct platform_ops *platform_ops_of(const struct platform *pf);

@@ -88,7 +88,7 @@ static bool join_reaper(struct systrap *st)
 	return false;
 }
 
-static void systrap_stop(struct platform *pf)
+static void systrap_abandon(struct platform *pf)
 {
 	struct systrap *st = container_of(pf, struct systrap, pf);
 	struct stub *s;
@@ -99,6 +99,13 @@ static void systrap_stop(struct platform *pf)
 			stub_kill(s, NULL);
 	}
 	mutex_unlock(&st->lock);
+}
+
+static void systrap_stop(struct platform *pf)
+{
+	struct systrap *st = container_of(pf, struct systrap, pf);
+
+	systrap_abandon(pf);
 	if (st->reaper_started) {
 		if (!join_reaper(st))
 			return; /* it goes on using all of this */
@@ -130,6 +137,7 @@ const struct platform_ops systrap_platform = {
 	.probe = systrap_probe,
 	.start = systrap_start,
 	.stop = systrap_stop,
+	.abandon = systrap_abandon,
 	.features = systrap_features,
 	.as_create = systrap_as_create,
 	.as_reuse = systrap_as_reuse,

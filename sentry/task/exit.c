@@ -115,8 +115,8 @@ void task_release_mm(struct task *t)
 	vfork_complete(t);
 }
 
-/* Lets go of t's parts.  Its comm and cred stay for /proc until it is reaped. */
-static void release_parts(struct task *t)
+/* Lets go of t's parts; stub_is_done: of its memory nothing will be used again.  Its comm and cred stay for /proc until it is reaped. */
+static void release_parts(struct task *t, bool stub_is_done)
 {
 	struct mm *mm;
 	struct fdtable *files;
@@ -151,7 +151,10 @@ static void release_parts(struct task *t)
 	if (fs)
 		fs_info_put(fs);
 	task_drop_ns(t);
-	mm_leave(mm);
+	if (stub_is_done)
+		mm_put(mm);
+	else
+		mm_leave(mm);
 }
 
 /* ---- the process's end; tasks_lock held in this part ---- */
@@ -358,7 +361,7 @@ void task_exit(struct task *t, int wait_status)
 		process_book_stub(t);
 		release_exe(p);
 	}
-	release_parts(t);
+	release_parts(t, p->is_command && last_begun);
 	if (last_begun)
 		pid_ns_end(t);
 

@@ -318,6 +318,7 @@ static int make_command(struct task *init, const struct boot_args *args, struct 
 	has_begun = true;
 	mutex_lock(&tasks_lock);
 	p->parent = init->process;
+	p->is_command = true;
 	p->started_by_init = !args->without_init;
 	list_add_tail(&p->sibling, &init->process->children);
 	mutex_unlock(&tasks_lock);

@@ -118,6 +118,7 @@ struct process {
 	bool child_subreaper;
 	bool did_exec;
 	_Atomic uint32_t exec_count; /* written under tasks_lock; /proc tells old memory from new by it */
+	bool is_command;	     /* CMD, with whose end all ends; immutable once a thread runs */
 	bool started_by_init;	     /* CMD: init is to it what a shell is, and no orphanage */
 	bool wait_stopped, wait_continued; /* news for the parent not yet waited for */
 	int stop_code;		     /* the signal that stops, or stopped, it */
