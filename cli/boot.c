@@ -171,8 +171,8 @@ static int check_required(unsigned required, const struct confine_report *rep)
 	return 0;
 }
 
-/* Everything that must happen single-threaded.  0, or an exit status. */
-static int shut_out_host(struct do_options *o, struct confine_report *rep, struct platform **pf)
+/* 0, or an exit status. */
+static int shut_out_host(struct do_options *o, struct confine_report *rep)
 {
 	int r = confine_root(rep, &o->root, o->binds, o->bind_count);
 
@@ -189,9 +189,12 @@ static int shut_out_host(struct do_options *o, struct confine_report *rep, struc
 	if (r < 0)
 		return setup_failed("open the host's root directory", r);
 	r = confine_drop(rep);
-	if (r < 0)
-		return setup_failed("drop privileges", r);
-	if (boot_platform_start(o->platform, pf) < 0)
+	return r < 0 ? setup_failed("drop privileges", r) : 0;
+}
+
+static int start_platform(struct do_options *o, struct platform *begun, struct platform **pf)
+{
+	if (boot_platform_start(o->platform, begun, pf) < 0)
 		return EXIT_BAILEY;
 	if (o->no_patch)
 		platform_leave_text_alone(*pf);
@@ -230,6 +233,7 @@ static const struct cred *command_cred(const struct do_options *o, const struct 
 static int run_sentry(struct do_options *o, const struct host_caller *caller, struct confine_report *rep)
 {
 	struct boot_args args = {.argv = o->argv, .envp = o->env, .without_init = o->without_init};
+	struct platform *begun;
 	const char *platform;
 	bool exec_failed;
 	int status, r;
@@ -243,8 +247,10 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	if (r < 0)
 		return setup_failed("prepare for backtraces", r);
 	status = start_strace(o);
-	if (status == 0)
-		status = shut_out_host(o, rep, &args.pf);
+	if (status)
+		return status;
+	begun = boot_platform_begin(o->platform);
+	status = shut_out_host(o, rep);
 	if (status)
 		return status;
 	args.cred = command_cred(o, caller);
@@ -253,6 +259,10 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	if (!o->other_user)
 		vfs_set_caller(args.cred);
 	status = boot_root(o, caller, &args);
+	if (status == 0)
+		status = start_platform(o, begun, &args.pf); /* up to here there is one thread */
+	if (status == 0)
+		status = boot_std(&args);
 	if (status)
 		return status;
 	if (o->hostname)

@@ -1,8 +1,8 @@
 /*
  * From parsed options to a running sandbox.  The order matters and is boot.c's subject:
  *
- *     split off the sentry > shut the host out > drop privileges > start the platform (single-threaded so far)
- *     > build the guest's root > helper threads > host-call filter > run
+ *     split off the sentry > begin to start the platform > shut the host out > drop privileges > build the guest's root
+ *     > the platform has started (single-threaded so far) > helper threads > host-call filter > run
  */
 #ifndef BAILEY_CLI_BOOT_H
 #define BAILEY_CLI_BOOT_H

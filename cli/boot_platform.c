@@ -9,14 +9,29 @@
 
 const struct platform_ops *const boot_platforms[2] = {&systrap_platform, &ptrace_platform};
 
-/* A start that fails leaves nothing behind, so it needs no probe before it: that would cost every run a process. */
-int boot_platform_try(const struct platform_ops *ops, struct platform **out, char *why)
+static const struct platform_ops *named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(boot_platforms); i++)
+		if (strcmp(name, platform_name(boot_platforms[i])) == 0)
+			return boot_platforms[i];
+	return NULL;
+}
+
+/* A start that fails leaves nothing behind, so it needs no probe before it: that would cost every run a process.  begun: NULL, or that
+ * is what to go on with. */
+static int try(const struct platform_ops *ops, struct platform *begun, struct platform **out, char *why)
 {
 	char probed[WHY_SIZE] = "";
 	int r;
 
 	why[0] = '\0';
-	r = platform_start(ops, out, why, WHY_SIZE);
+	if (!begun) {
+		r = platform_start(ops, out, why, WHY_SIZE);
+	} else {
+		r = platform_finish(begun, why, WHY_SIZE);
+		if (r == 0)
+			*out = begun;
+	}
 	if (r == 0)
 		log_info("platform %s", platform_name(ops));
 	else if (platform_probe(ops, probed, sizeof(probed)) < 0 && probed[0])
@@ -26,30 +41,42 @@ int boot_platform_try(const struct platform_ops *ops, struct platform **out, cha
 	return r;
 }
 
-static int start_named(const char *name, struct platform **out)
+int boot_platform_try(const struct platform_ops *ops, struct platform **out, char *why)
 {
+	return try(ops, NULL, out, why);
+}
+
+struct platform *boot_platform_begin(const char *wanted)
+{
+	const struct platform_ops *ops = strcmp(wanted, "auto") == 0 ? boot_platforms[0] : named(wanted);
+	struct platform *pf;
 	char why[WHY_SIZE];
 
-	for (size_t i = 0; i < ARRAY_SIZE(boot_platforms); i++) {
-		if (strcmp(name, platform_name(boot_platforms[i])) != 0)
-			continue;
-		if (boot_platform_try(boot_platforms[i], out, why) == 0)
-			return 0;
+	return ops && platform_begin(ops, &pf, why, sizeof(why)) == 0 ? pf : NULL;
+}
+
+static int start_named(const char *name, struct platform *begun, struct platform **out)
+{
+	const struct platform_ops *ops = named(name);
+	char why[WHY_SIZE];
+
+	if (ops && try(ops, begun, out, why) == 0)
+		return 0;
+	if (ops)
 		log_error("do: the %s platform does not work here: %s; \"bailey doctor\" says what does", name, why);
-	}
 	return -ENOSYS;
 }
 
-int boot_platform_start(const char *wanted, struct platform **out)
+int boot_platform_start(const char *wanted, struct platform *begun, struct platform **out)
 {
 	char why[WHY_SIZE], why_ptrace[WHY_SIZE];
 
 	if (strcmp(wanted, "auto") != 0)
-		return start_named(wanted, out);
-	if (boot_platform_try(&systrap_platform, out, why) == 0)
+		return start_named(wanted, begun, out);
+	if (try(&systrap_platform, begun, out, why) == 0)
 		return 0;
 	log_info("the systrap platform does not work here (%s); trying ptrace", why);
-	if (boot_platform_try(&ptrace_platform, out, why_ptrace) == 0)
+	if (try(&ptrace_platform, NULL, out, why_ptrace) == 0)
 		return 0;
 	log_error("do: no platform works here: systrap: %s; ptrace: %s; \"bailey doctor\" says what is missing", why, why_ptrace);
 	return -ENOSYS;

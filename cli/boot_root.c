@@ -458,14 +458,28 @@ int boot_root(const struct do_options *o, const struct host_caller *caller, stru
 		status = mount_asked(&b, o);
 	if (status == 0)
 		status = enter_cwd(&b, o, caller, cwd_fd, args->cred, &args->cwd);
-	if (status == 0)
-		status = open_std(args);
+	fs_info_put(b.look.fs);
+	cred_put(b.look.cred);
+	args->root = b.root;
+	return status;
+}
+
+int boot_std(struct boot_args *args)
+{
+	struct builder b = {
+		.root = args->root,
+		.look = {.fs = fs_info_new(&args->root), .cred = cred_new(0, 0, NULL, 0)},
+	};
+	int status, r;
+
+	if (!b.look.fs || !b.look.cred)
+		return failed("pass on", "standard files", -ENOMEM, "");
+	status = open_std(args);
 	if (status == 0)
 		status = open_terminal(args);
 	if (status == 0 && (r = name_console(&b, args)) < 0)
 		status = failed("make", "/dev/console", r, "run it without a terminal");
 	fs_info_put(b.look.fs);
 	cred_put(b.look.cred);
-	args->root = b.root;
 	return status;
 }

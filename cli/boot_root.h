@@ -8,7 +8,7 @@
 #include "sentry/task/task.h"
 
 /*
- * Fills args->root, ->cwd and ->std.  o->root.dir_fd is consumed; args->cred is set.
+ * Fills args->root and ->cwd, and makes no thread.  o->root.dir_fd is consumed; args->cred is set.
  *
  *     /           o->root: the host's root or another, under changes in memory (overlay)
  *     /proc       the sentry's own        /sys    empty for now
@@ -19,5 +19,8 @@
  * 0, or an exit status, and then one line has been logged.
  */
 int boot_root(const struct do_options *o, const struct host_caller *caller, struct boot_args *args) MUST_CHECK;
+
+/* After that: fills args->std and ->terminal.  As boot_root. */
+int boot_std(struct boot_args *args) MUST_CHECK;
 
 #endif

@@ -18,7 +18,6 @@
 #include "base/checked.h"
 #include "base/log.h"
 #include "host/caller.h"
-#include "host/confine_internal.h"
 #include "host/link.h"
 #include "host/signals.h"
 

@@ -83,6 +83,9 @@ struct confine_bind {
 int confine_root(struct confine_report *rep, struct confine_bind *root, struct confine_bind *binds,
 		 size_t count) MUST_CHECK;
 
+/* Empties all capability sets of the calling thread, the bounding set as far as it may, and sets no_new_privs. */
+int confine_drop_caps(void);
+
 /* Lets go of all capabilities for good, and ends with the front process.  -errno: the sentry must not go on. */
 int confine_drop(struct confine_report *rep) MUST_CHECK;
 

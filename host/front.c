@@ -13,7 +13,7 @@
 
 #include "abi/errno.h"
 #include "base/log.h"
-#include "host/confine_internal.h"
+#include "host/confine.h"
 #include "host/link.h"
 #include "host/signals.h"
 #include "host/signals_internal.h"

@@ -57,7 +57,10 @@ void platform_note_death(void);
 struct platform_ops {
 	const char *name;
 	int (*probe)(char *why, size_t why_size);
+	/* One that starts in two steps has begin and finish, after whose failure there is nothing left; any other has start. */
 	int (*start)(struct platform **out, char *why, size_t why_size);
+	int (*begin)(struct platform **out, char *why, size_t why_size);
+	int (*finish)(struct platform *pf, char *why, size_t why_size);
 	void (*stop)(struct platform *pf);
 	void (*abandon)(struct platform *pf); /* may be NULL: as stop */
 	void (*features)(const struct platform *pf, struct pf_features *out); /* may be NULL: none */

@@ -47,13 +47,37 @@ const char *platform_name(const struct platform_ops *ops)
 	return ops->name;
 }
 
-int platform_start(const struct platform_ops *ops, struct platform **out, char *why, size_t why_size)
+int platform_begin(const struct platform_ops *ops, struct platform **out, char *why, size_t why_size)
 {
-	int r = ops->start(out, why, why_size);
+	int r = ops->begin ? ops->begin(out, why, why_size) : -EOPNOTSUPP;
 
 	if (r == 0)
 		(*out)->ops = ops;
 	return r;
+}
+
+int platform_finish(struct platform *pf, char *why, size_t why_size)
+{
+	return pf->ops->finish(pf, why, why_size);
+}
+
+int platform_start(const struct platform_ops *ops, struct platform **out, char *why, size_t why_size)
+{
+	struct platform *pf;
+	int r;
+
+	if (ops->begin) {
+		r = platform_begin(ops, &pf, why, why_size);
+		if (r == 0)
+			r = platform_finish(pf, why, why_size);
+	} else {
+		r = ops->start(&pf, why, why_size);
+	}
+	if (r < 0)
+		return r;
+	pf->ops = ops;
+	*out = pf;
+	return 0;
 }
 
 void platform_stop(struct platform *pf)

@@ -84,6 +84,13 @@ const char *platform_name(const struct platform_ops *ops);
  * single-threaded, after privileges were dropped and before the sentry's own seccomp filter is installed.
  */
 int platform_start(const struct platform_ops *ops, struct platform **out, char *why, size_t why_size) MUST_CHECK;
+/*
+ * The same in two steps, between which privileges may be dropped and another root entered: the template drops them by itself, and the
+ * caller's root and working directory are its own, too.  Nothing but platform_finish may be done with *out before that, and
+ * after a failure of it nothing at all.  -EOPNOTSUPP: this one starts in one step.
+ */
+int platform_begin(const struct platform_ops *ops, struct platform **out, char *why, size_t why_size) MUST_CHECK;
+int platform_finish(struct platform *pf, char *why, size_t why_size) MUST_CHECK;
 /* Kills and reaps every stub.  All contexts must have been destroyed. */
 void platform_stop(struct platform *pf);
 /* Kills every stub and waits for none: for who is about to end, as the first process of its PID namespace, and whose end the host

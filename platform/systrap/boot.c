@@ -1,14 +1,15 @@
 /*
  * The boot: from the sentry, while it is single-threaded, to the template stub.
  *
- * The sentry forks a child that shares its descriptor table.  The child puts the texts and the request slots in their
- * places, measures the host's signal frame, installs the handlers and the filter, whose listener thereby appears in
- * the sentry, and becomes a leader.  Then, as its first requests, it leaves the shared table behind with every
- * descriptor in it, unmaps all that it inherited, and gets the descriptors that every stub has.  No ptrace, no pidfd_getfd, no
- * exec.
+ * The sentry forks a child that shares its descriptor table, and its root and working directory.  The child drops what privileges
+ * it has, puts the texts and the request slots in their places, measures the host's signal frame and installs the handlers.
+ * Then, in the shim's text, it unmaps nearly all that it inherited, installs the filter, whose listener thereby appears in
+ * the sentry, and becomes a leader.  As its first request it leaves the shared table behind with every
+ * descriptor in it, gets the descriptors that every stub has, and unmaps the rest.  No ptrace, no pidfd_getfd, no exec.
+ * So the child is at work while the sentry shuts out the host and mounts the guest's root: boot_begin and boot_finish.
  *
  * Nothing kills a stub whose sentry is dead but the leader's own fault when its listener is gone, which reaches every
- * stub (a parent-death signal would not: a fork clears it).
+ * stub (a parent-death signal does not: a fork clears it; but the template has one as well, for the time before).
  */
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -28,13 +29,14 @@
 
 #include "abi/errno.h"
 #include "base/checked.h"
+#include "host/confine.h"
 #include "platform/arch/x86_64/vdso.h"
 #include "platform/arch/x86_64/xstate.h"
 #include "platform/systrap/systrap.h"
 
 #define USER_END 0x7ffffffff000
 #define SCRATCH_SIZE 0x20000
-#define BOOT_FAILED UINT32_MAX
+#define BOOT_FAILED UINT32_MAX /* shim.S */
 #define WAIT_STEP_NS 20000000
 #define WAIT_STEPS 500
 #define HWCAP2_FSGSBASE_BIT 2
@@ -47,9 +49,11 @@
 struct boot_report {
 	_Atomic uint32_t word; /* a futex: 0, BOOT_FAILED, or the listener's descriptor plus one */
 	int err;
-	char what[56];
+	pid_t pid; /* the child's, as it sees itself */
+	char what[52];
 	struct frame_layout frame;
 };
+_Static_assert(offsetof(struct boot_report, word) == 0 && offsetof(struct boot_report, err) == 4, "shim.S");
 
 static struct boot_report *report;
 static uint8_t *scratch; /* the alternate stack on which the frame is measured */
@@ -199,19 +203,65 @@ static uint64_t place_report(struct systrap *st)
 	fail("mmap of a channel", errno);
 }
 
-static NORETURN void child(struct systrap *st)
+/* The filter, until it is on: in slots that are nobody's yet, so that it can be read when nearly all is unmapped.  Where the sentry,
+ * and before that the child, sees it. */
+static struct sock_fprog *filter_at(const struct systrap *st)
 {
-	struct sock_filter filter[FILTER_MAX];
-	struct sock_fprog prog = {.filter = filter};
+	return (struct sock_fprog *)(void *)&st->slots[st->template->slot + 1];
+}
+
+static void write_filter(struct systrap *st)
+{
+	struct sock_fprog *prog = filter_at(st);
+
+	prog->len = (unsigned short)filter_build((struct sock_filter *)(prog + 1), st->base, st->fsgsbase);
+	prog->filter = (struct sock_filter *)(uintptr_t)(slot_addr(st, st->template->slot + 1) + sizeof(*prog));
+}
+
+/* What systrap_shim_strip does: all goes but the texts, the slots, the vDSO and what lies above, the report and the stack. */
+static void write_last_calls(struct systrap *st)
+{
+	const uint64_t text_end = st->base + SYSTRAP_PIECES_OFF + SYSTRAP_PIECES_SIZE, slots = st->base + SYSTRAP_REQUESTS_OFF;
+	const uint64_t slots_end = slots + SYSTRAP_SLOTS_SIZE, vdso = st->base + SYSTRAP_VDSO_OFF;
+	const struct leader_call calls[] = {
+		/* They tell where the sentry's thread-local memory is. */
+		{.nr = SYS_arch_prctl, .args = {ARCH_SET_FS_CODE, 0}},
+		{.nr = SYS_arch_prctl, .args = {ARCH_SET_GS_CODE, 0}},
+		unmap_call(0, st->base),
+		unmap_call(text_end, slots - text_end),
+		unmap_call(slots_end, vdso - slots_end),
+		{.nr = SYS_seccomp,
+		 .args = {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, slot_addr(st, st->template->slot + 1)}},
+	};
+	struct request_slot *slot = &st->slots[st->template->slot];
+
+	_Static_assert(ARRAY_SIZE(calls) <= SYSTRAP_REQUEST_MAX, "room for the calls");
+	memcpy(slot->calls, calls, sizeof(calls));
+	slot->count = ARRAY_SIZE(calls);
+}
+
+/* To systrap_shim_strip: the stack goes with the rest. */
+static NORETURN void strip(struct systrap *st, uint64_t word)
+{
+	register uint64_t r14 __asm__("r14") = word, r15 __asm__("r15") = slot_addr(st, st->template->slot);
+
+	__asm__ volatile("jmp *%0" : : "a"(text_addr(st->base, systrap_shim_strip)), "r"(r14), "r"(r15) : "memory");
+	__builtin_unreachable();
+}
+
+static NORETURN void child(struct systrap *st, pid_t sentry)
+{
 	struct rlimit no_core = {0, 0};
 	void *slots = (void *)(uintptr_t)(st->base + SYSTRAP_REQUESTS_OFF);
 	size_t slots_size = SYSTRAP_SLOTS_SIZE;
-	void (*announce)(uint64_t word, int fd_plus_one, uint64_t slot);
 	uint64_t word;
-	long fd;
 
 	block_signals(UINT64_MAX);
-	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+	check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "PR_SET_PDEATHSIG");
+	if (getppid() != sentry && getppid() != 0) /* 0: it is in another PID namespace, which boot_finish refuses */
+		_exit(1);
+	errno = -confine_drop_caps();
+	check(errno == 0, "dropping privileges");
 	/* process_vm_readv wants it; an executable that its user may not read has made us undumpable. */
 	check(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0, "PR_SET_DUMPABLE");
 	check(setrlimit(RLIMIT_CORE, &no_core) == 0, "RLIMIT_CORE");
@@ -219,6 +269,7 @@ static NORETURN void child(struct systrap *st)
 	 * process group and for no other children of the sentry's. */
 	check(setsid() > 0, "setsid");
 	prctl(PR_SET_NAME, "bailey-stub", 0, 0, 0);
+	report->pid = getpid();
 	unregister_rseq();
 	/* For patch.c, and inherited by all stubs.  A process of several threads would wait for all of the host's CPUs (RCU). */
 	if (st->pf.patching)
@@ -231,13 +282,10 @@ static NORETURN void child(struct systrap *st)
 	measure(text_addr(st->base, systrap_shim_restorer));
 	word = place_report(st);
 	install_handlers(st->base, st->fsgsbase);
-	prog.len = (unsigned short)filter_build(filter, st->base, st->fsgsbase);
-	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
-	check(fd >= 0, "seccomp");
-	/* From here on only the shim can make calls, and those few. */
-	announce = (void (*)(uint64_t, int, uint64_t))(uintptr_t)text_addr(st->base, systrap_shim_announce);
-	announce(word, (int)fd + 1, slot_addr(st, st->template->slot));
-	__builtin_unreachable();
+	write_filter(st);
+	write_last_calls(st);
+	snprintf(report->what, sizeof(report->what), "the filter");
+	strip(st, word);
 }
 
 /* ---- in the sentry ---- */
@@ -291,76 +339,38 @@ static int await_report(pid_t pid, char *why, size_t why_size)
 	}
 }
 
-/* A step by which the template becomes what all stubs are: a call, and with it perhaps a descriptor that is to be number `as`. */
-struct step {
-	const char *what;
-	struct leader_call call;
-	int fd; /* the sentry's, or 0 */
-	uint32_t as;
-};
-
-/* Takes the first of count steps and as many of the next as one request can hold, of which only the first comes with a descriptor.
- * Returns how many. */
-static int take_steps(struct stub *s, const struct step *steps, unsigned count, char *why, size_t why_size)
-{
-	struct leader_call calls[SYSTRAP_REQUEST_MAX];
-	unsigned n = 0;
-	long result = 0;
-	int done;
-
-	do {
-		calls[n] = steps[n].call;
-		if (steps[n].fd > 0)
-			calls[n].args[4] = steps[n].as; /* which none of these calls looks at */
-		n++;
-	} while (n < min_of(count, (unsigned)SYSTRAP_REQUEST_MAX) && steps[n].fd <= 0);
-	done = leader_request(s, calls, n, steps[0].fd > 0 ? steps[0].fd : -1, &result);
-	if (done == (int)n)
-		return done;
-	if (done < 0)
-		result = done;
-	snprintf(why, why_size, "the template process failed: %s: %s", steps[done < 0 ? 0 : done].what, strerror((int)-result));
-	return (int)result;
-}
-
-/* nothing: a descriptor that cannot be mapped. */
+/* How the template becomes what all stubs are.  nothing: a descriptor that cannot be mapped. */
 static int strip_template(struct systrap *st, int nothing, char *why, size_t why_size)
 {
 	struct stub *s = st->template;
 	struct request_slot *slot = &st->slots[s->slot];
 	const uint64_t limit = slot_addr(st, s->slot) + offsetof(struct request_slot, reserved);
-	uint64_t text_end = st->base + SYSTRAP_PIECES_OFF + SYSTRAP_PIECES_SIZE, slots = st->base + SYSTRAP_REQUESTS_OFF;
-	uint64_t slots_end = slots + SYSTRAP_SLOTS_SIZE;
-	uint64_t vdso = st->base + SYSTRAP_VDSO_OFF, vdso_end = vdso + vdso_size();
-	const struct step steps[] = {
-		{"close_range", {SYS_close_range, {0, UINT32_MAX, CLOSE_RANGE_UNSHARE}, 0}, 0, 0},
-		{"munmap", {SYS_munmap, {0, st->base}, 0}, st->pool_fd, SYSTRAP_OWN_FD},
-		{"munmap", {SYS_munmap, {text_end, slots - text_end}, 0}, nothing, SYSTRAP_FD},
-		{"munmap", {SYS_munmap, {slots_end, vdso - slots_end}, 0}, nothing, SYSTRAP_NO_FD},
-		{"munmap", {SYS_munmap, {vdso_end, USER_END - vdso_end}, 0}, 0, 0},
-		/* None of these numbers is ever free: files.c. */
-		{"descriptor 0", {SYS_fcntl, {SYSTRAP_OWN_FD, F_GETFD}, 0}, 0, 0},
-		{"descriptor 1", {SYS_fcntl, {SYSTRAP_FD, F_GETFD}, 0}, 0, 0},
-		{"descriptor 2", {SYS_fcntl, {SYSTRAP_NO_FD, F_GETFD}, 0}, 0, 0},
-		{"RLIMIT_NOFILE", {SYS_prlimit64, {0, RLIMIT_NOFILE, limit, 0}, 0}, 0, 0},
-		/* They tell where the sentry's thread-local memory is. */
-		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_FS_CODE, 0}, 0}, 0, 0},
-		{"arch_prctl", {SYS_arch_prctl, {ARCH_SET_GS_CODE, 0}, 0}, 0, 0},
+	const uint64_t vdso_end = st->base + SYSTRAP_VDSO_OFF + vdso_size();
+	const uint64_t listener = (uint64_t)st->listener_fd, pool = (uint64_t)st->pool_fd;
+	/* None of the numbers 0 to 2 is ever free: files.c. */
+	const struct leader_call calls[] = {
+		{.nr = SYS_close_range, .args = {listener, listener, CLOSE_RANGE_UNSHARE}},
+		{.nr = SYS_dup2, .args = {(uint64_t)nothing, SYSTRAP_NO_FD}},
+		{.nr = SYS_dup2, .args = {SYSTRAP_NO_FD, SYSTRAP_FD}},
+		{.nr = SYS_dup2, .args = {pool, SYSTRAP_OWN_FD}},
+		close_call(SYSTRAP_SOCKET_FD),
+		{.nr = SYS_prlimit64, .args = {0, RLIMIT_NOFILE, limit, 0}},
+		unmap_call(vdso_end, USER_END - vdso_end),
 	};
-	struct leader_call getpid_call = {.nr = SYS_getpid};
-	int r;
+	static const char *const names[] = {"close_range", "descriptor 2", "descriptor 1", "descriptor 0",
+					    "close_range", "RLIMIT_NOFILE", "munmap"};
+	long result = 0;
+	int done;
 
+	_Static_assert(ARRAY_SIZE(calls) <= SYSTRAP_REQUEST_MAX && ARRAY_SIZE(calls) == ARRAY_SIZE(names), "one request");
 	slot->reserved[0] = slot->reserved[1] = SYSTRAP_FD_LIMIT; /* struct rlimit64 */
-	for (unsigned i = 0; i < ARRAY_SIZE(steps); i += (unsigned)r) {
-		r = take_steps(s, &steps[i], (unsigned)ARRAY_SIZE(steps) - i, why, why_size);
-		if (r < 0)
-			return r;
-	}
-	if (leader_call(s, &getpid_call) != s->as.host_pid) {
-		snprintf(why, why_size, "children are in another pid namespace than the sentry");
-		return -EINVAL;
-	}
-	return 0;
+	done = leader_request(s, calls, ARRAY_SIZE(calls), -1, &result);
+	if (done == ARRAY_SIZE(calls))
+		return 0;
+	if (done < 0)
+		result = done;
+	snprintf(why, why_size, "the template process failed: %s: %s", names[done < 0 ? 0 : done], strerror((int)-result));
+	return (int)result;
 }
 
 static int adopt(struct systrap *st, char *why, size_t why_size)
@@ -369,6 +379,10 @@ static int adopt(struct systrap *st, char *why, size_t why_size)
 
 	st->listener_fd = (int)atomic_load(&report->word) - 1;
 	st->frame = report->frame;
+	if (report->pid != st->template->as.host_pid) {
+		snprintf(why, why_size, "children are in another pid namespace than the sentry");
+		return -EINVAL;
+	}
 	r = listener_open(st);
 	if (r == 0)
 		r = leader_hello(st->template);
@@ -388,8 +402,9 @@ static int adopt(struct systrap *st, char *why, size_t why_size)
 	return r;
 }
 
-int boot_template(struct systrap *st, char *why, size_t why_size)
+int boot_begin(struct systrap *st, char *why, size_t why_size)
 {
+	const pid_t sentry = getpid();
 	pid_t pid;
 	int r;
 
@@ -402,17 +417,25 @@ int boot_template(struct systrap *st, char *why, size_t why_size)
 		snprintf(why, why_size, "out of memory");
 		return r;
 	}
-	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | CLONE_FS | SIGCHLD, NULL, NULL, NULL, 0);
 	if (pid == 0)
-		child(st);
+		child(st, sentry);
 	if (pid < 0) {
 		r = -errno;
 		snprintf(why, why_size, "cannot fork: %s", strerror(-r));
-		goto out_free;
+		stub_free(st->template);
+		return r;
 	}
 	st->pgid = st->template->as.host_pid = pid;
 	register_stub(st, st->template);
-	r = await_report(pid, why, why_size);
+	return 0;
+}
+
+int boot_finish(struct systrap *st, char *why, size_t why_size)
+{
+	const pid_t pid = st->template->as.host_pid;
+	int r = await_report(pid, why, why_size);
+
 	if (r == 0)
 		r = adopt(st, why, why_size);
 	if (r == 0)
@@ -420,7 +443,6 @@ int boot_template(struct systrap *st, char *why, size_t why_size)
 	kill(pid, SIGKILL);
 	waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED);
 	list_del_init(&st->template->node);
-out_free:
 	stub_free(st->template);
 	return r;
 }

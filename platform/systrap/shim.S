@@ -80,10 +80,10 @@
 	.globl systrap_shim_call
 	.hidden systrap_shim_call, shim_copy, shim_load32, shim_touch
 	.globl shim_copy, shim_load32, shim_touch
-	.globl systrap_shim_announce, systrap_shim_cmpxchg, systrap_shim_cmpxchg_insn, systrap_shim_cmpxchg_end
+	.globl systrap_shim_strip, systrap_shim_cmpxchg, systrap_shim_cmpxchg_insn, systrap_shim_cmpxchg_end
 	.globl systrap_leader, systrap_leader_child, systrap_leader_next_ip, systrap_leader_call_ip, systrap_leader_text, systrap_leader_text_end
 	.hidden systrap_text, systrap_shim_signal, systrap_shim_signal_fsgs, systrap_shim_restorer, systrap_shim_thread
-	.hidden systrap_shim_announce, systrap_shim_cmpxchg, systrap_shim_cmpxchg_insn, systrap_shim_cmpxchg_end
+	.hidden systrap_shim_strip, systrap_shim_cmpxchg, systrap_shim_cmpxchg_insn, systrap_shim_cmpxchg_end
 	.hidden systrap_leader, systrap_leader_child, systrap_leader_next_ip, systrap_leader_call_ip, systrap_leader_text, systrap_leader_text_end
 systrap_text:
 
@@ -255,15 +255,40 @@ systrap_shim_restorer:
 	syscall
 	hlt
 
-/* The template's boot, once the filter is on: tells the sentry the listener's number (%esi) by the futex word at %rdi,
- * which only a call from this page still can, and becomes the leader of slot %rdx. */
-systrap_shim_announce:
-	mov	%rdx, %r15
-	mov	%esi, (%rdi)
+/*
+ * The template's boot, from where no memory is needed but this and the slot (%r15): makes the calls in the slot, of which the last puts
+ * the filter on, tells the sentry the listener's number by the futex word at %r14, which only a call from this page still can, and
+ * becomes the leader of the slot.
+ */
+systrap_shim_strip:
+	mov	RQ_COUNT(%r15), %r13
+	lea	RQ_CALLS(%r15), %r12
+1:	mov	(%r12), %rax
+	mov	8(%r12), %rdi
+	mov	16(%r12), %rsi
+	mov	24(%r12), %rdx
+	mov	32(%r12), %r10
+	mov	40(%r12), %r8
+	mov	48(%r12), %r9
+	syscall
+	cmp	$-4095, %rax
+	jae	2f
+	add	$RQ_CALL_SIZE, %r12
+	dec	%r13
+	jnz	1b
+	lea	1(%rax), %ebx
+	jmp	3f
+2:	neg	%eax
+	mov	%eax, 4(%r14)
+	mov	$-1, %ebx
+3:	mov	%r14, %rdi
+	mov	%ebx, (%rdi)
 	mov	$FUTEX_WAKE, %esi
 	mov	$1, %edx
 	mov	$NR_futex, %eax
 	syscall
+	cmp	$-1, %ebx
+	je	.Lexit
 	lea	systrap_text + SYSTRAP_LEADER_OFF + (systrap_leader - systrap_leader_text)(%rip), %rcx
 	jmp	*%rcx
 

@@ -25,10 +25,21 @@ static void keep_zombies(void)
 
 static void systrap_stop(struct platform *pf);
 
-static int systrap_start(struct platform **out, char *why, size_t why_size)
+/* All that holds no process. */
+static void let_go(struct systrap *st)
+{
+	if (st->listener_fd >= 0)
+		close(st->listener_fd);
+	if (st->wake_fd >= 0)
+		close(st->wake_fd);
+	channel_pool_destroy(st);
+	mutex_destroy(&st->lock);
+	free(st);
+}
+
+static int systrap_begin(struct platform **out, char *why, size_t why_size)
 {
 	struct systrap *st = calloc(1, sizeof(*st));
-	uint32_t first_insn;
 	int r;
 
 	if (!st) {
@@ -48,30 +59,34 @@ static int systrap_start(struct platform **out, char *why, size_t why_size)
 	placement_start();
 	pieces_table_make();
 	r = channel_pool_create(st, why, why_size);
+	if (r < 0) {
+		mutex_destroy(&st->lock);
+		free(st);
+		return r;
+	}
+	r = boot_begin(st, why, why_size);
 	if (r < 0)
-		goto out_free;
-	r = boot_template(st, why, why_size);
-	if (r < 0)
-		goto out_pool;
+		let_go(st);
+	else
+		*out = &st->pf;
+	return r;
+}
+
+static int systrap_finish(struct platform *pf, char *why, size_t why_size)
+{
+	struct systrap *st = container_of(pf, struct systrap, pf);
+	uint32_t first_insn;
+	int r = boot_finish(st, why, why_size);
+
+	if (r < 0) {
+		let_go(st);
+		return r;
+	}
 	st->pf.xstate_size = st->frame.sw.xstate_size;
 	r = probe_memory(st->template->as.host_pid, (void *)(uintptr_t)st->base, &first_insn, sizeof(first_insn), why,
 			 why_size);
-	if (r < 0) {
-		systrap_stop(&st->pf);
-		return r;
-	}
-	*out = &st->pf;
-	return 0;
-
-out_pool:
-	if (st->listener_fd >= 0)
-		close(st->listener_fd);
-	if (st->wake_fd >= 0)
-		close(st->wake_fd);
-	channel_pool_destroy(st);
-out_free:
-	mutex_destroy(&st->lock);
-	free(st);
+	if (r < 0)
+		systrap_stop(pf);
 	return r;
 }
 
@@ -116,11 +131,7 @@ static void systrap_stop(struct platform *pf)
 		list_del_init(&st->template->node);
 	}
 	stub_free(st->template);
-	close(st->listener_fd);
-	close(st->wake_fd);
-	channel_pool_destroy(st);
-	mutex_destroy(&st->lock);
-	free(st);
+	let_go(st);
 }
 
 static void systrap_features(const struct platform *pf, struct pf_features *out)
@@ -135,7 +146,8 @@ static void systrap_features(const struct platform *pf, struct pf_features *out)
 const struct platform_ops systrap_platform = {
 	.name = "systrap",
 	.probe = systrap_probe,
-	.start = systrap_start,
+	.begin = systrap_begin,
+	.finish = systrap_finish,
 	.stop = systrap_stop,
 	.abandon = systrap_abandon,
 	.features = systrap_features,

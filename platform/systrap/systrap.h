@@ -50,7 +50,7 @@
 extern const uint8_t systrap_text[], __start_systrap_shim[], __stop_systrap_shim[];
 extern const uint8_t systrap_leader_text[], systrap_leader_text_end[];
 extern const uint8_t systrap_shim_signal[], systrap_shim_signal_fsgs[], systrap_shim_restorer[], systrap_shim_thread[];
-extern const uint8_t systrap_shim_announce[], systrap_shim_cmpxchg[], systrap_shim_cmpxchg_insn[];
+extern const uint8_t systrap_shim_strip[], systrap_shim_cmpxchg[], systrap_shim_cmpxchg_insn[];
 extern const uint8_t systrap_shim_cmpxchg_end[], systrap_shim_call[];
 extern const uint8_t systrap_leader[], systrap_leader_child[], systrap_leader_next_ip[], systrap_leader_call_ip[];
 
@@ -341,8 +341,12 @@ bool filter_lets_leader(const struct leader_call *call);
 
 /* ---- boot.c ---- */
 
-/* Makes the template and fills st->base, frame, fsgsbase, pgid, listener_fd and template.  Single-threaded. */
-int boot_template(struct systrap *st, char *why, size_t why_size) MUST_CHECK;
+/*
+ * Makes the template and fills st->base, frame, fsgsbase, pgid, listener_fd and template.  Single-threaded.  In two steps, between
+ * which the sentry may do something else: the template needs a while.  After a failure of either nothing of it is left.
+ */
+int boot_begin(struct systrap *st, char *why, size_t why_size) MUST_CHECK;
+int boot_finish(struct systrap *st, char *why, size_t why_size) MUST_CHECK;
 
 /* ---- futexes shared between processes ---- */
 
