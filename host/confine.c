@@ -18,6 +18,7 @@
 #include "base/checked.h"
 #include "base/log.h"
 #include "host/caller.h"
+#include "host/confine_network.h"
 #include "host/link.h"
 #include "host/signals.h"
 
@@ -157,15 +158,19 @@ static void note_namespaces(struct confine_report *rep, int state)
 		rep->state[i] = state;
 }
 
-/* The namespaces other than the user namespace: at once, or, where the host refuses that, those that it does not. */
+/* The namespaces other than the user namespace, and the network's, if that can be made later: at once, or, where the host refuses that,
+ * those that it does not. */
 static void make_namespaces(struct confine_report *rep)
 {
-	if (unshare(flags_from(CONFINE_MOUNT_NS)) == 0) {
-		note_namespaces(rep, 0);
-		return;
+	const int later = network_plan() ? CLONE_NEWNET : 0;
+	const bool at_once = unshare(flags_from(CONFINE_MOUNT_NS) & ~later) == 0;
+
+	for (int i = CONFINE_MOUNT_NS; layers[i].clone_flag; i++) {
+		if (layers[i].clone_flag == later)
+			rep->state[i] = CONFINE_PENDING;
+		else
+			rep->state[i] = at_once || unshare(layers[i].clone_flag) == 0 ? 0 : -errno;
 	}
-	for (int i = CONFINE_MOUNT_NS; layers[i].clone_flag; i++)
-		rep->state[i] = unshare(layers[i].clone_flag) < 0 ? -errno : 0;
 }
 
 static void enter_namespaces(struct confine_report *rep)
@@ -200,6 +205,16 @@ static void enter_namespaces(struct confine_report *rep)
 	make_namespaces(rep);
 }
 
+/* It may be left alone by one without CAP_SETPCAP: no_new_privs keeps it from mattering. */
+static void empty_bounding_set(void)
+{
+	int there;
+
+	for (int cap = 0; (there = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0; cap++)
+		if (there && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return;
+}
+
 pid_t confine_split(struct confine_report *rep)
 {
 	pid_t pid;
@@ -208,14 +223,17 @@ pid_t confine_split(struct confine_report *rep)
 	if (pid < 0)
 		return pid;
 	enter_namespaces(rep);
+	empty_bounding_set(); /* once, for all that are forked: it costs a call for each capability */
 	host_signals_block();
 	pid = fork();
 	if (pid < 0)
 		return -errno;
-	if (pid == 0)
+	if (pid == 0) {
 		link_keep_sentry();
-	else if (pid > 0)
+	} else {
 		link_keep_front();
+		network_make();
+	}
 	return pid;
 }
 
@@ -226,9 +244,7 @@ int confine_drop_caps(void)
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {{0}};
 
-	/* The bounding set may be left alone by one without CAP_SETPCAP: no_new_privs keeps it from mattering. */
-	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
-		continue;
+	empty_bounding_set();
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capset, &h, none) < 0)
 		return -errno;
@@ -253,8 +269,11 @@ static int bind_to_front(void)
 
 int confine_drop(struct confine_report *rep)
 {
-	int r = confine_drop_caps();
+	int r = confine_join_network(&rep->state[CONFINE_NET_NS]);
 
+	if (r < 0)
+		return r;
+	r = confine_drop_caps();
 	rep->state[CONFINE_NO_CAPS] = rep->state[CONFINE_NO_NEW_PRIVS] = r;
 	if (r < 0)
 		return r;

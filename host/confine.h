@@ -83,6 +83,13 @@ struct confine_bind {
 int confine_root(struct confine_report *rep, struct confine_bind *root, struct confine_bind *binds,
 		 size_t count) MUST_CHECK;
 
+/*
+ * Enters the network namespace that the front makes meanwhile, if it was to be made after the fork; before the caller's capabilities
+ * go.  confine_drop does it for the sentry; a child that was forked before has to do it as well.  *refused: 0, or the error with which
+ * the host refused to make it, for all alike; left alone if it was made before.  -errno: there is one, and the caller is not in any.
+ */
+int confine_join_network(int *refused) MUST_CHECK;
+
 /* Empties all capability sets of the calling thread, the bounding set as far as it may, and sets no_new_privs. */
 int confine_drop_caps(void);
 

@@ -17,6 +17,7 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "host/confine.h"
+#include "host/confine_network.h"
 #include "host_filter.h" /* made when Bailey is built: host_filters */
 
 /* ---- for developers: say what was refused, and go on ---- */
@@ -52,6 +53,7 @@ static int load(const char *platform, bool report)
 {
 	struct sock_filter code[HOST_FILTER_MAX];
 	struct sock_fprog prog = {.filter = code};
+	const uint32_t self = (uint32_t)getpid();
 	size_t i = 0;
 	long r;
 
@@ -62,7 +64,7 @@ static int load(const char *platform, bool report)
 	prog.len = host_filters[i].len;
 	memcpy(code, host_filters[i].code, prog.len * sizeof(code[0]));
 	for (i = 0; i < prog.len; i++) {
-		replace(&code[i], BPF_JMP, HOST_FILTER_SELF, (uint32_t)getpid());
+		replace(&code[i], BPF_JMP, HOST_FILTER_SELF, self);
 		if (report)
 			replace(&code[i], BPF_RET, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP);
 	}
@@ -83,6 +85,7 @@ int confine_filter(struct confine_report *rep, const char *platform)
 	rep->state[CONFINE_SECCOMP] = -EOPNOTSUPP;
 	return 0;
 #endif
+	network_forget();
 	if (report)
 		start_reporting();
 	r = load(platform, report);

@@ -4,6 +4,8 @@
  *     /host     the host's root (or what is to be the guest's) and all below it, read-only, nosuid, nodev; its /proc,
  *               /sys and /dev covered
  *     /bindN    each --bind source: the directory itself, or a directory that holds just the file
+ *     /proc     the sentry's own proc, if it has one (host_process_open): what is attached nowhere is unmounted by itself at the
+ *               sentry's end, for which that would wait
  *
  * and nothing else: the old root is detached.  Needs Linux 5.12 (mount_setattr).  From 5.14 on the host follows no symbolic
  * link in any of it (nosymfollow), whatever call it is that has one in its path.  See confine.h.
@@ -98,6 +100,7 @@ static int open_proc(struct confine_report *rep)
 /* Mounts that are attached nowhere yet. */
 struct trees {
 	int root, host;
+	int proc; /* not its own */
 	int *bind;
 	size_t count;
 };
@@ -116,7 +119,7 @@ static void close_trees(struct trees *t)
 
 static int make_trees(struct trees *t, const struct confine_bind *root, struct confine_bind *binds, size_t count)
 {
-	*t = (struct trees){.root = -1, .host = -1, .bind = calloc(count + 1, sizeof(*t->bind)), .count = count};
+	*t = (struct trees){.root = -1, .host = -1, .proc = host_proc_fd(), .bind = calloc(count + 1, sizeof(*t->bind)), .count = count};
 	if (!t->bind)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
@@ -193,6 +196,8 @@ static int attach_trees(struct trees *t, struct confine_bind *binds)
 	for (size_t i = 0; r == 0 && i < t->count; i++)
 		if (t->bind[i] >= 0)
 			r = attach_bind(t->root, t->bind[i], &binds[i], i);
+	if (r == 0 && t->proc >= 0)
+		r = mkdirat(t->root, "proc", 0755) < 0 ? -errno : attach(t->proc, t->root, "proc");
 	return r;
 }
 

@@ -46,6 +46,11 @@ void host_set_proc_fd(int fd)
 	proc_fd = fd;
 }
 
+int host_proc_fd(void)
+{
+	return proc_fd;
+}
+
 int host_process_open(pid_t pid, const char *file)
 {
 	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};

@@ -20,6 +20,7 @@ uint64_t host_own_fd_limit(void);
  * (consumed), or -1.  confine.c calls it once, at start-up.
  */
 void host_set_proc_fd(int fd);
+int host_proc_fd(void); /* borrowed */
 /* Opens a file of the process's directory there, to be read.  -errno. */
 int host_process_open(pid_t pid, const char *file) MUST_CHECK;
 /* Resident bytes of the process, and how many of them are of files or shared memory; 0 if that cannot be learnt (no proc, or

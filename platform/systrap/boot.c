@@ -255,15 +255,12 @@ static NORETURN void child(struct systrap *st, pid_t sentry)
 	void *slots = (void *)(uintptr_t)(st->base + SYSTRAP_REQUESTS_OFF);
 	size_t slots_size = SYSTRAP_SLOTS_SIZE;
 	uint64_t word;
+	int refused;
 
 	block_signals(UINT64_MAX);
 	check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "PR_SET_PDEATHSIG");
 	if (getppid() != sentry && getppid() != 0) /* 0: it is in another PID namespace, which boot_finish refuses */
 		_exit(1);
-	errno = -confine_drop_caps();
-	check(errno == 0, "dropping privileges");
-	/* process_vm_readv wants it; an executable that its user may not read has made us undumpable. */
-	check(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0, "PR_SET_DUMPABLE");
 	check(setrlimit(RLIMIT_CORE, &no_core) == 0, "RLIMIT_CORE");
 	/* A session of its own: neither a terminal's signals nor its hangup are for stubs, and the reaper waits for the
 	 * process group and for no other children of the sentry's. */
@@ -284,6 +281,12 @@ static NORETURN void child(struct systrap *st, pid_t sentry)
 	install_handlers(st->base, st->fsgsbase);
 	write_filter(st);
 	write_last_calls(st);
+	errno = -confine_join_network(&refused);
+	check(errno == 0, "the network namespace");
+	errno = -confine_drop_caps();
+	check(errno == 0, "dropping privileges");
+	/* process_vm_readv wants it: the loss of capabilities has made us undumpable. */
+	check(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0, "PR_SET_DUMPABLE");
 	snprintf(report->what, sizeof(report->what), "the filter");
 	strip(st, word);
 }
