@@ -69,6 +69,10 @@ static void make_steps(struct doctor *d)
 	d->error = confine_drop(&d->layers);
 	if (d->error < 0)
 		return;
+	d->step = DOCTOR_ROOT;
+	d->error = confine_settle();
+	if (d->error < 0)
+		return;
 	d->step = DOCTOR_PLATFORMS;
 	try_platforms(d);
 	if (doctor_pick(d) < 0) {

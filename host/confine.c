@@ -18,7 +18,7 @@
 #include "base/checked.h"
 #include "base/log.h"
 #include "host/caller.h"
-#include "host/confine_network.h"
+#include "host/confine_help.h"
 #include "host/link.h"
 #include "host/signals.h"
 
@@ -162,7 +162,7 @@ static void note_namespaces(struct confine_report *rep, int state)
  * those that it does not. */
 static void make_namespaces(struct confine_report *rep)
 {
-	const int later = network_plan() ? CLONE_NEWNET : 0;
+	const int later = help_plan() ? CLONE_NEWNET : 0;
 	const bool at_once = unshare(flags_from(CONFINE_MOUNT_NS) & ~later) == 0;
 
 	for (int i = CONFINE_MOUNT_NS; layers[i].clone_flag; i++) {
@@ -232,7 +232,7 @@ pid_t confine_split(struct confine_report *rep)
 		link_keep_sentry();
 	} else {
 		link_keep_front();
-		network_make();
+		help_give();
 	}
 	return pid;
 }

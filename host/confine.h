@@ -4,7 +4,9 @@
  *     confine_split     own namespaces, and a front process that stays outside        (as many as the host allows)
  *     confine_root      an empty root that holds only what is to be seen              (if there is a mount namespace)
  *     confine_drop      no capability, no_new_privs, bound to the front's life        (mandatory)
- *     ... the platform starts, then the helper threads ...
+ *     ... the platform starts ...
+ *     confine_settle    what the front was still doing has been done
+ *     ... the helper threads start ...
  *     confine_filter    the allow-list of host calls, on every thread                 (mandatory)
  *
  * in this order.  What a host refuses is noted in the report and done without; what is mandatory and fails is an error.
@@ -92,6 +94,10 @@ int confine_join_network(int *refused) MUST_CHECK;
 
 /* Empties all capability sets of the calling thread, the bounding set as far as it may, and sets no_new_privs. */
 int confine_drop_caps(void);
+
+/* Waits for what the front does meanwhile: when this returns, the old root is gone.  Before there is a second thread.  -errno: the sentry
+ * must not go on. */
+int confine_settle(void) MUST_CHECK;
 
 /* Lets go of all capabilities for good, and ends with the front process.  -errno: the sentry must not go on. */
 int confine_drop(struct confine_report *rep) MUST_CHECK;

@@ -17,7 +17,6 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "host/confine.h"
-#include "host/confine_network.h"
 #include "host_filter.h" /* made when Bailey is built: host_filters */
 
 /* ---- for developers: say what was refused, and go on ---- */
@@ -85,7 +84,6 @@ int confine_filter(struct confine_report *rep, const char *platform)
 	rep->state[CONFINE_SECCOMP] = -EOPNOTSUPP;
 	return 0;
 #endif
-	network_forget();
 	if (report)
 		start_reporting();
 	r = load(platform, report);

@@ -22,6 +22,7 @@
 #include "abi/errno.h"
 #include "base/compiler.h"
 #include "host/confine.h"
+#include "host/confine_help.h"
 #include "host/process.h"
 
 #define HIDDEN_DIR "empty"
@@ -207,7 +208,7 @@ static int change_root(const struct trees *t)
 	if (fchdir(t->root) < 0)
 		return -errno;
 	if (syscall(SYS_pivot_root, ".", ".") == 0) {
-		if (umount2(".", MNT_DETACH) < 0)
+		if (!help_wanted(true) && umount2(".", MNT_DETACH) < 0)
 			return -errno;
 	} else if (errno != EINVAL || chroot(".") < 0) { /* EINVAL: the old root is an initramfs, which stays */
 		return -errno;
@@ -311,6 +312,7 @@ int confine_root(struct confine_report *rep, struct confine_bind *root, struct c
 	rep->state[CONFINE_EMPTY_ROOT] = rep->state[CONFINE_MOUNT_NS];
 	if (rep->state[CONFINE_MOUNT_NS] == 0)
 		rep->state[CONFINE_EMPTY_ROOT] = build_empty_root(root, binds, count);
+	(void)help_wanted(false); /* if it was not asked for */
 	if (rep->state[CONFINE_EMPTY_ROOT] == 0)
 		return 0;
 	return open_plainly(binds, count);

@@ -18,6 +18,7 @@ enum link_what {
 	LINK_CANNOT_STOP,     /* nobody would resume the front: the caller's job is orphaned */
 	LINK_CAUGHT_UP,	      /* all signals that the front had got when it was asked have been passed on */
 	/* sentry to front */
+	LINK_ROOT,    /* signo: the old root can be unmounted (confine_help.h); the first message */
 	LINK_STOPPED, /* the command stopped, by signo */
 	LINK_RESUMED,
 	LINK_CATCH_UP, /* asks for LINK_CAUGHT_UP, one for each */
