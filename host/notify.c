@@ -27,7 +27,8 @@ struct host_watch {
 static struct mutex watches_lock = MUTEX_INIT;
 static struct host_watch *watches; /* guarded by watches_lock */
 static uint64_t next_id = 1;	   /* guarded by watches_lock */
-static int epoll_fd = -1;	   /* guarded by watches_lock until the thread runs; immutable then */
+static int epoll_fd = -1;	   /* set with watches_lock held, before there is a watch; immutable then */
+static bool running;		   /* the thread; guarded by watches_lock */
 
 static void report(uint64_t id, uint32_t events)
 {
@@ -55,33 +56,49 @@ static void *watch_loop(void *unused)
 	return NULL;
 }
 
+static int open_locked(void)
+{
+	if (epoll_fd < 0)
+		epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return epoll_fd < 0 ? -errno : 0;
+}
+
 static int start_locked(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	int fd, r;
+	int r;
 
-	if (epoll_fd >= 0)
+	if (running)
 		return 0;
-	fd = epoll_create1(EPOLL_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	epoll_fd = fd;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 64 * 1024);
 	r = pthread_create(&thread, &attr, watch_loop, NULL);
 	pthread_attr_destroy(&attr);
-	if (r != 0) {
-		close(fd);
-		epoll_fd = -1;
-	}
+	running = r == 0;
 	return -r;
+}
+
+/* What cannot be watched starts no thread. */
+static int add_locked(struct host_watch *w)
+{
+	struct epoll_event ev = {.events = EPOLLONESHOT};
+	int r = open_locked();
+
+	if (r < 0)
+		return r;
+	w->id = ev.data.u64 = next_id++;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fd, &ev) < 0)
+		return -errno;
+	r = start_locked();
+	if (r < 0)
+		epoll_ctl(epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+	return r;
 }
 
 int host_watch_add(int fd, void (*ready)(void *arg, uint32_t events), void *arg, struct host_watch **out)
 {
-	struct epoll_event ev = {.events = EPOLLONESHOT};
 	struct host_watch *w = malloc(sizeof(*w));
 	int r;
 
@@ -89,11 +106,7 @@ int host_watch_add(int fd, void (*ready)(void *arg, uint32_t events), void *arg,
 		return -ENOMEM;
 	*w = (struct host_watch){.fd = fd, .ready = ready, .arg = arg};
 	mutex_lock(&watches_lock);
-	r = start_locked();
-	if (r == 0) {
-		w->id = ev.data.u64 = next_id++;
-		r = epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
-	}
+	r = add_locked(w);
 	if (r == 0) {
 		w->next = watches;
 		watches = w;

@@ -1,7 +1,7 @@
 /*
  * Learning that a host descriptor has become ready, without a thread that blocks in it.
  *
- * One helper thread, started by the first watch, waits on an epoll set.  A watch is armed for one report: it then calls
+ * One helper thread, started by the first thing that can be watched, waits on an epoll set.  A watch is armed for one report: it then calls
  * back, once, from the helper thread, and stays silent until it is armed again.
  */
 #ifndef BAILEY_HOST_NOTIFY_H
