@@ -3,11 +3,12 @@
  * 6.18, in its refusals and their order too.  Like Linux it looks at the magic, type and machine only, not at the
  * class, version or ABI bytes; an x32 or i386 file fails at the machine or at the size of a program header.
  *
- * Headers are read straight into the structs of <elf.h>: whatever can run here has this machine's byte order and layout.
+ * libelf decodes headers of checked size (byte order, alignment); it is never shown the file.
  */
 #include "loader/loader.h"
 
 #include <elf.h>
+#include <libelf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,19 +47,27 @@ static int read_exactly(const struct elf_source *src, void *buf, size_t len, uin
 	return (size_t)n == len ? 0 : -EIO;
 }
 
+static bool decode(Elf_Type type, void *dst, size_t dst_size, const void *raw, size_t raw_size)
+{
+	Elf_Data to = {.d_buf = dst, .d_type = type, .d_version = EV_CURRENT, .d_size = dst_size};
+	Elf_Data from = {.d_buf = (void *)(uintptr_t)raw, .d_type = type, .d_version = EV_CURRENT, .d_size = raw_size};
+
+	return elf64_xlatetom(&to, &from, ELFDATA2LSB) != NULL;
+}
+
 /* Reads and checks the file header. */
 static int read_ehdr(const struct elf_source *src, enum elf_role role, Elf64_Ehdr *eh)
 {
+	unsigned char raw[sizeof(*eh)] = {0};
 	ssize_t n;
 
-	memset(eh, 0, sizeof(*eh));
-	n = src->read(src->arg, eh, sizeof(*eh), 0);
+	n = src->read(src->arg, raw, sizeof(raw), 0);
 	if (n < 0)
 		return (int)n;
 	/* A program's head is looked at in a buffer filled up with zeros, an interpreter's is read in full. */
-	if (role == ELF_INTERPRETER && (size_t)n < sizeof(*eh))
+	if (role == ELF_INTERPRETER && (size_t)n < sizeof(raw))
 		return -EIO;
-	if (memcmp(eh->e_ident, ELFMAG, SELFMAG) != 0)
+	if (memcmp(raw, ELFMAG, SELFMAG) || !decode(ELF_T_EHDR, eh, sizeof(*eh), raw, sizeof(raw)))
 		return -ENOEXEC;
 	/* An interpreter of another type is noticed only when it is mapped. */
 	if (role == ELF_PROGRAM && eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
@@ -72,19 +81,24 @@ static int read_ehdr(const struct elf_source *src, enum elf_role role, Elf64_Ehd
 static int read_phdrs(const struct elf_source *src, const Elf64_Ehdr *eh, Elf64_Phdr **out)
 {
 	size_t size = eh->e_phnum * sizeof(Elf64_Phdr);
-	Elf64_Phdr *ph;
+	Elf64_Phdr *ph = NULL;
+	void *raw;
+	int r = -ENOEXEC;
 
 	if (eh->e_phentsize != sizeof(*ph) || eh->e_phnum == 0 || eh->e_phnum > ELF_MAX_PHDRS)
 		return -ENOEXEC;
+	raw = malloc(size);
 	ph = malloc(size);
-	if (!ph)
-		return -ENOMEM;
-	if (read_exactly(src, ph, size, eh->e_phoff) != 0) { /* whatever goes wrong with the reading is a bad format */
+	if (!raw || !ph)
+		r = -ENOMEM;
+	else if (!read_exactly(src, raw, size, eh->e_phoff) && decode(ELF_T_PHDR, ph, size, raw, size))
+		r = 0; /* whatever goes wrong with the reading is a bad format */
+	free(raw);
+	if (r)
 		free(ph);
-		return -ENOEXEC;
-	}
-	*out = ph;
-	return 0;
+	else
+		*out = ph;
+	return r;
 }
 
 /* The first PT_INTERP counts. */
