@@ -346,8 +346,7 @@ static int await_report(pid_t pid, char *why, size_t why_size)
 static int strip_template(struct systrap *st, int nothing, char *why, size_t why_size)
 {
 	struct stub *s = st->template;
-	struct request_slot *slot = &st->slots[s->slot];
-	const uint64_t limit = slot_addr(st, s->slot) + offsetof(struct request_slot, reserved);
+	const struct rlimit64 limit = {SYSTRAP_FD_LIMIT, SYSTRAP_FD_LIMIT};
 	const uint64_t vdso_end = st->base + SYSTRAP_VDSO_OFF + vdso_size();
 	const uint64_t listener = (uint64_t)st->listener_fd, pool = (uint64_t)st->pool_fd;
 	/* None of the numbers 0 to 2 is ever free: files.c. */
@@ -357,16 +356,20 @@ static int strip_template(struct systrap *st, int nothing, char *why, size_t why
 		{.nr = SYS_dup2, .args = {SYSTRAP_NO_FD, SYSTRAP_FD}},
 		{.nr = SYS_dup2, .args = {pool, SYSTRAP_OWN_FD}},
 		close_call(SYSTRAP_SOCKET_FD),
-		{.nr = SYS_prlimit64, .args = {0, RLIMIT_NOFILE, limit, 0}},
 		unmap_call(vdso_end, USER_END - vdso_end),
 	};
 	static const char *const names[] = {"close_range", "descriptor 2", "descriptor 1", "descriptor 0",
-					    "close_range", "RLIMIT_NOFILE", "munmap"};
+					    "close_range", "munmap"};
 	long result = 0;
 	int done;
 
 	_Static_assert(ARRAY_SIZE(calls) <= SYSTRAP_REQUEST_MAX && ARRAY_SIZE(calls) == ARRAY_SIZE(names), "one request");
-	slot->reserved[0] = slot->reserved[1] = SYSTRAP_FD_LIMIT; /* struct rlimit64 */
+	if (prlimit64(s->as.host_pid, RLIMIT_NOFILE, &limit, NULL) < 0) {
+		int r = -errno;
+
+		snprintf(why, why_size, "the template process's RLIMIT_NOFILE cannot be set: %s", strerror(-r));
+		return r;
+	}
 	done = leader_request(s, calls, ARRAY_SIZE(calls), -1, &result);
 	if (done == ARRAY_SIZE(calls))
 		return 0;
