@@ -95,8 +95,8 @@ int confine_join_network(int *refused) MUST_CHECK;
 /* Empties all capability sets of the calling thread, the bounding set as far as it may, and sets no_new_privs. */
 int confine_drop_caps(void);
 
-/* Waits for what the front does meanwhile: when this returns, the old root is gone.  Before there is a second thread.  -errno: the sentry
- * must not go on. */
+/* Waits for what the front does meanwhile: when this returns, the old root is gone, and so are the front's capabilities.  Before there
+ * is a second thread.  -errno: the sentry must not go on. */
 int confine_settle(void) MUST_CHECK;
 
 /* Lets go of all capabilities for good, and ends with the front process.  -errno: the sentry must not go on. */

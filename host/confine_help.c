@@ -28,11 +28,11 @@
 #define DONE 1
 
 static struct {
-	_Atomic uint32_t network, old_root; /* futexes */
+	_Atomic uint32_t network, old_root; /* futexes; with the latter the front has dropped its capabilities, too */
 } *said;		  /* set once before the fork, NULL if nothing is planned */
 static int front_fd = -1; /* likewise */
 static bool joined;	  /* the process, or the one that it was forked from, is where it should be; while there is one thread */
-static bool wanted;	  /* likewise: the front has something to say of the old root */
+static bool asked;	  /* likewise: the front has been told about the old root */
 
 bool help_plan(void)
 {
@@ -70,18 +70,22 @@ void help_give(void)
 	if (!said)
 		return;
 	say(&said->network, unshare(CLONE_NEWNET) < 0 ? -errno : 0);
-	/* "/" with a mount upon it is what lies on top. */
-	if (link_receive(&m) && m.what == LINK_ROOT && m.signo)
-		say(&said->old_root, umount2("/", MNT_DETACH) < 0 ? -errno : 0);
+	if (link_receive(&m) && m.what == LINK_ROOT) {
+		/* "/" with a mount upon it is what lies on top. */
+		int r = m.signo && umount2("/", MNT_DETACH) < 0 ? -errno : 0;
+		int dropped = confine_drop_caps();
+
+		say(&said->old_root, r < 0 ? r : dropped);
+	}
 	forget();
 }
 
 bool help_wanted(bool old_root)
 {
-	if (!said || wanted)
+	if (!said || asked)
 		return false;
+	asked = true;
 	link_send(LINK_ROOT, old_root);
-	wanted = old_root;
 	return old_root;
 }
 
@@ -128,7 +132,7 @@ int confine_settle(void)
 
 	if (!said)
 		return 0;
-	if (wanted)
+	if (asked)
 		r = hear(&said->old_root, &result);
 	forget();
 	return r < 0 ? r : result;

@@ -12,7 +12,7 @@
 
 /* Before the fork.  False: there will be no help; who needs something does it by himself. */
 bool help_plan(void) MUST_CHECK;
-/* In the front, after the fork, before its capabilities go: does it all.  Nothing if it was not planned. */
+/* In the front, after the fork: does it all, and lets go of its capabilities.  Nothing if it was not planned. */
 void help_give(void);
 /* In the sentry, once: the old root lies over the new one, for the front to unmount, or (false) does not.  The result tells whether
  * somebody will. */
