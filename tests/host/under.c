@@ -4,6 +4,9 @@
  *   no-sync         seccomp listeners without synchronous wake-up, as before Linux 6.6
  *   no-ptrace       ptrace(2) is refused
  *   no-namespaces   unshare(2), setns(2), mounts and clone(2) of namespaces are refused
+ *   no-network      of the namespaces, that of the network is refused
+ *   no-setns        setns(2) is refused, so that nobody can enter a namespace that another has made
+ *   no-pidfd        there is no pidfd_open(2)
  *   engine          what a container engine's default profile refuses: the above two, clone3 (ENOSYS), pidfd_getfd
  *   no-listener     seccomp listeners are refused
  *   listener        a foreign seccomp listener is installed
@@ -68,6 +71,21 @@ static void no_namespaces(void)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		refuse(EPERM, "clone", 1, SCMP_A0(SCMP_CMP_MASKED_EQ, kinds[i], kinds[i]));
 	refuse_all(ENOSYS, "clone3");
+}
+
+static void no_network(void)
+{
+	refuse(EPERM, "unshare", 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWNET, CLONE_NEWNET));
+}
+
+static void no_setns(void)
+{
+	refuse_all(EPERM, "setns");
+}
+
+static void no_pidfd(void)
+{
+	refuse_all(ENOSYS, "pidfd_open");
 }
 
 static void no_ptrace(void)
@@ -212,6 +230,7 @@ int main(int argc, char **argv)
 		{"no-sync", no_sync},	      {"no-ptrace", no_ptrace}, {"no-namespaces", no_namespaces},
 		{"engine", engine},	      {"no-listener", no_listener}, {"listener", listener},
 		{"nothing-works", nothing_works}, {"no-capset", no_capset},
+		{"no-network", no_network},   {"no-setns", no_setns},	{"no-pidfd", no_pidfd},
 		{"container", container},     {"container-nnp", container_nnp}, {"container-user", container_user},
 	};
 	bool known = false;
