@@ -145,6 +145,7 @@ static bool take_idle(struct stub *s, struct context *c)
 		c->tid = i->tid;
 		c->channel = i->channel;
 		c->second = i->second;
+		c->cpu_before_ns = i->cpu_ns;
 		/* Known without a gap, so that a notification of its making is never taken for a stray. */
 		list_add(&c->node, &s->contexts);
 	}
@@ -157,7 +158,6 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 	struct stub *s = stub_of(as);
 	struct systrap *st = systrap_of(as);
 	struct context *c = calloc(1, sizeof(*c));
-	int64_t before_ns;
 	bool mapped;
 	long tid;
 	int r;
@@ -170,8 +170,6 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 	c->ctx.as = as;
 	c->calm_ns = CALM_MIN_NS;
 	if (take_idle(s, c)) {
-		before_ns = host_stub_thread_cpu_ns(as->host_pid, c->tid);
-		c->cpu_before_ns = max_of(before_ns, (int64_t)0);
 		c->ch = st->channels + (size_t)c->channel * SYSTRAP_CHANNEL_SIZE;
 		frame_init(c);
 		goto done;
@@ -281,11 +279,17 @@ static bool thread_end(struct stub *s, struct context *c)
 	return thread_has_ended(s, c->tid, c->channel, monotonic_ns() + EXIT_NS) && leader_call(s, &unmap) == 0;
 }
 
-static bool keep_idle(struct stub *s, struct context *c)
+/* others: there are more contexts, one of which may spawn; else what is kept will only be ended. */
+static bool keep_idle(struct stub *s, struct context *c, bool others)
 {
 	struct systrap *st = systrap_of(&s->as);
+	int64_t cpu_ns = 0;
 	bool kept;
 
+	/* Now, when nobody waits for us, and not when it is wanted.  It may not quite sleep yet: that the next context will seem to have
+	 * used. */
+	if (!c->gone && others)
+		cpu_ns = host_stub_thread_cpu_ns(s->as.host_pid, c->tid);
 	mutex_lock(&st->lock);
 	kept = !c->gone && s->idle_count < IDLE_MAX;
 	list_del_init(&c->node);
@@ -294,6 +298,7 @@ static bool keep_idle(struct stub *s, struct context *c)
 			.tid = c->tid,
 			.channel = c->channel,
 			.second = c->in_call || c->second,
+			.cpu_ns = max_of(cpu_ns, (int64_t)0),
 		};
 	mutex_unlock(&st->lock);
 	return kept;
@@ -304,14 +309,15 @@ void systrap_ctx_destroy(struct pctx *ctx)
 	struct context *c = context_of(ctx);
 	struct stub *s = stub_of(ctx->as);
 	struct systrap *st = systrap_of(ctx->as);
+	bool others;
 
 	pieces_end(c);
 	rings_leave(c);
-	atomic_fetch_sub(&s->threads, 1);
+	others = atomic_fetch_sub(&s->threads, 1) > 1;
 	if (c->attached)
 		placement_detach(&c->place);
 	/* It is parked in the shim: a spawn will find it there. */
-	if (!keep_idle(s, c)) {
+	if (!keep_idle(s, c, others)) {
 		if (!atomic_load(&s->as.dead) && thread_end(s, c)) {
 			channel_free(st, c->channel);
 		} else {
@@ -529,6 +535,27 @@ bool context_save(struct context *c)
 	return true;
 }
 
+static void redirect_rseq_answer(struct context *c)
+{
+	const uint64_t answer = channel_addr(c->channel) + CH_RSEQ_RESULT;
+
+	if (c->rseq_due)
+		memcpy(c->ch + CH_RSEQ_ANSWER, &answer, sizeof(answer));
+}
+
+/* An exit(2) for which the shim has undone a registration returns after all: a filter came in between.  It is made again. */
+static void rseq_again(struct context *c)
+{
+	const uint32_t flags = 0;
+
+	c->rseq_left = false;
+	c->rseq_due = true;
+	redirect_rseq_answer(c);
+	memcpy(c->ch + CH_RSEQ_FLAGS, &flags, sizeof(flags));
+	atomic_store_explicit(channel_u32(c, CH_RSEQ_LEAVE), RSEQ_LEAVE, memory_order_relaxed);
+	atomic_store_explicit(channel_u32(c, CH_RSEQ_DONE), 0, memory_order_relaxed);
+}
+
 /* WORD_RSEQ, which is to be said, means what is due, and then this. */
 static void rseq_first(struct context *c, uint32_t then)
 {
@@ -541,6 +568,8 @@ static uint32_t hand_over(struct context *c)
 {
 	uint32_t say = WORD_RUN;
 
+	if (UNLIKELY(c->rseq_left))
+		rseq_again(c);
 	if (c->in_call && !c->regs_dirty && !c->bases_dirty && !c->rseq_due) {
 		uint32_t word;
 
@@ -665,23 +694,17 @@ bool context_map_file(struct pctx *ctx, struct pas *as, const struct leader_call
 
 /* ---- restartable sequences ---- */
 
-/* Writes down what the shim is to ask of the host; the result is to be at `answer` as well. */
+/* Writes down what the shim is to ask of the host; the result is to be at `answer` as well.  A registration it undoes by itself
+ * when the thread makes an exit(2) from a patched site. */
 static void put_rseq(struct context *c, gva_t area, uint32_t size, uint32_t flags, uint32_t sig, uint64_t answer)
 {
+	atomic_store_explicit(channel_u32(c, CH_RSEQ_LEAVE), flags ? RSEQ_STAY : RSEQ_LEAVE, memory_order_relaxed);
 	memcpy(c->ch + CH_RSEQ_AREA, &area, sizeof(area));
 	memcpy(c->ch + CH_RSEQ_SIG, &sig, sizeof(sig));
 	memcpy(c->ch + CH_RSEQ_SIZE, &size, sizeof(size));
 	memcpy(c->ch + CH_RSEQ_FLAGS, &flags, sizeof(flags));
 	memcpy(c->ch + CH_RSEQ_ANSWER, &answer, sizeof(answer));
 	atomic_store_explicit(channel_u32(c, CH_RSEQ_DONE), 0, memory_order_relaxed);
-}
-
-static void redirect_rseq_answer(struct context *c)
-{
-	const uint64_t answer = channel_addr(c->channel) + CH_RSEQ_RESULT;
-
-	if (c->rseq_due)
-		memcpy(c->ch + CH_RSEQ_ANSWER, &answer, sizeof(answer));
 }
 
 /* What the host said, as far as the channel can be believed: a lie harms the liar, whose thread may lose its
@@ -734,6 +757,11 @@ int systrap_rseq_unregister(struct pctx *ctx, gva_t area, uint32_t size, uint32_
 	}
 	if (atomic_load(&ctx->as->dead) || c->gone)
 		return -ESRCH;
+	if (c->rseq_left) {
+		c->rseq_left = false;
+		if (rseq_result(c) == 0)
+			return 0; /* it is done */
+	}
 	if (c->in_call)
 		return rseq_now(c, area, size, L_RSEQ_FLAG_UNREGISTER, sig);
 	then = c->second ? WORD_SAVED : WORD_SENTRY;
@@ -760,6 +788,12 @@ static void decode_call(struct context *c, uint32_t arch, struct pf_event *ev)
 		memcpy(ev->args, (uint64_t[]){r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}, sizeof(ev->args));
 	else
 		memcpy(ev->args, (uint64_t[]){r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp}, sizeof(ev->args));
+}
+
+/* It comes with an exit(2): has the shim undone the thread's registration? */
+static bool has_left(const struct context *c)
+{
+	return atomic_load_explicit(channel_u32(c, CH_RSEQ_LEAVE), memory_order_relaxed) == RSEQ_LEFT;
 }
 
 /* What the shim saves all state for before it hands over (.Lcall_clone). */
@@ -840,6 +874,7 @@ static bool decode(struct context *c, uint32_t word, struct pf_event *ev)
 		c->in_call = true;
 		call_load(c);
 		c->saved_along = saves_along((uint32_t)c->regs.rax);
+		c->rseq_left = c->regs.rax == SYS_exit && has_left(c);
 		if (pieces_wide((uint32_t)c->regs.rax))
 			call_load_rest(c);
 		decode_call(c, L_AUDIT_ARCH_X86_64, ev);

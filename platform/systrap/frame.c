@@ -131,6 +131,7 @@ void frame_init(struct context *c)
 	c->ctx.robust = (struct pctx_robust *)(void *)(c->ch + CH_ROBUST);
 	atomic_store(&c->ctx.robust->head, 0);
 	atomic_store(&c->ctx.robust->open, 0);
+	atomic_store(channel_u32(c, CH_RSEQ_LEAVE), RSEQ_STAY);
 	c->ctx.position = (struct pctx_position *)(void *)(c->ch + CH_POSITION);
 	atomic_store(&c->ctx.position->pos, PCTX_NO_POSITION);
 	c->ctx.reads = (struct pctx_reads *)(void *)(c->ch + CH_READ_COUNT);

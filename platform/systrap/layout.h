@@ -177,6 +177,10 @@
 #define CH_RSEQ_ANSWER 288 /* the address where the result is to be as well: the frame's rax, or CH_RSEQ_RESULT again  \
 			    */
 #define CH_RSEQ_DONE 296   /* it was called */
+#define CH_RSEQ_LEAVE 252  /* RSEQ_LEAVE: what CH_RSEQ_AREA and the like say is to be undone before an exit(2) is handed over */
+#define RSEQ_STAY 0
+#define RSEQ_LEAVE 1
+#define RSEQ_LEFT 2	   /* it was tried */
 #define CH_DO_NR 304	   /* WORD_DO: the call, */
 #define CH_DO_ARGS 312	   /* its six arguments, */
 #define CH_DO_RESULT 360   /* its result, */

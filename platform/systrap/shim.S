@@ -34,6 +34,7 @@
 #define NR_set_robust_list 273
 #define NR_rseq 334
 #define NR_clone3 435
+#define RSEQ_FLAG_UNREGISTER 1
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 #define MSG_DONTWAIT 0x40
@@ -433,6 +434,8 @@ systrap_shim_call:
 	je	.Lread
 	cmp	$NR_set_robust_list, %eax
 	je	.Lshort_cut
+	cmp	$NR_exit, %eax
+	je	.Lcall_exit
 
 .Lcall_sentry:
 	call	.Lstore
@@ -1019,6 +1022,20 @@ systrap_shim_call:
 	rdfsbase %rcx
 	mov	%rcx, CH_FS_BASE(%rbx)
 	ret
+
+/* The host's registration goes before anybody can hear of the thread's end.  (Where calls are seen, the sentry sees to it.) */
+.Lcall_exit:
+	call	.Lstore
+	cld
+	cmpl	$RSEQ_LEAVE, CH_RSEQ_LEAVE(%rbx)
+	jne	1f
+	movl	$RSEQ_FLAG_UNREGISTER, CH_RSEQ_FLAGS(%rbx)
+	lea	CH_RSEQ_RESULT(%rbx), %rcx
+	mov	%rcx, CH_RSEQ_ANSWER(%rbx)
+	call	.Lcall_rseq
+	movl	$RSEQ_LEFT, CH_RSEQ_LEAVE(%rbx)
+1:	mov	CH_RAX(%rbx), %eax
+	jmp	.Ltake_along
 
 /* A child inherits the vector state: the sentry will want it, and need not ask. */
 .Lcall_clone:

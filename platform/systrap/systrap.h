@@ -156,6 +156,7 @@ struct idle_thread {
 	pid_t tid;
 	uint32_t channel;
 	bool second; /* it will resume from the second frame */
+	int64_t cpu_ns; /* what it has used so far */
 };
 
 /* Mappings that were put off: of one file, and of anonymous memory. */
@@ -268,6 +269,7 @@ struct context {
 	/* Guarded by systrap.lock. */
 	struct ring *rings[2 * CH_RING_ROLE_SLOTS]; /* whose slots those are, or were the last time it ran, or are to be, */
 	int ring_fds[2 * CH_RING_ROLE_SLOTS]; /* and the descriptors */
+	bool rseq_left;	      /* the shim has undone it, for the exit(2) in hand */
 	bool rseq_due;	      /* the next hand-over begins with what the channel's CH_RSEQ_ fields ask for */
 	struct piece pieces[PIECE_COUNT]; /* valid if ctx.pieces, as is the next */
 	struct give gives[CH_GIVE_MAX];

@@ -333,6 +333,36 @@ TEST(robust_list)
 
 static pthread_mutex_t *robust_mutex;
 
+static void *list_of(void *tid)
+{
+	void *head = NULL;
+	size_t len = 0;
+
+	return syscall(SYS_get_robust_list, *(pid_t *)tid, &head, &len) == 0 && len == sizeof(struct robust_list_head) ? head : NULL;
+}
+
+/* Set often, as by a program that makes many threads: the last one counts, whoever asks, and what is refused changes nothing. */
+TEST(robust_list_set_often)
+{
+	static struct robust_list_head heads[2];
+	pid_t self = (pid_t)syscall(SYS_gettid);
+	void *old = list_of(&self), *seen;
+	pthread_t t;
+
+	for (int i = 0; i < 100; i++) {
+		/* One call site, with a length that is right or wrong. */
+		bool good = i % 4 != 3;
+		long r = syscall(SYS_set_robust_list, &heads[i % 2], sizeof(heads[0]) + (good ? 0 : 1));
+
+		if (!CHECK_EQ(r, good ? 0 : -1) || !CHECK(list_of(&self) == &heads[good ? i % 2 : (i - 1) % 2]))
+			break;
+	}
+	REQUIRE(pthread_create(&t, NULL, list_of, &self) == 0);
+	pthread_join(t, &seen);
+	CHECK(seen == &heads[0]);
+	CHECK_EQ(syscall(SYS_set_robust_list, old, sizeof(heads[0])), 0);
+}
+
 TEST(robust_mutex)
 {
 	pthread_mutexattr_t attr;
