@@ -84,7 +84,8 @@ static int found(const struct htable *t, const struct hentry *e)
 
 START_TEST(htable_growth)
 {
-	enum { COUNT = 20000 };
+	enum { COUNT = 5000 };
+	int wrong = 0;
 	struct htable t = {.count = 0};
 	struct hentry *e = calloc(COUNT, sizeof(*e));
 
@@ -94,17 +95,18 @@ START_TEST(htable_growth)
 	ck_assert_uint_eq(t.count, COUNT);
 	ck_assert_uint_gt(t.mask, COUNT / HTABLE_STEP);
 	for (int i = 0; i < COUNT; i++)
-		ck_assert_int_eq(found(&t, &e[i]), 1);
+		wrong += found(&t, &e[i]) != 1;
 	for (int i = 0; i < COUNT; i += 3)
 		htable_remove(&t, &e[i]);
 	for (int i = 0; i < COUNT; i++)
-		ck_assert_int_eq(found(&t, &e[i]), i % 3 != 0);
+		wrong += found(&t, &e[i]) != (i % 3 != 0);
 	for (int i = 0; i < COUNT; i++)
 		if (i % 3)
 			htable_remove(&t, &e[i]);
 	ck_assert_uint_eq(t.count, 0);
 	for (size_t b = 0; b <= t.mask; b++)
-		ck_assert_ptr_null(t.buckets[b]);
+		wrong += t.buckets[b] != NULL;
+	ck_assert_int_eq(wrong, 0);
 	htable_destroy(&t);
 	free(e);
 }
