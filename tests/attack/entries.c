@@ -67,7 +67,7 @@ static void x32_all(void)
 {
 	static const long args[] = {0, -1};
 
-	for (long nr = 0; nr < 600; nr++)
+	for (long nr = 0; nr <= 1000; nr++)
 		for (int i = 0; i < 2; i++) {
 			errno = 0;
 			CHECK(syscall(0x40000000 | nr, args[i], args[i], args[i], args[i], args[i], args[i]) == -1 &&

@@ -329,11 +329,11 @@ END_TEST
 START_TEST(from_elsewhere)
 {
 	static const uint64_t places[] = {0,	0x400000, BASE - 1, BASE + SYSTRAP_TEXT_SIZE, BASE + SYSTRAP_REQUESTS_OFF,
-					  BASE + SYSTRAP_TRAMPOLINES_OFF, SYSTRAP_CHANNELS, SYSTRAP_CELLS, ~0ull, BASE & UINT32_MAX,
-					  (BASE & UINT32_MAX) + 0x100000000, 0xffffffffff600000};
+					  BASE + SYSTRAP_TRAMPOLINES_OFF, BASE + SYSTRAP_VDSO_OFF, SYSTRAP_CHANNELS, SYSTRAP_WINDOWS, SYSTRAP_CELLS, ~0ull,
+					  BASE & UINT32_MAX, (BASE & UINT32_MAX) + 0x100000000, 0xffffffffff600000};
 
 	length = filter_build(filter, BASE, true);
-	for (int nr = -2; nr < 1000; nr++) {
+	for (int nr = -2; nr <= 1000; nr++) {
 		for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 			struct seccomp_data d = call_from(nr, places[i]);
 
@@ -348,7 +348,7 @@ END_TEST
 START_TEST(of_another_architecture)
 {
 	length = filter_build(filter, BASE, true);
-	for (int nr = 0; nr < 1000; nr++) {
+	for (int nr = 0; nr <= 1000; nr++) {
 		for (uint64_t at = 0; at < SYSTRAP_TEXT_SIZE; at += 509) {
 			struct seccomp_data d = call_from(nr, BASE + at);
 
