@@ -6,9 +6,23 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
-static const uintptr_t targets[] = {SYSTRAP_BASE, SYSTRAP_BASE + 0x1000, SYSTRAP_BASE_2, SYSTRAP_BASE + SYSTRAP_REQUESTS_OFF,
-				   SYSTRAP_CHANNELS, SYSTRAP_CHANNELS + SYSTRAP_CHANNEL_SIZE, PTRACE_TOP - 4096,
-				   PTRACE_TOP - 8192, CEILING, USER_END - 4096};
+static const uintptr_t targets[] = {SYSTRAP_BASE,
+				    SYSTRAP_BASE + 0x1000,
+				    SYSTRAP_BASE + SYSTRAP_LEADER_OFF,
+				    SYSTRAP_BASE + SYSTRAP_PIECES_OFF,
+				    SYSTRAP_BASE_2,
+				    SYSTRAP_BASE + SYSTRAP_REQUESTS_OFF,
+				    SYSTRAP_BASE + SYSTRAP_WAITERS_OFF,
+				    SYSTRAP_BASE + SYSTRAP_TRAMPOLINES_OFF,
+				    SYSTRAP_BASE + SYSTRAP_VDSO_OFF,
+				    SYSTRAP_CHANNELS,
+				    SYSTRAP_CHANNELS + SYSTRAP_CHANNEL_SIZE,
+				    SYSTRAP_WINDOWS,
+				    SYSTRAP_RECORDS,
+				    PTRACE_TOP - 4096,
+				    PTRACE_TOP - 8192,
+				    CEILING,
+				    USER_END - 4096};
 
 /* Whatever the call says, it must not work on that memory. */
 #define REFUSED(call)                                                                                                  \

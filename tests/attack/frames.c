@@ -199,6 +199,93 @@ TEST(masked_by_a_frame)
 	still_alive();
 }
 
+/* ---- frames of the host's, by which a thread tells the sentry of its call ---- */
+
+#define MAGIC 0x5ca1ab1e0ddba11ull
+#define FRAME_R15 104 /* struct l_rt_sigframe: the first thing behind pretcode and the context's head is r8 */
+#define FRAME_UC 8
+#define FRAMES_AT_A_TIME 8
+
+/* A call by a trap, so that its frame is in the thread's channel; where that is, or 0. */
+static char *own_frame(void)
+{
+	struct found f;
+	long r = SYS_gettid;
+
+	memset(&f, 0, sizeof(f));
+	find_pages(&f);
+	__asm__ volatile("mov %1, %%r15; syscall" : "+a"(r) : "r"(MAGIC) : "r15", "rcx", "r11", "memory");
+	for (int i = 0; i < f.count; i++)
+		for (uintptr_t at = f.page[i]; f.writable[i] && at < f.page[i] + 4096; at += 8)
+			if (f.page[i] >= SYSTRAP_CHANNELS && f.page[i] % SYSTRAP_CHANNEL_SIZE && *(volatile uint64_t *)at == MAGIC)
+				return (char *)at - FRAME_R15;
+	return NULL;
+}
+
+/* A frame in the thread's own channel that says that there was a call, or something else, with registers as they come; then on as if the
+ * host had called the handler with it. */
+__attribute__((noreturn)) static void signal_with(char *at, uintptr_t shim, unsigned seed)
+{
+	ucontext_t *uc = (ucontext_t *)(void *)(at + FRAME_UC);
+	uint64_t *info = (uint64_t *)(void *)(at + 312); /* si_signo, si_errno; si_code; si_call_addr; si_syscall, si_arch */
+	unsigned s = seed * 104729 + 1;
+	uint64_t sig = next_random(&s) % 4 ? SIGSYS : next_random(&s) % 65;
+
+	uc->uc_mcontext.gregs[REG_RAX] = next_random(&s) % 2 ? SYS_mkdir : next_random(&s) % 500;
+	uc->uc_mcontext.gregs[REG_RDI] = (greg_t)(uintptr_t)marker();
+	uc->uc_mcontext.gregs[REG_RSI] = 0777;
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)interesting(&s);
+	if (next_random(&s) % 2)
+		uc->uc_mcontext.gregs[REG_CSGSFS] = (greg_t)((uint64_t)next_random(&s) << 40 | next_random(&s));
+	if (next_random(&s) % 2)
+		uc->uc_mcontext.gregs[REG_EFL] = (greg_t)interesting(&s);
+	if (next_random(&s) % 2)
+		uc->uc_mcontext.fpregs = (void *)interesting(&s);
+	if (next_random(&s) % 2)
+		memset(&uc->uc_sigmask, 0xff, 8);
+	for (unsigned i = 0; i < seed % 7; i++)
+		((uint64_t *)(void *)at)[next_random(&s) % 56] = interesting(&s);
+	info[0] = sig;
+	info[1] = next_random(&s) % 3 ? 1 : (uint64_t)next_random(&s) << 8; /* SYS_SECCOMP */
+	info[2] = interesting(&s);
+	info[3] = next_random(&s) % 3 ? 0xc000003eull << 32 | next_random(&s) % 500 : interesting(&s);
+	__asm__ volatile("mov %0, %%rsp; jmp *%1" ::"r"(at), "r"(shim), "D"(sig), "S"(info), "d"(uc) : "memory");
+	__builtin_unreachable();
+}
+
+TEST(signals_that_were_none)
+{
+	uintptr_t shim;
+	pid_t pids[FRAMES_AT_A_TIME];
+	int count = 0;
+
+	catch_everything();
+	shim = readable(SYSTRAP_BASE) ? SYSTRAP_BASE : SYSTRAP_BASE_2;
+	if (!readable(shim) || !own_frame())
+		SKIP("no such thing here");
+	for (unsigned i = 0; i < 2 * RANDOM_FRAMES; i++) {
+		pids[count] = h_fork();
+		if (pids[count++] == 0) {
+			char *at = own_frame(); /* it has a channel of its own */
+
+			setsid();
+			for (int sig = 1; sig < 32; sig++)
+				signal(sig, SIG_DFL);
+			if (at)
+				signal_with(at, shim, i);
+			_exit(0);
+		}
+		if (count < FRAMES_AT_A_TIME)
+			continue;
+		while (count > 0)
+			finish_off(pids[--count], 40);
+	}
+	while (count > 0)
+		finish_off(pids[--count], 40);
+	still_alive();
+	rmdir(marker()); /* as above */
+}
+
 /* Who could write there might have others' wake-ups lost. */
 TEST(tables_of_waiters)
 {

@@ -50,6 +50,25 @@ __attribute__((noreturn)) static void jump(uintptr_t to, const struct registers 
 	__builtin_unreachable();
 }
 
+/* The forged channel's arguments of a short cut in C, and all that it goes by: a position, a window on the shim, waiters, a ring. */
+static void forge_short_cut(uint64_t nr)
+{
+	static const unsigned arguments[] = {CH_RDI, CH_RSI, CH_RDX, CH_R10, CH_R8, CH_R9};
+	const uint64_t values[] = {1, (uint64_t)forged + 0xa000, 4096, 0, 0, ~0ul};
+	/* struct pas_window: loan, descriptor, where it is mapped, its first byte, how many, and the file's size. */
+	const uint64_t window[] = {1, 1, SYSTRAP_BASE, 0, UINT64_MAX, UINT64_MAX};
+	const uint64_t position[] = {0, 1}, ring[] = {(uint64_t)SYSTRAP_CHANNEL_SIZE << 32 | 1};
+
+	memcpy(forged + CH_RAX, &nr, 8);
+	for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++)
+		memcpy(forged + arguments[i], &values[i], 8);
+	memcpy(forged + CH_POSITION, position, sizeof(position));
+	memcpy(forged + CH_RING_SLOTS, ring, sizeof(ring));
+	memcpy(forged + CH_WINDOWS, &(uint64_t){(uint64_t)forged + 0xc000}, 8);
+	for (unsigned i = 0; i < SYSTRAP_WINDOW_COUNT; i++)
+		memcpy(forged + 0xc000 + (size_t)i * 64, window, sizeof(window));
+}
+
 static void point_at_forged(struct registers *r)
 {
 	uint64_t f = (uint64_t)forged;
@@ -71,6 +90,9 @@ static void call_regs(struct registers *r, int which)
 		r->rax = SYS_kill;
 		r->rdi = (uint64_t)victim();
 		r->rsi = 9;
+	} else if (which == 3) {
+		/* As in a short cut: every register that may hold the channel, or what was read of it, points there. */
+		r->rax = r->rdx = r->rsi = r->rdi = r->r8 = r->r9 = r->r10 = (uint64_t)forged;
 	} else {
 		/* As the shim's own: a futex call on somebody's channel, then whatever comes. */
 		r->rax = SYS_futex;
@@ -109,6 +131,10 @@ static void jump_everywhere(int which, uint64_t word)
 			pid_t pid = h_fork();
 
 			if (pid == 0) {
+				static const uint64_t calls[] = {SYS_lseek, SYS_pread64, SYS_read, SYS_futex, SYS_write};
+
+				if (which == 3)
+					forge_short_cut(calls[at % 5]);
 				setsid(); /* some land where they kill their own group */
 				for (int sig = 1; sig < 32; sig++)
 					signal(sig, SIG_DFL);
@@ -160,7 +186,7 @@ TEST(forged_run_word)
 TEST(forged_exit_word)
 {
 	prepare();
-	jump_everywhere(0, 5);
+	jump_everywhere(3, 5);
 }
 
 static volatile bool stop;
@@ -221,8 +247,20 @@ TEST(sibling_forges_results)
 
 static void change_what_is_not_ours(uintptr_t at)
 {
-	static const uintptr_t protected[] = {SYSTRAP_BASE, SYSTRAP_BASE + 0x1000, SYSTRAP_BASE + SYSTRAP_REQUESTS_OFF,
-					      SYSTRAP_BASE + SYSTRAP_TRAMPOLINES_OFF, SYSTRAP_BASE_2, SYSTRAP_CHANNELS, SYSTRAP_CELLS, 0};
+	static const uintptr_t protected[] = {SYSTRAP_BASE,
+					      SYSTRAP_BASE + 0x1000,
+					      SYSTRAP_BASE + SYSTRAP_LEADER_OFF,
+					      SYSTRAP_BASE + SYSTRAP_PIECES_OFF,
+					      SYSTRAP_BASE + SYSTRAP_REQUESTS_OFF,
+					      SYSTRAP_BASE + SYSTRAP_WAITERS_OFF,
+					      SYSTRAP_BASE + SYSTRAP_TRAMPOLINES_OFF,
+					      SYSTRAP_BASE + SYSTRAP_VDSO_OFF,
+					      SYSTRAP_BASE_2,
+					      SYSTRAP_CHANNELS,
+					      SYSTRAP_WINDOWS - 4096,
+					      SYSTRAP_WINDOWS_END,
+					      SYSTRAP_CELLS,
+					      0};
 	const uint64_t fixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
 	uint64_t mine = (uint64_t)mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

@@ -13,7 +13,7 @@ static unsigned next_random(unsigned *s)
 	return *s >> 8;
 }
 
-enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES, POSITIONS, RINGS, WINDOWS };
+enum kind { NOISE, WORDS, POINTERS, FLIPS, PIECES, POSITIONS, RINGS, WINDOWS, FIELD };
 
 /* Where a channel holds the memory that calls take along, how much of it there is, and where it came from
  * (platform/systrap/layout.h); the rest stays, so that calls go on being made. */
@@ -56,8 +56,27 @@ static bool holds_ring(uintptr_t at)
 struct job {
 	enum kind kind;
 	unsigned seed;
-	int pages;
+	unsigned off; /* FIELD: which one, from a channel's start */
 };
+
+/* What some field could be, and another could not. */
+static uint64_t any_value(unsigned *s)
+{
+	switch (next_random(s) % 6) {
+	case 0:
+		return next_random(s) % 20; /* words, flags, descriptors */
+	case 1:
+		return SYSTRAP_CHANNELS + next_random(s) % (4 * SYSTRAP_CHANNEL_SIZE);
+	case 2:
+		return CEILING + next_random(s) % SYSTRAP_TEXT_SIZE;
+	case 3:
+		return (uint64_t)(uintptr_t)&seed;
+	case 4:
+		return (uint64_t)next_random(s) << 32 | next_random(s);
+	default:
+		return (uint64_t)next_random(s) << 40;
+	}
+}
 
 static void *scribble(void *arg)
 {
@@ -69,13 +88,18 @@ static void *scribble(void *arg)
 
 			if (!found.writable[i])
 				continue;
+			if (j->kind == FIELD) {
+				if (found.page[i] % SYSTRAP_CHANNEL_SIZE == 0)
+					page[j->off / 8] = any_value(&j->seed);
+				continue;
+			}
 			for (int k = 0; k < 512; k++)
 				switch (j->kind) {
 				case NOISE:
 					page[k] = (uint64_t)next_random(&j->seed) << 32 | next_random(&j->seed);
 					break;
 				case WORDS: /* the hand-over word and its neighbours */
-					page[0] = next_random(&j->seed) % 8;
+					page[0] = next_random(&j->seed) % (WORD_FRAME + 2);
 					break;
 				case POINTERS:
 					page[k] = CEILING + next_random(&j->seed) % 0x10000000;
@@ -104,6 +128,8 @@ static void *scribble(void *arg)
 						page[k] = next_random(&j->seed) % 4 ?
 								  next_random(&j->seed) % 0x20000 :
 								  (uint64_t)next_random(&j->seed) << 32 | next_random(&j->seed) % 16;
+					break;
+				case FIELD:
 					break;
 				case FLIPS:
 					page[next_random(&j->seed) % 512] ^= 1ull << (next_random(&j->seed) % 64);
@@ -267,8 +293,28 @@ static void *(*const victim_of[])(void *) = {
 	[RINGS] = pipes,
 };
 
+/* How many processes have come to scribble: who has not was no attack. */
+static volatile int *begun;
+
+static void prepare(void)
+{
+	if (!begun)
+		begun = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(begun != MAP_FAILED);
+	signal(SIGRTMIN, handler);
+}
+
+static void wait_for(int count)
+{
+	for (int ms = 0; ms < 60000 && *begun < count; ms++)
+		usleep(1000);
+	CHECK_EQ(*begun, count);
+	*begun = 0;
+}
+
 static void attack(enum kind kind)
 {
+	prepare();
 	for (int round = 0; round < 8; round++) {
 		pid_t pid = h_fork();
 
@@ -282,12 +328,13 @@ static void attack(enum kind kind)
 			if (kind == RINGS)
 				usleep(30000); /* there are to be some */
 			find_pages(&found);
-			signal(SIGRTMIN, handler);
 			for (int sig = 1; sig < 32; sig++)
 				signal(sig, round % 2 ? SIG_DFL : SIG_IGN);
+			__atomic_fetch_add(begun, 1, __ATOMIC_SEQ_CST);
 			pthread_create(&t, NULL, scribble, &jobs[0]);
 			scribble(&jobs[1]);
 		}
+		wait_for(1);
 		finish_off(pid, 300);
 		still_alive();
 	}
@@ -332,6 +379,68 @@ TEST(rings)
 TEST(pieces)
 {
 	attack(PIECES);
+}
+
+/* All of it at once: files, pieces, handlers, futexes, positions, windows, rings. */
+static void use_everything(void)
+{
+	static void *(*const all[])(void *) = {calls, calls_with_pieces, seeks, reads, pipes};
+	pthread_t t;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		pthread_create(&t, NULL, all[i], NULL);
+}
+
+#define FIELDS_AT_A_TIME 8
+
+/* What is behind the first words of the places for bytes is bytes. */
+static bool is_bytes(unsigned off)
+{
+	return (off > CH_OUT + 16 && off < CH_OUT + CH_OUT_SIZE - 64) || (off > CH_PIECES + 8 && off < CH_PIECES + CH_PIECE_SIZE) ||
+	       (off > CH_PIECES + CH_PIECE_SIZE + 8 && off < CH_PIECES + 2 * CH_PIECE_SIZE);
+}
+
+/* One word of the channels after the other, by itself, so that the rest goes on until that one matters. */
+TEST(each_field)
+{
+	pid_t pids[FIELDS_AT_A_TIME];
+	int count = 0, fields = 0;
+	bool channels = false;
+
+	prepare();
+	find_pages(&found);
+	for (int i = 0; i < found.count; i++)
+		channels = channels || (found.writable[i] && found.page[i] % SYSTRAP_CHANNEL_SIZE == 0);
+	if (!channels)
+		SKIP("no channels here");
+
+	for (unsigned off = 0; off < CH_HEADER_SIZE; off += 8) {
+		if (is_bytes(off))
+			continue;
+		pids[count] = h_fork();
+		if (pids[count] == 0) {
+			struct job j = {FIELD, off + 1, off};
+
+			setsid();
+			use_everything();
+			find_pages(&found);
+			for (int sig = 1; sig < 32; sig++)
+				signal(sig, off % 16 ? SIG_DFL : SIG_IGN);
+			__atomic_fetch_add(begun, 1, __ATOMIC_SEQ_CST);
+			scribble(&j);
+		}
+		count++, fields++;
+		if (count == FIELDS_AT_A_TIME || off == CH_HEADER_SIZE - 8) {
+			wait_for(count);
+			usleep(100000);
+			while (count > 0)
+				finish_off(pids[--count], 0);
+			still_alive();
+		}
+	}
+	h_say("  %d words\n", fields);
+	CHECK(count == 0 && fields > 100);
+	still_alive();
 }
 
 static struct gate neighbour;
