@@ -712,6 +712,98 @@ TEST(other_text_at_the_same_place)
 	munmap(text, sizeof(page));
 }
 
+/* A process is copied while its text is being rewritten: each copy has a site that is whole, whatever it had come to. */
+TEST(fork_at_any_moment)
+{
+	for (int round = 0; round < 20; round++) {
+		uint8_t page[4096], *text;
+		pthread_t t[2];
+		void *result;
+
+		memset(page, 0x90, sizeof(page));
+		memcpy(page + 100, mov_site, sizeof(mov_site));
+		memcpy(page + 200, bare_and_padding, sizeof(bare_and_padding));
+		text = map_text(NULL, page, sizeof(page));
+		hammering = true;
+		for (int i = 0; i < 2; i++)
+			REQUIRE(pthread_create(&t[i], NULL, hammer_until_told, text + 100) == 0);
+		for (int i = 0; i < 4; i++) {
+			pid_t pid = h_fork();
+
+			if (pid == 0) {
+				calls_getpid(text + 100);
+				calls_getpid(text + 200);
+				child_exit();
+			}
+			JOIN(pid);
+		}
+		hammering = false;
+		for (int i = 0; i < 2; i++) {
+			pthread_join(t[i], &result);
+			CHECK(result == NULL);
+		}
+		calls_getpid(text + 200);
+		munmap(text, sizeof(page));
+	}
+}
+
+/* Text that is mapped shared is the file's, which nobody changes but those who write to it. */
+TEST(text_mapped_shared)
+{
+	char path[] = "/tmp/hot-XXXXXX";
+	uint8_t page[4096], now[4096], *text, *again;
+	int fd = mkstemp(path);
+
+	memset(page, 0x90, sizeof(page));
+	memcpy(page + 100, mov_site, sizeof(mov_site));
+	memcpy(page + 200, bare_and_padding, sizeof(bare_and_padding));
+	REQUIRE(fd >= 0 && unlink(path) == 0 && write(fd, page, sizeof(page)) == sizeof(page));
+	text = mmap(NULL, sizeof(page), PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	again = mmap(NULL, sizeof(page), PROT_READ, MAP_SHARED, fd, 0);
+	REQUIRE(text != MAP_FAILED && again != MAP_FAILED);
+	calls_getpid(text + 100);
+	calls_getpid(text + 200);
+	CHECK(memcmp(text, page, sizeof(page)) == 0);
+	CHECK(memcmp(again, page, sizeof(page)) == 0);
+	CHECK(pread(fd, now, sizeof(now), 0) == sizeof(now) && memcmp(now, page, sizeof(page)) == 0);
+	/* Another call there, written by way of the file. */
+	REQUIRE(pwrite(fd, &(uint8_t){SYS_getppid}, 1, 101) == 1);
+	for (int i = 0; i < ROUNDS; i++)
+		if (!CHECK_EQ(((long (*)(void))(void *)(text + 100))(), getppid()))
+			break;
+	munmap(text, sizeof(page));
+	munmap(again, sizeof(page));
+	close(fd);
+}
+
+/* A program that sums up its own text and, if that is not what it was, puts it right: it goes on, and so do its calls. */
+TEST(self_checking_text)
+{
+	uint8_t page[4096], *text;
+	unsigned changed = 0;
+
+	memset(page, 0x90, sizeof(page));
+	memcpy(page + 100, mov_site, sizeof(mov_site));
+	text = map_text(NULL, page, sizeof(page));
+	for (int i = 0; i < 5; i++) {
+		if (!calls_getpid(text + 100))
+			break;
+		if (memcmp(text, page, sizeof(page)) == 0)
+			continue;
+		/* Nothing but the call is another: the rest of the page is as it was. */
+		changed++;
+		CHECK(memcmp(text, page, 100) == 0 && memcmp(text + 107, page + 107, sizeof(page) - 107) == 0);
+		REQUIRE(mprotect(text, sizeof(page), PROT_READ | PROT_WRITE) == 0);
+		memcpy(text, page, sizeof(page));
+		REQUIRE(mprotect(text, sizeof(page), PROT_READ | PROT_EXEC) == 0);
+		CHECK(memcmp(text, page, sizeof(page)) == 0);
+	}
+	/* HOT_CALLS_UNTOUCHED: of a run in which nothing may change. */
+	CHECK(changed == 0 || !getenv("HOT_CALLS_UNTOUCHED"));
+	h_say("  changed %u times\n", changed);
+	munmap(text, sizeof(page));
+}
+
 /* ---- the segment bases ---- */
 
 static long own_gs(void *area)
