@@ -78,6 +78,38 @@ TEST(one_is_shot)
 	others_go_on(&f);
 }
 
+static void run_programs(int count)
+{
+	for (volatile int i = 0; i < count; i++) {
+		pid_t pid = vfork();
+
+		if (pid == 0) {
+			execl("/bin/true", "true", (char *)NULL);
+			_exit(1);
+		}
+		CHECK_EQ(h_wait(pid), 0);
+	}
+}
+
+/* Not shot at: the runner looks which processes of the host there are after a few programs, tells it to go on, and looks again. */
+TEST(many_programs)
+{
+	sigset_t go_on;
+	int sig;
+
+	sigemptyset(&go_on);
+	sigaddset(&go_on, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &go_on, NULL);
+	run_programs(20);
+	printf("ready\n");
+	fflush(stdout);
+	CHECK_EQ(sigwait(&go_on, &sig), 0);
+	run_programs(200);
+	printf("%s\n", h_failures == 0 ? "done" : "failed");
+	fflush(stdout);
+	sigwait(&go_on, &sig);
+}
+
 /* Once it is frozen it does not answer any more, and cannot even die; but its parent has it killed. */
 TEST(one_is_frozen)
 {
