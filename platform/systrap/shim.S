@@ -1200,16 +1200,17 @@ systrap_leader_next_ip:
 	mov	32(%r12), %r10
 	mov	40(%r12), %r8
 	mov	48(%r12), %r9
+	/* Before the call: a child may begin when the slot holds the next request. */
+	mov	RQ_CHILD_ENTRY(%r12), %rbx
 	syscall
 systrap_leader_call_ip:
-	mov	%rax, %rbx
 	test	%rax, %rax
 	jnz	.Lresult
-	mov	RQ_CHILD_ENTRY(%r12), %rcx
-	test	%rcx, %rcx
+	test	%rbx, %rbx
 	jz	.Ldone
-	jmp	*%rcx
+	jmp	*%rbx
 .Lresult:
+	mov	%rax, %rbx
 	cmp	$-4095, %rax
 	jae	.Lnext
 .Ldone:
