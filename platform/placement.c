@@ -40,6 +40,7 @@ static bool balancer_started;			       /* guarded by pairs_lock */
 static _Atomic uint32_t balancer_wanted;	       /* a futex: 0 while the balancer sleeps and may */
 
 static _Thread_local struct placement *current_pair; /* the latest; its outer is the one before */
+static _Thread_local uint32_t pinned_to = PLACEMENT_NONE; /* without a pair: the CPU where it still is from its last one */
 
 static bool imbalanced(void)
 {
@@ -220,12 +221,35 @@ static void balance(void)
 	mutex_unlock(&pairs_lock);
 }
 
+void placement_leave(void)
+{
+	if (cpu_count >= 2)
+		sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
+	pinned_to = PLACEMENT_NONE;
+}
+
+uint32_t placement_pinned(void)
+{
+	return pinned_to;
+}
+
+void placement_bring(pid_t tid, uint32_t pinned)
+{
+	uint32_t here;
+
+	if (!current_pair)
+		return;
+	here = atomic_load(&current_pair->state) >> 1;
+	if (here != pinned && atomic_load(&current_pair->away) == PLACEMENT_NONE)
+		pin(tid, here);
+}
+
 static void *balancer(void *arg)
 {
 	const struct timespec tick = {.tv_nsec = TICK_NS};
 
 	(void)arg;
-	sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
+	placement_leave();
 	for (;;) {
 		while (atomic_load(&balancer_wanted) == 0)
 			syscall(SYS_futex, &balancer_wanted, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
@@ -272,6 +296,12 @@ static void set_active(struct placement *p, bool on)
 		want_balancer();
 }
 
+/* Whether the calling thread is pinned to this CPU already. */
+static bool is_pinned_to(uint32_t cpu)
+{
+	return (current_pair ? atomic_load(&current_pair->state) >> 1 : pinned_to) == cpu;
+}
+
 void placement_attach(struct placement *p, pid_t guest_tid)
 {
 	uint32_t cpu;
@@ -289,14 +319,14 @@ void placement_attach(struct placement *p, pid_t guest_tid)
 		p->allowed = current_pair->allowed;
 		mutex_unlock(&pairs_lock);
 	}
-	cpu = present_cpu(&p->allowed);
+	cpu = current_pair ? least_active_cpu(&p->allowed) : present_cpu(&p->allowed);
 	p->sentry_tid = gettid();
 	p->guest_tid = guest_tid;
 	p->crowded_ticks = 0;
 	/* The guest thread first: if it cannot be pinned (a cpuset that shrank) the sentry's is left alone too. */
 	if (!pin(guest_tid, cpu))
 		goto out_unpinned;
-	if (!pin(p->sentry_tid, cpu)) {
+	if (!is_pinned_to(cpu) && !pin(p->sentry_tid, cpu)) {
 		sched_setaffinity(guest_tid, sizeof(all_cpus), &all_cpus);
 		goto out_unpinned;
 	}
@@ -315,18 +345,29 @@ out_unpinned:
 		set_active(current_pair, true);
 }
 
+/* It has no CPU beside its own any more. */
+static void end_parting(struct placement *p, uint32_t away)
+{
+	atomic_store(&p->away, PLACEMENT_NONE);
+	atomic_store_explicit(p->spins, 0, memory_order_relaxed);
+	uncount_active(away);
+}
+
 void placement_detach(struct placement *p)
 {
 	struct placement **link = &current_pair;
-	uint32_t state;
+	uint32_t state, away;
 
 	if (atomic_load(&p->state) == PLACEMENT_NONE)
 		return;
 	mutex_lock(&pairs_lock);
 	list_del_init(&p->node);
 	mutex_unlock(&pairs_lock);
-	placement_rejoin(p);
 	/* Off the list, it is not moved any more. */
+	state = atomic_load(&p->state);
+	away = atomic_load(&p->away);
+	if (away != PLACEMENT_NONE)
+		end_parting(p, away);
 	set_active(p, false);
 	atomic_store(&p->state, PLACEMENT_NONE);
 	if (current_pair != p) {
@@ -342,7 +383,7 @@ void placement_detach(struct placement *p)
 		set_active(current_pair, true);
 		pin(current_pair->sentry_tid, state >> 1);
 	} else {
-		sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
+		pinned_to = away != PLACEMENT_NONE ? away : state >> 1;
 	}
 }
 
@@ -430,9 +471,7 @@ void placement_rejoin(struct placement *p)
 
 	if (away == PLACEMENT_NONE)
 		return;
-	atomic_store(&p->away, PLACEMENT_NONE);
-	atomic_store_explicit(p->spins, 0, memory_order_relaxed);
-	uncount_active(away);
+	end_parting(p, away);
 	/* The balancer may move the pair meanwhile. */
 	do {
 		cpu = atomic_load(&p->state) >> 1;

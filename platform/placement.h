@@ -36,6 +36,9 @@ struct placement {
 /* Notes the affinity mask of the process.  A platform's start calls it, single-threaded; harmless if called again. */
 void placement_start(void);
 
+/* For a thread that serves no guest: it may run on all CPUs, wherever its maker was pinned. */
+void placement_leave(void);
+
 #define PLACEMENT_NONE UINT32_MAX
 
 /* For a placement that is not attached yet; detaching such a one does nothing. */
@@ -49,9 +52,14 @@ void placement_init(struct placement *p);
  */
 void placement_attach(struct placement *p, pid_t guest_tid);
 
-/* Ends the pair, from the thread that attached it.  The thread's other pair becomes its own again, or else it may use all
- * CPUs.  The guest thread may be dead. */
+/* Ends the pair, from the thread that attached it.  The thread's other pair becomes its own again, or else the thread stays where it
+ * is until its next pair.  The guest thread may be dead. */
 void placement_detach(struct placement *p);
+
+/* Where the calling thread, which has no pair, is pinned from its last one; and pins a sleeping one of which that is known to where the
+ * caller's pair is, which is about to wake it for a new pair. */
+uint32_t placement_pinned(void);
+void placement_bring(pid_t tid, uint32_t pinned);
 
 /*
  * A pair that hands over to and fro all the time, and never sleeps in between, is better off on two CPUs, each of its threads

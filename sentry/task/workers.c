@@ -9,6 +9,8 @@
 #include "abi/errno.h"
 #include "base/lock.h"
 #include "host/futex.h"
+#include "host/process.h"
+#include "platform/placement.h"
 #include "sentry/task/internal.h"
 
 #define STACK_SIZE (256 * 1024)
@@ -20,6 +22,8 @@ struct worker {
 	void *(*start)(void *); /* with arg: written by whoever took it off the list, before `called` */
 	void *arg;
 	_Atomic uint32_t called;
+	pid_t tid;	/* immutable */
+	uint32_t cpu;	/* where it is pinned; guarded by idle_lock */
 };
 
 static struct mutex idle_lock = MUTEX_INIT;
@@ -35,6 +39,7 @@ static bool wait_for_call(struct worker *w)
 	mutex_lock(&idle_lock);
 	stay = idle_count < IDLE_MAX;
 	if (stay) {
+		w->cpu = placement_pinned();
 		w->next = idle;
 		idle = w;
 		idle_count++;
@@ -50,6 +55,7 @@ static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 
+	w->tid = host_gettid();
 	do
 		w->start(w->arg);
 	while (wait_for_call(w));
@@ -100,6 +106,7 @@ int sentry_thread_start(void *(*start)(void *), void *arg)
 		return start_new(start, arg);
 	w->start = start;
 	w->arg = arg;
+	placement_bring(w->tid, w->cpu);
 	atomic_store(&w->called, 1);
 	host_futex_wake(&w->called, 1);
 	return 0;
