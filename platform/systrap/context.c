@@ -206,6 +206,24 @@ out_free:
 	return r;
 }
 
+bool thread_prepare(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	struct context c = {.ctx.as = &s->as, .channel = s->spare_channel};
+	long tid;
+
+	c.ch = st->channels + (size_t)c.channel * SYSTRAP_CHANNEL_SIZE;
+	s->spare_channel = POOL_NONE;
+	birth_begin(st);
+	tid = thread_new(s, &c, true);
+	mutex_lock(&st->lock);
+	if (tid > 0)
+		s->idle[s->idle_count++] = (struct idle_thread){.tid = (pid_t)tid, .channel = c.channel};
+	mutex_unlock(&st->lock);
+	birth_end(st);
+	return tid > 0;
+}
+
 struct pf_thread systrap_thread(const struct pctx *ctx)
 {
 	const struct context *c = container_of(ctx, struct context, ctx);
@@ -227,6 +245,18 @@ int systrap_ctx_attach(struct pctx *ctx)
 }
 
 /* ---- end ---- */
+
+bool thread_tell_end_awake(struct stub *s, uint32_t channel)
+{
+	const struct systrap *st = systrap_of(&s->as);
+	_Atomic uint32_t *word = word_of(st, channel);
+
+	/* Who goes to sleep says so before it looks at the word for the last time. */
+	if (atomic_load(word + (CH_GUEST_SLEEPS - CH_WORD) / (int)sizeof(*word)) != 0)
+		return false;
+	atomic_store(word, WORD_EXIT);
+	return true;
+}
 
 void thread_tell_end(struct stub *s, uint32_t channel)
 {

@@ -2,11 +2,14 @@
  * Stubs that are used again.  Each exec takes an address space and gives one back, each exit gives one back; to make a stub
  * and to kill it (a fork, a thread, a channel, two deaths, a page table) costs more than to empty one.  So a stub whose address
  * space has come to its end is kept, if it can be made what a fork of the template is: its leader, the texts, the slots, and
- * beside that nothing but a channel.
+ * beside that nothing but a channel, and a thread that waits for its first context.
+ *
+ * All of this is done by a thread of its own, the emptier, so that nobody waits for it: who has left the stub goes on, as do those
+ * who hear of that.  It kills those that are not kept, for a process's end takes the CPU on which it lives as long as emptying it.
  *
  * What its guest may have left there, and how that goes:
  *
- *     threads            told to end.  That they have is the host's word, not the channel's: nothing but the leader is left
+ *     threads            told to end, as soon as the stub is left if they are awake.  That they have is the host's word, not the channel's: nothing but the leader is left
  *                        then, which never runs guest code and which no guest can reach.  With them go their signal masks,
  *                        pending signals, segment bases, rseq areas and clocks.
  *     memory             one munmap of all that is below GUEST_CEILING, and with it the cells of patched sites; only after the
@@ -21,6 +24,8 @@
  * Whatever of this does not come out as it should, or not in time, is the end of the stub.  The next address space is one of
  * the same owner (platform.h), who could have done to it what he likes anyway.
  */
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -28,6 +33,8 @@
 #include "platform/systrap/systrap.h"
 
 #define USED_MAX 8
+/* So many may wait for the emptier.  When there are more it cannot keep up, and they are killed at once. */
+#define LEFT_MAX 16
 /* A program with more threads than these costs more to empty than to kill. */
 #define THREADS_MAX 4
 /* So long threads that were told to end may take.  Those that are parked, as they should be, take a few microseconds. */
@@ -38,13 +45,32 @@ _Static_assert(THREADS_MAX <= IDLE_MAX && CALLS_MAX <= 2 * SYSTRAP_REQUEST_MAX, 
 
 /* ---- threads ---- */
 
+/* To the caller's CPU: where they sleep may be the one on which somebody waits to hear of their program's end. */
+static void bring_threads_here(struct stub *s)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t one;
+
+	if (cpu < 0 || !stub_pid_hold(s))
+		return;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	for (unsigned i = 0; i < s->idle_count; i++)
+		if (!s->idle[i].told)
+			sched_setaffinity(s->idle[i].tid, sizeof(one), &one);
+	if (!s->keep)
+		sched_setaffinity(s->as.host_pid, sizeof(one), &one);
+	stub_pid_drop(s);
+}
+
 /* Nobody else has s any more, so that its idle threads stay as they are; they are still looked up by the receiver. */
 static bool end_threads(struct stub *s)
 {
 	int64_t deadline_ns = monotonic_ns() + END_NS;
 
 	for (unsigned i = 0; i < s->idle_count; i++)
-		thread_tell_end(s, s->idle[i].channel);
+		if (!s->idle[i].told)
+			thread_tell_end(s, s->idle[i].channel);
 	for (unsigned i = 0; i < s->idle_count; i++) {
 		if (!thread_has_ended(s, s->idle[i].tid, s->idle[i].channel, deadline_ns)) {
 			if (!atomic_load(&s->as.dead)) /* no program is in it any more, and nobody need hear of it */
@@ -161,36 +187,124 @@ static bool take_room(struct systrap *st, uint64_t owner) REQUIRES(st->lock)
 
 void stub_forget_used(struct systrap *st, struct stub *s)
 {
-	if (list_empty(&s->used_node))
-		return;
+	if (!s->released || list_empty(&s->used_node))
+		return; /* nor is it if the emptier still has it to see to */
 	list_del_init(&s->used_node);
 	st->used_count--;
 }
 
-bool stub_keep(struct stub *s)
+/* What of its use will be no part of the next address space's. */
+static void note_before(struct stub *s)
 {
-	struct systrap *st = systrap_of(&s->as);
-	bool keep;
+	s->as.before = (struct pas_before){
+		.cpu_ns = stub_cpu_ns(s->as.host_pid),
+		.minor_faults = atomic_load(&s->as.faults[0]),
+		.major_faults = atomic_load(&s->as.faults[1]),
+		.used = true,
+	};
+}
 
-	if (!s->as.owner || atomic_load(&s->has_rings) || atomic_load(&s->as.kept_apart) || atomic_load(&s->as.dead) ||
-	    atomic_load(&s->killed_ns))
-		return false;
+/* The caller has s for himself: makes it ready to be used again, or ends it. */
+static void empty_and_keep(struct systrap *st, struct stub *s)
+{
+	bool keep = empty(s);
+
+	if (keep) {
+		note_before(s);
+		keep = s->spare_channel == POOL_NONE || thread_prepare(s);
+	}
 	mutex_lock(&st->lock);
-	keep = s->parked_channels == POOL_NONE && s->idle_count <= THREADS_MAX && take_room(st, s->as.owner);
-	mutex_unlock(&st->lock);
-	if (!keep)
-		return false;
-	keep = empty(s);
-	mutex_lock(&st->lock);
-	if (keep && !atomic_load(&s->as.dead)) {
+	keep = keep && !atomic_load(&s->as.dead);
+	if (keep) {
 		s->released = true;
 		list_add(&s->used_node, &st->used);
 	} else {
-		keep = false;
 		st->used_count--;
 	}
 	mutex_unlock(&st->lock);
-	return keep;
+	if (!keep)
+		stub_end(s);
+}
+
+static void *emptier(void *arg)
+{
+	struct systrap *st = arg;
+	struct stub *s;
+
+	placement_leave();
+	mutex_lock(&st->lock);
+	for (;;) {
+		while (list_empty(&st->left) && !st->stopping)
+			pthread_cond_wait(&st->left_cond, &st->lock.m);
+		if (list_empty(&st->left))
+			break;
+		s = list_first_entry(&st->left, struct stub, used_node);
+		list_del_init(&s->used_node);
+		mutex_unlock(&st->lock);
+		bring_threads_here(s);
+		if (s->keep)
+			empty_and_keep(st, s);
+		else
+			stub_end(s);
+		mutex_lock(&st->lock);
+		st->left_count--;
+	}
+	mutex_unlock(&st->lock);
+	return NULL;
+}
+
+static bool start_emptier(struct systrap *st) REQUIRES(st->lock)
+{
+	sigset_t all, old;
+
+	if (st->emptier_started)
+		return true;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	st->emptier_started = pthread_create(&st->emptier, NULL, emptier, st) == 0;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return st->emptier_started;
+}
+
+void stub_stop_emptier(struct systrap *st)
+{
+	bool started;
+
+	mutex_lock(&st->lock);
+	st->stopping = true;
+	started = st->emptier_started;
+	pthread_cond_signal(&st->left_cond);
+	mutex_unlock(&st->lock);
+	if (started)
+		pthread_join(st->emptier, NULL);
+}
+
+/* Whether s, of which nobody is in the way, is to be used again: then it has a place among those. */
+static bool is_kept(struct systrap *st, const struct stub *s) REQUIRES(st->lock)
+{
+	return s->as.owner && !atomic_load(&s->has_rings) && !atomic_load(&s->as.kept_apart) && s->parked_channels == POOL_NONE &&
+	       s->idle_count <= THREADS_MAX && take_room(st, s->as.owner);
+}
+
+bool stub_leave(struct stub *s)
+{
+	struct systrap *st = systrap_of(&s->as);
+	bool left;
+
+	if (atomic_load(&s->as.dead) || atomic_load(&s->killed_ns))
+		return false;
+	mutex_lock(&st->lock);
+	left = st->left_count < LEFT_MAX && start_emptier(st);
+	if (left) {
+		s->keep = is_kept(st, s);
+		for (unsigned i = 0; i < s->idle_count; i++)
+			s->idle[i].told = thread_tell_end_awake(s, s->idle[i].channel);
+		list_add_tail(&s->used_node, &st->left);
+		st->left_count++;
+		pthread_cond_signal(&st->left_cond);
+	}
+	mutex_unlock(&st->lock);
+	return left;
 }
 
 bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out)
@@ -216,12 +330,6 @@ bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out)
 	found->as.serial = serial_new(st);
 	atomic_store(&found->as.giving, GIVE_NOTHING);
 	atomic_store(&found->as.watchers, 0);
-	found->as.before = (struct pas_before){
-		.cpu_ns = stub_cpu_ns(found->as.host_pid),
-		.minor_faults = atomic_load(&found->as.faults[0]),
-		.major_faults = atomic_load(&found->as.faults[1]),
-		.used = true,
-	};
 	*out = &found->as;
 	return true;
 }

@@ -188,7 +188,7 @@ static int start_reaper(struct systrap *st)
 
 /* ---- birth and end ---- */
 
-static void stub_end(struct stub *s)
+void stub_end(struct stub *s)
 {
 	struct systrap *st = systrap_of(&s->as);
 	bool free_it;
@@ -290,6 +290,6 @@ void systrap_as_leave(struct pas *as)
 {
 	struct stub *s = stub_of(as);
 
-	if (!stub_keep(s))
+	if (!stub_leave(s))
 		stub_end(s);
 }

@@ -33,6 +33,7 @@ static void let_go(struct systrap *st)
 	if (st->wake_fd >= 0)
 		close(st->wake_fd);
 	channel_pool_destroy(st);
+	pthread_cond_destroy(&st->left_cond);
 	mutex_destroy(&st->lock);
 	free(st);
 }
@@ -52,6 +53,8 @@ static int systrap_begin(struct platform **out, char *why, size_t why_size)
 	list_init(&st->strays);
 	list_init(&st->waiters);
 	list_init(&st->used);
+	list_init(&st->left);
+	pthread_cond_init(&st->left_cond, NULL);
 	list_init(&st->ring_blocks);
 	st->listener_fd = st->wake_fd = -1;
 	st->mmap_is_atomic = probe_mmap_is_atomic();
@@ -60,6 +63,7 @@ static int systrap_begin(struct platform **out, char *why, size_t why_size)
 	pieces_table_make();
 	r = channel_pool_create(st, why, why_size);
 	if (r < 0) {
+		pthread_cond_destroy(&st->left_cond);
 		mutex_destroy(&st->lock);
 		free(st);
 		return r;
@@ -130,6 +134,7 @@ static void systrap_stop(struct platform *pf)
 		waitid(P_PID, (id_t)st->pgid, &si, WEXITED);
 		list_del_init(&st->template->node);
 	}
+	stub_stop_emptier(st);
 	stub_free(st->template);
 	let_go(st);
 }

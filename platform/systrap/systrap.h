@@ -141,7 +141,12 @@ struct systrap {
 	uint32_t births;		     /* stubs and threads that are being made */
 	struct pool channel_pool, slot_pool;
 	struct list_head used; /* of stub.used_node: emptied, to be used again; the latest first */
-	unsigned used_count;   /* of these, and of those that are just being emptied */
+	unsigned used_count;   /* of these, and of those that are to be or are just being emptied */
+	struct list_head left; /* of stub.used_node: to be emptied or killed; the longest there first */
+	unsigned left_count; /* of these, and of the one that is just seen to */
+	pthread_cond_t left_cond; /* there is one, or it is time to stop */
+	bool emptier_started, stopping;
+	pthread_t emptier;
 	struct list_head ring_blocks; /* of ring_block.node; rings.c */
 	unsigned ring_block_count;
 	uint64_t serials; /* given out */
@@ -157,6 +162,7 @@ struct idle_thread {
 	uint32_t channel;
 	bool second; /* it will resume from the second frame */
 	int64_t cpu_ns; /* what it has used so far */
+	bool told;   /* to end */
 };
 
 /* Mappings that were put off: of one file, and of anonymous memory. */
@@ -193,7 +199,8 @@ struct stub {
 	_Atomic bool has_rings;		  /* there are blocks of rings in it, perhaps, to its end */
 	/* What follows is guarded by systrap.lock. */
 	bool reaped, released;	  /* both: free */
-	struct list_head used_node; /* released, and kept to be used again */
+	struct list_head used_node; /* released, and kept to be used again; or not, and left to the emptier */
+	bool keep; /* if it is left to the emptier: not to be killed */
 	uint32_t parked_channels; /* to be freed with the stub: a list through the pool's links */
 	unsigned idle_count;
 	struct idle_thread idle[IDLE_MAX];
@@ -454,6 +461,8 @@ void stub_free(struct stub *s);
 bool stub_pid_hold(struct stub *s) MUST_CHECK;
 void stub_pid_drop(struct stub *s);
 void stub_kill(struct stub *s, const char *why);
+/* Kills it, as nobody has it any more. */
+void stub_end(struct stub *s);
 /* True if it was killed long ago and still is not dead.  Then stub_check_death takes it for dead, so that nobody waits for
  * it any more; the reaper has it when its end comes. */
 bool stub_overdue(struct stub *s);
@@ -461,8 +470,11 @@ void stub_check_death(struct stub *s);
 
 /* ---- recycle.c ---- */
 
-/* Nobody has s any more: empties it and keeps it to be used again.  False: it is to be killed. */
-bool stub_keep(struct stub *s) MUST_CHECK EXCLUDES(s->leader_lock);
+/* Nobody has s any more: leaves it to a thread of its own, the emptier, which makes it ready to be used again, or kills it.  False:
+ * the caller is to kill it. */
+bool stub_leave(struct stub *s) MUST_CHECK EXCLUDES(s->leader_lock);
+/* Waits until nobody is at it any more.  All stubs were killed. */
+void stub_stop_emptier(struct systrap *st) EXCLUDES(st->lock);
 /* It is dead, and will not be used again. */
 void stub_forget_used(struct systrap *st, struct stub *s) REQUIRES(st->lock);
 bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out);
@@ -615,7 +627,11 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size);
  * it still is there at deadline_ns (CLOCK_MONOTONIC), or the stub is dead.
  */
 void thread_tell_end(struct stub *s, uint32_t channel);
+/* The same for one that spins: it need not be woken.  False: it sleeps. */
+bool thread_tell_end_awake(struct stub *s, uint32_t channel);
 bool thread_has_ended(struct stub *s, pid_t tid, uint32_t channel, int64_t deadline_ns) MUST_CHECK;
+/* Makes a thread in s, whose spare channel it takes, that waits for its first context.  Nobody else has s. */
+bool thread_prepare(struct stub *s) MUST_CHECK;
 /* Sees to it that the whole state is in a frame.  False if the thread is dead. */
 bool context_save(struct context *c) MUST_CHECK;
 int systrap_put_frame(struct pctx *ctx, gva_t at, const struct l_rt_sigframe *frame, gva_t fpstate);

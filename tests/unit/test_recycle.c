@@ -126,6 +126,22 @@ static void await_kept(struct platform *pf, unsigned count)
 	ck_assert_uint_eq(kept(pf), count);
 }
 
+/* Lets go of it, and waits until the emptier has done with it, for ten seconds at most. */
+static void leave(struct platform *pf, struct pas *as)
+{
+	unsigned left = 1;
+
+	pas_leave(as);
+	for (int i = 0; i < 100000 && left > 0; i++) {
+		mutex_lock(&st_of(pf)->lock);
+		left = st_of(pf)->left_count;
+		mutex_unlock(&st_of(pf)->lock);
+		if (left > 0)
+			usleep(100);
+	}
+	ck_assert_uint_eq(left, 0);
+}
+
 START_TEST(nothing_is_left)
 {
 	struct platform *pf = start();
@@ -146,7 +162,7 @@ START_TEST(nothing_is_left)
 		ck_assert_int_eq(pctx_thread(ctx[0]).before_ns, 0);
 		for (int i = 0; i < 3; i++)
 			pctx_destroy(ctx[2 - i]);
-		pas_leave(as);
+		leave(pf, as);
 		ck_assert_uint_eq(kept(pf), 1);
 	}
 	platform_stop(pf);
@@ -157,23 +173,24 @@ START_TEST(channel_is_wiped)
 {
 	struct platform *pf = start();
 	struct pas *as = create(pf, 7);
-	const uint8_t *ch;
+	static const uint8_t scribble[16] = {0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5};
 	struct pctx *ctx;
+	uint8_t *ch;
 
 	fill(as);
 	ctx = thread(as);
 	ch = container_of(ctx, struct context, ctx)->ch;
+	memset(ch + CH_PIECES, scribble[0], PIECE_COUNT * CH_PIECE_SIZE);
 	pctx_destroy(ctx);
-	pas_leave(as);
+	leave(pf, as);
 	ck_assert_uint_eq(kept(pf), 1);
-	for (size_t i = 0; i < st_of(pf)->frame.channel_size; i++)
-		ck_assert_uint_eq(ch[i], 0);
+	ck_assert(!memmem(ch, st_of(pf)->frame.channel_size, scribble, sizeof(scribble)));
 	as = create(pf, 7);
 	fill(as);
 	ctx = thread(as);
 	ck_assert_ptr_eq(container_of(ctx, struct context, ctx)->ch, ch);
 	pctx_destroy(ctx);
-	pas_leave(as);
+	leave(pf, as);
 	platform_stop(pf);
 }
 END_TEST
@@ -186,7 +203,7 @@ START_TEST(patches_are_forgotten)
 	struct pctx *ctx;
 
 	if (!pf->patching) {
-		pas_leave(as);
+		leave(pf, as);
 		platform_stop(pf);
 		return;
 	}
@@ -195,7 +212,7 @@ START_TEST(patches_are_forgotten)
 	systrap_patch(ctx, AFTER_CALL, 1000, CODE, CODE + PAGE_SIZE);
 	ck_assert(atomic_load(&stub_of(as)->patches) != NULL);
 	pctx_destroy(ctx);
-	pas_leave(as);
+	leave(pf, as);
 	as = create(pf, 7);
 	ck_assert_int_eq(pas_host_pid(as), pid);
 	ck_assert(atomic_load(&stub_of(as)->patches) == NULL);
@@ -203,7 +220,7 @@ START_TEST(patches_are_forgotten)
 	ctx = thread(as); /* whose call is made by a trap: there is nothing to jump to */
 	ck_assert(!container_of(ctx, struct context, ctx)->in_call);
 	pctx_destroy(ctx);
-	pas_leave(as);
+	leave(pf, as);
 	platform_stop(pf);
 }
 END_TEST
@@ -215,7 +232,7 @@ START_TEST(each_owner_has_its_own)
 	pid_t pid = pas_host_pid(as);
 
 	fill(as);
-	pas_leave(as);
+	leave(pf, as);
 	other = create(pf, 8);
 	ck_assert_int_ne(pas_host_pid(other), pid);
 	as = create(pf, 7);
@@ -223,18 +240,18 @@ START_TEST(each_owner_has_its_own)
 	/* One that two owners had is nobody's afterwards. */
 	pas_had_by(as, 7);
 	pas_had_by(as, 8);
-	pas_leave(as);
-	pas_leave(other);
+	leave(pf, as);
+	leave(pf, other);
 	as = create(pf, 7);
 	ck_assert_int_ne(pas_host_pid(as), pid);
-	pas_leave(as);
+	leave(pf, as);
 	/* And without an owner there is none to be kept. */
 	as = create(pf, 0);
 	pid = pas_host_pid(as);
-	pas_leave(as);
+	leave(pf, as);
 	as = create(pf, 0);
 	ck_assert_int_ne(pas_host_pid(as), pid);
-	pas_leave(as);
+	leave(pf, as);
 	platform_stop(pf);
 }
 END_TEST
@@ -246,7 +263,7 @@ START_TEST(put_kills)
 	struct pas *as = create(pf, 7);
 
 	pas_get(as);
-	pas_leave(as);
+	leave(pf, as);
 	pas_put(as);
 	ck_assert_uint_eq(kept(pf), 0);
 	platform_stop(pf);
@@ -263,19 +280,19 @@ START_TEST(forks_inherit_the_owner)
 	ctx = thread(as);
 	ck_assert_int_eq(pas_fork(ctx, &child, &child_ctx), 0);
 	pctx_destroy(child_ctx);
-	pas_leave(child);
+	leave(pf, child);
 	ck_assert_uint_eq(kept(pf), 1);
 	child = create(pf, 7);
 	ck_assert_uint_eq(kept(pf), 0);
 	check_empty(child);
-	pas_leave(child);
+	leave(pf, child);
 	pas_had_by(as, 8);
 	ck_assert_int_eq(pas_fork(ctx, &child, &child_ctx), 0);
 	pctx_destroy(child_ctx);
-	pas_leave(child);
+	leave(pf, child);
 	ck_assert_uint_eq(kept(pf), 1);
 	pctx_destroy(ctx);
-	pas_leave(as);
+	leave(pf, as);
 	platform_stop(pf);
 }
 END_TEST
@@ -289,14 +306,14 @@ START_TEST(so_many_and_no_more)
 		for (int i = 0; i < 2 * KEPT_MOST; i++)
 			as[i] = create(pf, (uint64_t)owner);
 		for (int i = 0; i < 2 * KEPT_MOST; i++)
-			pas_leave(as[i]);
+			leave(pf, as[i]);
 		ck_assert_uint_eq(kept(pf), KEPT_MOST);
 		/* The second owner's have taken the place of the first one's. */
 		for (int i = 0; i < KEPT_MOST; i++)
 			ck_assert(pas_before(as[i] = create(pf, (uint64_t)owner)).used);
 		ck_assert_uint_eq(kept(pf), 0);
 		for (int i = 0; i < KEPT_MOST; i++)
-			pas_leave(as[i]);
+			leave(pf, as[i]);
 	}
 	platform_stop(pf);
 }
@@ -308,14 +325,14 @@ START_TEST(dies_while_it_is_kept)
 	struct pas *as = create(pf, 7);
 	pid_t pid = pas_host_pid(as);
 
-	pas_leave(as);
+	leave(pf, as);
 	ck_assert_uint_eq(kept(pf), 1);
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	await_kept(pf, 0);
 	as = create(pf, 7);
 	ck_assert(!pas_before(as).used);
 	fill(as);
-	pas_leave(as);
+	leave(pf, as);
 	platform_stop(pf);
 }
 END_TEST
@@ -358,7 +375,7 @@ static void live(struct platform *pf, unsigned round)
 		pctx_destroy(ctx);
 	}
 	ck_assert(r == 0 || r == -ESRCH);
-	pas_leave(as);
+	leave(pf, as);
 	pthread_join(killer, NULL);
 }
 
@@ -373,7 +390,7 @@ START_TEST(dies_at_any_moment)
 	as = create(pf, 7);
 	fill(as);
 	pctx_destroy(thread(as));
-	pas_leave(as);
+	leave(pf, as);
 	ck_assert_uint_eq(kept(pf), 1);
 	platform_stop(pf);
 }
@@ -396,7 +413,7 @@ START_TEST(stopped_when_it_is_left)
 	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT | __WALL), 0);
 	pctx_destroy(ctx);
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	pas_leave(as);
+	leave(pf, as);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	ck_assert_int_lt(end.tv_sec - begin.tv_sec, 3);
 	ck_assert_uint_eq(kept(pf), 0);
@@ -444,7 +461,7 @@ START_TEST(runs_while_it_seems_parked)
 	ck_assert(!pas_is_dead(as));
 	container_of(ctx, struct context, ctx)->attached = false; /* by the thread that is gone */
 	pctx_destroy(ctx);
-	pas_leave(as);
+	leave(pf, as);
 	ck_assert_uint_eq(kept(pf), 0);
 	/* It is killed, and its number is let go. */
 	for (int i = 0; i < 10000 && kill(pid, 0) == 0; i++)
@@ -452,7 +469,7 @@ START_TEST(runs_while_it_seems_parked)
 	ck_assert_int_eq(kill(pid, 0), -1);
 	as = create(pf, 7);
 	ck_assert(!pas_before(as).used);
-	pas_leave(as);
+	leave(pf, as);
 	platform_stop(pf);
 }
 END_TEST
