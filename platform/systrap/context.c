@@ -55,6 +55,10 @@
 #define BRISK_AGAIN 4
 #define SPIN_NS 40000
 #define GUEST_SPINS 2000
+/* A program that has just begun makes so many calls or more, most of them one after the other, with page faults in between: it is not
+ * waited for so long to see whether it will. */
+#define FRESH_CALLS 64
+#define FRESH_SPIN_NS 60000
 /* A spinning thread that saw the clock jump so far asks whether it was preempted. */
 #define PREEMPTED_NS 40000
 /* When so much was lost to others, and that is more than such a part of the time spun, they need the CPU: then it is calm for a
@@ -162,13 +166,13 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 	long tid;
 	int r;
 
-	(void)via;
 	if (!c)
 		return -ENOMEM;
 	list_init(&c->node);
 	placement_init(&c->place);
 	c->ctx.as = as;
 	c->calm_ns = CALM_MIN_NS;
+	c->fresh_calls = via ? 0 : FRESH_CALLS; /* without it a program begins */
 	if (take_idle(s, c)) {
 		c->ch = st->channels + (size_t)c->channel * SYSTRAP_CHANNEL_SIZE;
 		frame_init(c);
@@ -444,22 +448,43 @@ static uint32_t spin_for_guest(struct context *c, uint32_t said)
 			}
 			begin += now - last; /* nobody spun meanwhile */
 		}
-		if (now - begin > SPIN_NS || !placement_parted(&c->place))
+		if (now - begin > (c->fresh_calls ? FRESH_SPIN_NS : SPIN_NS) || !placement_parted(&c->place))
 			break;
 		last = now;
 	}
 	placement_rejoin(&c->place);
-	c->brisk = 0;
+	c->brisk = c->fresh_calls = 0;
 	c->brisk_ns = 0;
 	return said;
+}
+
+/* Whether calls come thick and fast: this one came `since` after the answer to the one before. */
+static bool is_brisk(struct context *c, int64_t since)
+{
+	bool brisk;
+
+	if (since > SPIN_NS) { /* it would not have been spun for */
+		c->brisk = 0;
+		c->brisk_ns = 0;
+		return false;
+	}
+	c->brisk_ns += since;
+	if (++c->brisk < c->brisk_wanted)
+		return false;
+	brisk = c->brisk_ns <= (int64_t)c->brisk * BRISK_NS;
+	c->brisk = 0;
+	c->brisk_ns = 0;
+	return brisk;
 }
 
 /* A call has come.  When they come thick and fast, both sides are to spin, on two CPUs. */
 static void note_call(struct context *c)
 {
 	int64_t now = monotonic_ns(), since = now - c->left_ns;
-	bool brisk;
+	bool fresh = c->fresh_calls > 0 && !c->has_parted;
 
+	if (c->fresh_calls > 0)
+		c->fresh_calls--;
 	if (c->place.away != PLACEMENT_NONE) {
 		c->spun_calls++;
 		c->spun_ns += since;
@@ -470,22 +495,21 @@ static void note_call(struct context *c)
 		c->brisk = c->spun_calls = 0;
 		c->brisk_ns = 0;
 	}
-	if (since > SPIN_NS) { /* it would not have been spun for */
-		c->brisk = 0;
-		c->brisk_ns = 0;
-		return;
-	}
-	c->brisk_ns += since;
-	if (++c->brisk < c->brisk_wanted)
-		return;
-	brisk = c->brisk_ns <= (int64_t)c->brisk * BRISK_NS;
-	c->brisk = 0;
-	c->brisk_ns = 0;
-	if (!brisk || now < c->calm_until_ns)
-		return;
+	if ((fresh || is_brisk(c, since)) && now >= c->calm_until_ns)
+		c->part_due = true;
+}
+
+/* The guest thread has been told to run, and has our CPU for itself if we can have another.  True if so: then we spin. */
+static bool part(struct context *c)
+{
+	c->part_due = false;
 	placement_part(&c->place, channel_u32(c, CH_SPIN), GUEST_SPINS);
-	if (c->place.away != PLACEMENT_NONE)
-		c->preemptions = host_preemptions(); /* moving over was one */
+	if (c->place.away == PLACEMENT_NONE)
+		return false;
+	c->has_parted = true;
+	c->preemptions = host_preemptions(); /* moving over was one */
+	atomic_store_explicit(channel_u32(c, CH_SENTRY_SLEEPS), 0, memory_order_relaxed);
+	return true;
 }
 
 /* A thread that sleeps in a ring for long is told to make its call in the sentry, where it costs nothing and is seen to sleep.
@@ -521,6 +545,8 @@ static uint32_t tell(struct context *c, uint32_t say, bool at_once)
 	if (atomic_load(channel_u32(c, CH_GUEST_SLEEPS)))
 		futex_wake_shared(word);
 	c->left_ns = monotonic_ns();
+	if (UNLIKELY(c->part_due) && !at_once)
+		spin = part(c);
 	if (spin && spin_for_guest(c, say) == say)
 		atomic_store(sleeps, 1);
 	for (;;) {
@@ -846,6 +872,7 @@ static bool decode_signal(struct context *c, struct pf_event *ev)
 	case L_SIGSYS:
 		if (info.si_code != L_SYS_SECCOMP)
 			break;
+		note_call(c);
 		decode_call(c, info.sys.arch, ev);
 		ev->hot = s->as.pf->patching && patch_is_hot(s, c->regs.rip);
 		return true;

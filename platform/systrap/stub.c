@@ -265,7 +265,7 @@ int systrap_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out)
 
 	if (r < 0)
 		return r;
-	r = systrap_ctx_spawn(&s->as, NULL, ctx_out);
+	r = systrap_ctx_spawn(&s->as, via, ctx_out);
 	if (r < 0) {
 		pas_put(&s->as);
 		return r;

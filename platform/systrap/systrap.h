@@ -253,6 +253,9 @@ struct context {
 	int64_t brisk_ns;		/* how long they took to come, in all */
 	uint32_t spun_calls;		/* that have come since that began */
 	int64_t spun_ns, lost_ns;	/* since the last reckoning: how long it was spun for such, and the CPU was others' */
+	bool part_due;			/* when it is let go next, sentry and guest thread part */
+	bool has_parted;		/* they have done so */
+	uint32_t fresh_calls;		/* of a program that has just begun: how many more count as its beginning */
 	int64_t left_ns;		/* when it was let go last; CLOCK_MONOTONIC */
 	int64_t calm_until_ns, calm_ns; /* no spinning before that; how long the next such calm lasts */
 	uint64_t preemptions;		/* of the sentry thread, at the last look */
