@@ -99,11 +99,14 @@ static long one_buffer(struct task *t, const struct sys_args *args, int64_t pos,
 	r = check_access(f, pos, write);
 	if (r == 0)
 		r = ua_iov_single(args->a[1], args->a[2], &iov);
+	/* A write before it wakes the reader, who may have had its turn before we come back. */
+	if (r == 0 && write && iov.total && f->ops->lend && t->may_lend)
+		f->ops->lend(f, t->ctx, t->files, (int)args->a[0], iov.total);
 	if (r == 0)
 		r = transfer(t, f, &iov, pos, write, flags);
 	if (!write && r >= 0 && f->ops->lend_pages && t->may_lend)
 		note_read(t, (int)args->a[0], f, pos);
-	if (r > 0 && f->ops->lend && t->may_lend)
+	if (!write && r > 0 && f->ops->lend && t->may_lend)
 		f->ops->lend(f, t->ctx, t->files, (int)args->a[0], (size_t)r);
 	file_put(f);
 	return r;

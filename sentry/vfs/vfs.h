@@ -221,8 +221,8 @@ struct file_loan;
 struct file_ops {
 	ssize_t (*read)(struct file *f, struct uio *u, int64_t pos);  /* NULL: -EINVAL */
 	ssize_t (*write)(struct file *f, struct uio *u, int64_t pos); /* NULL: -EINVAL; file_appends: the op finds the end itself */
-	/* A read(2) or write(2) of n bytes has been made by fd of table t, from ctx's thread, whose calls nobody is to see: some of what
-	 * comes may be lent to the thread (platform.h, rings).  NULL: nothing is. */
+	/* A read(2) of n bytes has been made, or a write(2) of so many is about to be, by fd of table t, from ctx's thread, whose
+	 * calls nobody is to see: some of what comes may be lent to the thread (platform.h, rings).  NULL: nothing is. */
 	void (*lend)(struct file *f, struct pctx *ctx, struct fdtable *t, int fd, size_t n);
 	/* Takes back all that lend has lent.  No lock held. */
 	void (*recall)(struct file *f);
