@@ -19,13 +19,24 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/lock.h"
+#include "platform/stub_clock.h"
 
 #define ACTIVE 1u
 #define TICK_NS 5000000
 #define TICKS_TO_MOVE 2
 /* So often in a row a pair is left where it is because it, or its neighbours, seem to wait for each other. */
 #define LEFT_MAX 64
+/* So many turns in a row make mates, */
+#define TURNS_TO_MATE 4u
+#define TURNS_MAX 16u
+/* if they sleep so soon after they woke the other.  To wake an idle CPU costs nearly as much. */
+#define PROMPT_NS 40000
+#define SEVERAL (-1)
+/* If two threads together nap so often in a tick (each nap counts twice), and neither does nearly all of it, then a wake-up of an
+ * idle CPU costs as much as all else that they do. */
+#define TICK_NAPS 250u
 #define CPUS_MAX CPU_SETSIZE
 
 static cpu_set_t all_cpus;   /* the process's first mask; immutable after placement_start */
@@ -41,6 +52,17 @@ static _Atomic uint32_t balancer_wanted;	       /* a futex: 0 while the balancer
 
 static _Thread_local struct placement *current_pair; /* the latest; its outer is the one before */
 static _Thread_local uint32_t pinned_to = PLACEMENT_NONE; /* without a pair: the CPU where it still is from its last one */
+
+/* Whom the calling thread wakes, and who wakes it. */
+struct turns {
+	pid_t woke;	 /* whom it has woken since it slept; SEVERAL, or 0 for nobody */
+	int64_t woke_ns; /* when it first did */
+	pid_t passed_to; /* as it fell asleep: whose turn it is then */
+	bool prompt;	 /* likewise: it fell asleep soon after */
+	pid_t with;	 /* who woke it at the end of the last turn, */
+	unsigned count;	 /* of so many or more in a row */
+};
+static _Thread_local struct turns turns;
 
 static bool imbalanced(void)
 {
@@ -106,7 +128,14 @@ void placement_init(struct placement *p)
 	p->sentry_tid = p->guest_tid = 0;
 	p->outer = NULL;
 	p->naps = NULL;
+	p->is_napping = NULL;
 	p->crowded_ticks = p->left_count = 0;
+	p->turns_seen = 0;
+	p->naps_seen = 0;
+	p->napped = 0;
+	p->took_turns = false;
+	atomic_init(&p->mate, 0);
+	atomic_init(&p->turns, 0);
 	atomic_init(&p->away, PLACEMENT_NONE);
 	atomic_init(&p->recalled, false);
 	atomic_init(&p->state, PLACEMENT_NONE);
@@ -159,7 +188,7 @@ static bool move(struct placement *p, uint32_t state, uint32_t to) REQUIRES(pair
 
 static bool naps(const struct placement *p)
 {
-	return p->naps && (atomic_load_explicit(p->naps, memory_order_relaxed) & 1);
+	return p->is_napping && p->is_napping(p);
 }
 
 /* Whether only one of cpu's active pairs is awake: then they wait for each other, and are best left together. */
@@ -173,13 +202,67 @@ static bool is_napping(uint32_t cpu) REQUIRES(pairs_lock)
 	return awake < 2;
 }
 
-/* Whether p, which could be moved, is best left alone.  Naps are the guest's own word: it is not taken for ever. */
+/* The pair that takes turns with p, if it says so too, or NULL. */
+static struct placement *mate_of(const struct placement *p) REQUIRES(pairs_lock)
+{
+	pid_t mate = atomic_load(&p->mate);
+	struct placement *q;
+
+	if (!mate)
+		return NULL;
+	list_for_each_entry (q, &pairs, node)
+		if (q->sentry_tid == mate && atomic_load(&q->mate) == p->sentry_tid)
+			return q;
+	return NULL;
+}
+
+/* How many pairs are active on the CPU besides p and q. */
+static int others_on(uint32_t cpu, const struct placement *p, const struct placement *q)
+{
+	const uint32_t here = cpu << 1 | ACTIVE;
+
+	return atomic_load(&active[cpu]) - (atomic_load(&p->state) == here) - (atomic_load(&q->state) == here);
+}
+
+/*
+ * Whether p and its mate have the CPU to themselves and took turns within the last tick.  Turns that they take by naps are not
+ * looked at one by one: they have to be many, or one of the two asleep.
+ */
+static bool is_with_mate(const struct placement *p, uint32_t cpu) REQUIRES(pairs_lock)
+{
+	const struct placement *q = mate_of(p);
+
+	if (!q || atomic_load(&q->state) >> 1 != cpu || others_on(cpu, p, q) > 0)
+		return false;
+	if (p->took_turns && q->took_turns)
+		return true;
+	if (min_of(p->napped, q->napped) >= TICK_NAPS / 8 && p->napped + q->napped >= TICK_NAPS)
+		return true;
+	return p->napped && q->napped && (naps(p) || naps(q));
+}
+
+/* Whether p, which could be moved, is best left alone.  Naps are the guest's own word: unless its mate, which has to be one, says
+ * the same by its own, it is not taken for ever. */
 static bool is_left(struct placement *p, uint32_t cpu) REQUIRES(pairs_lock)
 {
+	if (is_with_mate(p, cpu))
+		return true;
 	if (p->left_count >= LEFT_MAX || !(naps(p) || is_napping(cpu)))
 		return false;
 	p->left_count++;
 	return true;
+}
+
+/* Notes what p has done since the last look. */
+static void look_at_turns(struct placement *p) REQUIRES(pairs_lock)
+{
+	uint32_t count = atomic_load(&p->turns);
+	uint64_t nap_count = p->naps ? atomic_load_explicit(p->naps, memory_order_relaxed) : 0;
+
+	p->took_turns = count != p->turns_seen;
+	p->turns_seen = count;
+	p->napped = nap_count - p->naps_seen;
+	p->naps_seen = nap_count;
 }
 
 /* Looks at one pair.  True if it was moved: one a tick is enough, the counts are then to be looked at afresh. */
@@ -210,6 +293,8 @@ static void balance(void)
 	struct placement *p;
 
 	mutex_lock(&pairs_lock);
+	list_for_each_entry (p, &pairs, node)
+		look_at_turns(p);
 	list_for_each_entry (p, &pairs, node) {
 		if (consider(p)) {
 			/* The next tick starts at another pair. */
@@ -323,6 +408,7 @@ void placement_attach(struct placement *p, pid_t guest_tid)
 	p->sentry_tid = gettid();
 	p->guest_tid = guest_tid;
 	p->crowded_ticks = 0;
+	turns = (struct turns){0};
 	/* The guest thread first: if it cannot be pinned (a cpuset that shrank) the sentry's is left alone too. */
 	if (!pin(guest_tid, cpu))
 		goto out_unpinned;
@@ -481,16 +567,86 @@ void placement_rejoin(struct placement *p)
 		want_balancer();
 }
 
-void placement_block(void)
+void placement_wake(struct placement_seat *seat)
+{
+	pid_t woken = atomic_load_explicit(&seat->sleeper, memory_order_relaxed);
+
+	if (current_pair) {
+		if (!turns.woke)
+			turns.woke_ns = monotonic_ns();
+		turns.woke = !turns.woke || turns.woke == woken ? woken : SEVERAL;
+		atomic_store_explicit(&seat->cpu, atomic_load(&current_pair->state) >> 1, memory_order_relaxed);
+	}
+	atomic_store_explicit(&seat->waker, current_pair ? current_pair->sentry_tid : 0, memory_order_relaxed);
+}
+
+/* Brings p, the calling thread's pair, to its mate's CPU, if the two then have it to themselves. */
+static void join_mate(struct placement *p)
+{
+	struct placement *q;
+	uint32_t to;
+
+	mutex_lock(&pairs_lock);
+	q = mate_of(p);
+	to = q ? atomic_load(&q->state) >> 1 : 0;
+	if (q && CPU_ISSET(cpu_of[to], &p->allowed) && others_on(to, p, q) <= 0)
+		(void)move(p, atomic_load(&p->state), to);
+	mutex_unlock(&pairs_lock);
+}
+
+void placement_join(struct placement *p, struct placement *q)
+{
+	uint32_t here = atomic_load(&p->state), there = atomic_load(&q->state);
+
+	if (here == PLACEMENT_NONE || there == PLACEMENT_NONE)
+		return;
+	atomic_store(&p->mate, q->sentry_tid);
+	atomic_store(&q->mate, p->sentry_tid);
+	if (here >> 1 != there >> 1)
+		join_mate(p);
+}
+
+/* The calling thread, whose pair is p, was woken by waker, which then was on cpu, after it had passed its turn on. */
+static void end_turn(struct placement *p, pid_t waker, uint32_t cpu)
+{
+	if (!turns.prompt || waker != turns.passed_to) {
+		turns.count /= 2;
+	} else if (waker != turns.with) {
+		turns.with = waker;
+		turns.count = 1;
+	} else if (turns.count < TURNS_MAX) {
+		turns.count++;
+	}
+	atomic_store(&p->mate, turns.count >= TURNS_TO_MATE ? turns.with : 0);
+	if (turns.count < TURNS_TO_MATE)
+		return;
+	atomic_fetch_add_explicit(&p->turns, 1, memory_order_relaxed);
+	if (cpu != atomic_load(&p->state) >> 1)
+		join_mate(p);
+}
+
+void placement_block(struct placement_seat *seat)
 {
 	if (!current_pair)
 		return;
 	placement_rejoin(current_pair);
+	if (turns.woke) {
+		turns.passed_to = turns.woke;
+		turns.prompt = monotonic_ns() - turns.woke_ns <= PROMPT_NS;
+		turns.woke = 0;
+	}
+	atomic_store_explicit(&seat->sleeper, current_pair->sentry_tid, memory_order_relaxed);
 	set_active(current_pair, false);
 }
 
-void placement_unblock(void)
+void placement_unblock(struct placement_seat *seat)
 {
-	if (current_pair)
-		set_active(current_pair, true);
+	if (!current_pair)
+		return;
+	set_active(current_pair, true);
+	if (turns.passed_to) {
+		end_turn(current_pair, atomic_load(&seat->waker), atomic_load(&seat->cpu));
+		turns.passed_to = 0;
+	}
+	atomic_store_explicit(&seat->waker, 0, memory_order_relaxed);
 }

@@ -6,6 +6,10 @@
  * CPU has two or more active pairs and another has none, a balancer thread looks every few milliseconds and moves a
  * pair; otherwise it sleeps without a timeout.  Only CPUs of the process's first affinity mask are used.  With one such
  * CPU, or where sched_setaffinity is refused, nothing is pinned and all of this does nothing.
+ *
+ * Two pairs are *mates* while they wake each other by turns: each sleeps soon after it woke the other, and is woken by that
+ * one.  They never have work for two CPUs, and a wake-up costs them most if each has one.  So mates that could be on one CPU
+ * alone are brought together, and the balancer does not part them before one of them computes for longer, or they stop.
  */
 #ifndef BAILEY_PLATFORM_PLACEMENT_H
 #define BAILEY_PLATFORM_PLACEMENT_H
@@ -23,7 +27,8 @@ struct placement {
 	struct list_head node;	 /* of all pairs; guarded by placement.c's lock */
 	pid_t sentry_tid, guest_tid; /* immutable while attached */
 	_Atomic uint32_t state;	 /* index of the CPU << 1 | active; PLACEMENT_NONE if not pinned */
-	_Atomic uint64_t *naps; /* odd while the guest thread sleeps by itself, or NULL; immutable while attached */
+	_Atomic uint64_t *naps; /* counts sleeps of the guest thread by itself, their ends too, or NULL; immutable while attached */
+	bool (*is_napping)(const struct placement *p); /* it sleeps so, and nobody has woken it; NULL if naps is; likewise */
 	struct placement *outer; /* the thread's earlier pair (in execve there are two); its thread's */
 	cpu_set_t allowed;	 /* where it may go, never empty; guarded by placement.c's lock */
 	_Atomic uint32_t *spins; /* while away: what tells the guest thread to spin; its thread's */
@@ -31,6 +36,19 @@ struct placement {
 	_Atomic bool recalled;	 /* it may not stay away: its mask has changed */
 	uint32_t crowded_ticks;	 /* ticks in a row at which it was found active on a crowded CPU; the balancer's */
 	unsigned left_count;	 /* how often in a row it was left there nevertheless; likewise */
+	_Atomic pid_t mate;	 /* sentry_tid of its mate, or 0 */
+	_Atomic uint32_t turns;	 /* counts those that it took with mates; its thread does */
+	uint32_t turns_seen;	 /* by the balancer, a tick ago; the balancer's, with the rest */
+	uint64_t naps_seen;
+	uint64_t napped;	 /* how far naps has come within the last tick, */
+	bool took_turns;	 /* and whether turns has */
+};
+
+/* Where a thread sleeps: how who wakes it and it come to know each other.  All zero at first. */
+struct placement_seat {
+	_Atomic pid_t sleeper;	/* sentry_tid of the pair that sleeps here, or slept last; 0: none yet */
+	_Atomic pid_t waker;	/* likewise who wakes it; 0: somebody without a pair */
+	_Atomic uint32_t cpu;	/* waker's, as an index; with it */
 };
 
 /* Notes the affinity mask of the process.  A platform's start calls it, single-threaded; harmless if called again. */
@@ -79,9 +97,15 @@ void placement_rejoin(struct placement *p);
  */
 void placement_allow(pid_t sentry_tid, const uint8_t *mask, size_t size);
 
-/* Around a wait of the calling thread that is not for its guest thread.  Cheap (one atomic operation), nothing in a
- * thread without a pair.  They do not nest. */
-void placement_block(void);
-void placement_unblock(void);
+/* The guest threads of p and q take turns by themselves, each napping meanwhile, and have come so far that it shows: they are
+ * mates.  p is the calling thread's pair; q does not end meanwhile. */
+void placement_join(struct placement *p, struct placement *q);
+
+/* Around a wait of the calling thread that is not for its guest thread, in a seat of its own.  Cheap (a few atomic operations),
+ * nothing in a thread without a pair.  They do not nest. */
+void placement_block(struct placement_seat *seat);
+void placement_unblock(struct placement_seat *seat);
+/* The calling thread is about to wake whoever sleeps in seat.  Any thread. */
+void placement_wake(struct placement_seat *seat);
 
 #endif

@@ -240,6 +240,7 @@ int systrap_ctx_attach(struct pctx *ctx)
 	struct context *c = context_of(ctx);
 
 	c->place.naps = ctx->naps;
+	c->place.is_napping = rings_is_napping;
 	placement_attach(&c->place, c->tid);
 	c->brisk_wanted = BRISK_CALLS;
 	c->brisk = c->spun_calls = 0;
@@ -520,6 +521,8 @@ static bool look_at_nap(struct context *c)
 
 	if ((naps & 1) && naps == c->naps_seen)
 		kick_thread(c);
+	if (naps - c->naps_seen >= MATE_NAPS)
+		rings_find_mate(c);
 	c->naps_seen = naps;
 	if (++c->nap_looks < LOOK_NS / NAP_NS)
 		return false;

@@ -562,6 +562,40 @@ void *systrap_ring_owed(struct pctx *ctx)
 	return owed;
 }
 
+/* Its ring is where it says, so that it may be none: then it is what lies there. */
+bool rings_is_napping(const struct placement *p)
+{
+	const struct context *c = container_of(p, struct context, place);
+	const uint8_t *channels = systrap_of(c->ctx.as)->channels;
+	uint32_t at = atomic_load_explicit(channel_u32(c, CH_NAP_RING), memory_order_relaxed);
+
+	if (!(atomic_load_explicit(c->ctx.naps, memory_order_relaxed) & 1))
+		return false;
+	if (at % sizeof(uint32_t) || at > (uint64_t)SYSTRAP_CHANNEL_COUNT * SYSTRAP_CHANNEL_SIZE - SYSTRAP_RING_SIZE)
+		return false;
+	return atomic_load_explicit((_Atomic uint32_t *)(void *)(channels + at + RG_WAITING), memory_order_relaxed) != 0;
+}
+
+void rings_find_mate(struct context *c)
+{
+	struct systrap *st = systrap_of(c->ctx.as);
+
+	mutex_lock(&st->lock);
+	for (unsigned i = 0; i < CH_RING_ROLE_SLOTS; i++) {
+		struct context *writer = c->rings[i] ? c->rings[i]->ends[1] : NULL;
+		uint64_t count;
+
+		if (!writer || writer == c)
+			continue;
+		count = atomic_load(writer->ctx.naps);
+		if (writer == c->ring_writer && count - c->writer_naps >= MATE_NAPS)
+			placement_join(&c->place, &writer->place);
+		c->ring_writer = writer;
+		c->writer_naps = count;
+	}
+	mutex_unlock(&st->lock);
+}
+
 /* Who wakes a reader first takes back that it waits. */
 bool systrap_ring_naps(const struct pctx *ctx)
 {

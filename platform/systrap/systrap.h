@@ -274,6 +274,9 @@ struct context {
 	_Atomic bool sweep_due; /* some of them are closed */
 	_Atomic bool may_nap; /* it reads one that is not; written with systrap.lock held, or before there is one */
 	_Atomic bool may_owe; /* it has run with rings since the last ring_owed; cleared with systrap.lock held */
+	/* Who wrote to a ring that this one read, at the last such look, only to be compared, and its CH_NAPS then. */
+	const struct context *ring_writer;
+	uint64_t writer_naps;
 	uint64_t naps_seen;   /* CH_NAPS at the last look at it, */
 	uint32_t nap_looks;   /* and how many looks there were since the last one at all else */
 	/* Guarded by systrap.lock. */
@@ -531,6 +534,12 @@ bool systrap_ring_give(struct pring *r, struct pctx *ctx, int fd, bool write);
 void systrap_ring_open(struct pring *r, const void *buf, size_t len);
 size_t systrap_ring_close(struct pring *r, void *buf, void *owe, bool *owed);
 void *systrap_ring_owed(struct pctx *ctx);
+/* Its thread sleeps in a ring, and nobody has woken it: by its own word, and its writer's. */
+bool rings_is_napping(const struct placement *p);
+/* A thread sleeps in rings often if CH_NAPS has come so far between two looks at it (context.c: NAP_NS): as placement.c has it. */
+#define MATE_NAPS 1250u
+/* c's thread, which sleeps in rings often, is to be where the one is that writes to them, if that does too. */
+void rings_find_mate(struct context *c) EXCLUDES(systrap_of(c->ctx.as)->lock);
 bool systrap_ring_naps(const struct pctx *ctx);
 void systrap_ring_io(const struct pctx *ctx, struct pctx_io *out);
 /* A fresh context has no slots. */

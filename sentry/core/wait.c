@@ -123,7 +123,7 @@ static int sleep_on(struct sleeper *s, int64_t deadline_ns, bool interruptible)
 		return -ERESTARTSYS;
 	atomic_store_explicit(&s->sleeps, atomic_load_explicit(&s->sleeps, memory_order_relaxed) + 1, memory_order_relaxed);
 	pctx_settle();
-	placement_block();
+	placement_block(&s->seat);
 	atomic_store(&s->asleep, true);
 	for (;;) {
 		if (atomic_load(&s->word))
@@ -138,7 +138,7 @@ static int sleep_on(struct sleeper *s, int64_t deadline_ns, bool interruptible)
 		r = 0;
 	}
 	atomic_store(&s->asleep, false);
-	placement_unblock();
+	placement_unblock(&s->seat);
 	return r;
 }
 
@@ -154,6 +154,7 @@ int sleeper_sleep_uninterruptible(struct sleeper *s, int64_t deadline_ns)
 
 void sleeper_wake(struct sleeper *s)
 {
+	placement_wake(&s->seat);
 	if (!atomic_exchange(&s->word, 1))
 		host_futex_wake(&s->word, 1);
 }

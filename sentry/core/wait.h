@@ -16,6 +16,7 @@
 
 #include "base/list.h"
 #include "base/lock.h"
+#include "platform/placement.h"
 
 struct waitqueue {
 	struct mutex lock;
@@ -55,6 +56,7 @@ struct sleeper {
 	_Atomic uint32_t interrupt; /* not 0: a signal is pending for, or death has come to, the task */
 	_Atomic bool asleep;	    /* for those who ask what the thread does (/proc/PID/stat) */
 	_Atomic uint64_t sleeps;    /* how often it has slept; the owner counts */
+	struct placement_seat seat;
 };
 
 #define NO_DEADLINE INT64_MAX
