@@ -134,6 +134,7 @@ void placement_init(struct placement *p)
 	p->naps_seen = 0;
 	p->napped = 0;
 	p->took_turns = false;
+	p->waited = false;
 	atomic_init(&p->mate, 0);
 	atomic_init(&p->turns, 0);
 	atomic_init(&p->away, PLACEMENT_NONE);
@@ -636,6 +637,7 @@ void placement_block(struct placement_seat *seat)
 		turns.woke = 0;
 	}
 	atomic_store_explicit(&seat->sleeper, current_pair->sentry_tid, memory_order_relaxed);
+	current_pair->waited = true;
 	set_active(current_pair, false);
 }
 

@@ -36,6 +36,7 @@ struct placement {
 	_Atomic bool recalled;	 /* it may not stay away: its mask has changed */
 	uint32_t crowded_ticks;	 /* ticks in a row at which it was found active on a crowded CPU; the balancer's */
 	unsigned left_count;	 /* how often in a row it was left there nevertheless; likewise */
+	bool waited;		 /* it has blocked; its thread's, the platform clears it */
 	_Atomic pid_t mate;	 /* sentry_tid of its mate, or 0 */
 	_Atomic uint32_t turns;	 /* counts those that it took with mates; its thread does */
 	uint32_t turns_seen;	 /* by the balancer, a tick ago; the balancer's, with the rest */

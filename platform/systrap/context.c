@@ -464,7 +464,8 @@ static bool is_brisk(struct context *c, int64_t since)
 {
 	bool brisk;
 
-	if (since > SPIN_NS) { /* it would not have been spun for */
+	if (since > SPIN_NS || c->place.waited) { /* it would not have been spun for */
+		c->place.waited = false;
 		c->brisk = 0;
 		c->brisk_ns = 0;
 		return false;
