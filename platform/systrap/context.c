@@ -251,24 +251,18 @@ int systrap_ctx_attach(struct pctx *ctx)
 
 /* ---- end ---- */
 
-bool thread_tell_end_awake(struct stub *s, uint32_t channel)
-{
-	const struct systrap *st = systrap_of(&s->as);
-	_Atomic uint32_t *word = word_of(st, channel);
-
-	/* Who goes to sleep says so before it looks at the word for the last time. */
-	if (atomic_load(word + (CH_GUEST_SLEEPS - CH_WORD) / (int)sizeof(*word)) != 0)
-		return false;
-	atomic_store(word, WORD_EXIT);
-	return true;
-}
-
-void thread_tell_end(struct stub *s, uint32_t channel)
+bool thread_tell_end(struct stub *s, uint32_t channel)
 {
 	_Atomic uint32_t *word = word_of(systrap_of(&s->as), channel);
 
 	atomic_store(word, WORD_EXIT);
-	futex_wake_shared(word);
+	/* Who goes to sleep says so before it looks at the word for the last time; so the word comes first here. */
+	return atomic_load(word + (CH_GUEST_SLEEPS - CH_WORD) / (int)sizeof(*word)) == 0;
+}
+
+void thread_wake(struct stub *s, uint32_t channel)
+{
+	futex_wake_shared(word_of(systrap_of(&s->as), channel));
 }
 
 static bool is_gone(struct stub *s, pid_t tid)
@@ -310,7 +304,8 @@ static bool thread_end(struct stub *s, struct context *c)
 {
 	struct leader_call unmap = unmap_call(channel_addr(c->channel), systrap_of(&s->as)->frame.channel_size);
 
-	thread_tell_end(s, c->channel);
+	if (!thread_tell_end(s, c->channel))
+		thread_wake(s, c->channel);
 	return thread_has_ended(s, c->tid, c->channel, monotonic_ns() + EXIT_NS) && leader_call(s, &unmap) == 0;
 }
 

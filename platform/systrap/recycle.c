@@ -9,9 +9,10 @@
  *
  * What its guest may have left there, and how that goes:
  *
- *     threads            told to end, as soon as the stub is left if they are awake.  That they have is the host's word, not the channel's: nothing but the leader is left
- *                        then, which never runs guest code and which no guest can reach.  With them go their signal masks,
- *                        pending signals, segment bases, rseq areas and clocks.
+ *     threads            told to end as soon as the stub is left; those that sleep are woken by the emptier.  That they have ended
+ *                        is the host's word, not the channel's: nothing but the leader is left then, which never runs guest code
+ *                        and which no guest can reach.  With them go their signal masks, pending signals, segment bases, rseq
+ *                        areas and clocks.
  *     memory             one munmap of all that is below GUEST_CEILING, and with it the cells of patched sites; only after the
  *                        threads, so that nobody can map anything behind its back.  Above, a guest can change nothing but windows.
  *     windows            unmapped, and their records, whoever mapped what is there
@@ -56,21 +57,21 @@ static void bring_threads_here(struct stub *s)
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
 	for (unsigned i = 0; i < s->idle_count; i++)
-		if (!s->idle[i].told)
+		if (!s->idle[i].hears)
 			sched_setaffinity(s->idle[i].tid, sizeof(one), &one);
 	if (!s->keep)
 		sched_setaffinity(s->as.host_pid, sizeof(one), &one);
 	stub_pid_drop(s);
 }
 
-/* Nobody else has s any more, so that its idle threads stay as they are; they are still looked up by the receiver. */
+/* Its threads were told to end.  Nobody else has s any more, so that they stay as they are; they are still looked up by the receiver. */
 static bool end_threads(struct stub *s)
 {
 	int64_t deadline_ns = monotonic_ns() + END_NS;
 
 	for (unsigned i = 0; i < s->idle_count; i++)
-		if (!s->idle[i].told)
-			thread_tell_end(s, s->idle[i].channel);
+		if (!s->idle[i].hears)
+			thread_wake(s, s->idle[i].channel);
 	for (unsigned i = 0; i < s->idle_count; i++) {
 		if (!thread_has_ended(s, s->idle[i].tid, s->idle[i].channel, deadline_ns)) {
 			if (!atomic_load(&s->as.dead)) /* no program is in it any more, and nobody need hear of it */
@@ -298,7 +299,7 @@ bool stub_leave(struct stub *s)
 	if (left) {
 		s->keep = is_kept(st, s);
 		for (unsigned i = 0; i < s->idle_count; i++)
-			s->idle[i].told = thread_tell_end_awake(s, s->idle[i].channel);
+			s->idle[i].hears = thread_tell_end(s, s->idle[i].channel);
 		list_add_tail(&s->used_node, &st->left);
 		st->left_count++;
 		pthread_cond_signal(&st->left_cond);

@@ -162,7 +162,7 @@ struct idle_thread {
 	uint32_t channel;
 	bool second; /* it will resume from the second frame */
 	int64_t cpu_ns; /* what it has used so far */
-	bool told;   /* to end */
+	bool hears;  /* that it is to end: it was awake as it was told */
 };
 
 /* Mappings that were put off: of one file, and of anonymous memory. */
@@ -635,12 +635,11 @@ int systrap_set_xstate(struct pctx *ctx, const void *buf, size_t size);
 /* ---- context.c ---- */
 
 /*
- * Tells a thread that is parked in the shim to end, and waits until the host says that it is no more.  thread_has_ended is false if
- * it still is there at deadline_ns (CLOCK_MONOTONIC), or the stub is dead.
+ * Tells a thread that is parked in the shim to end, wakes it if that was not enough (false: it may sleep), and waits until the host says
+ * that it is no more.  thread_has_ended is false if it still is there at deadline_ns (CLOCK_MONOTONIC), or the stub is dead.
  */
-void thread_tell_end(struct stub *s, uint32_t channel);
-/* The same for one that spins: it need not be woken.  False: it sleeps. */
-bool thread_tell_end_awake(struct stub *s, uint32_t channel);
+bool thread_tell_end(struct stub *s, uint32_t channel) MUST_CHECK;
+void thread_wake(struct stub *s, uint32_t channel);
 bool thread_has_ended(struct stub *s, pid_t tid, uint32_t channel, int64_t deadline_ns) MUST_CHECK;
 /* Makes a thread in s, whose spare channel it takes, that waits for its first context.  Nobody else has s. */
 bool thread_prepare(struct stub *s) MUST_CHECK;
