@@ -24,6 +24,7 @@ struct pas {
 	_Atomic bool dead;	    /* set by the reaper, or by whoever found out first */
 	uint64_t owner;		    /* as pas_create_for's; 0: the stub is not used again; immutable once others know of it */
 	_Atomic bool kept_apart;    /* an owner of another kind had it as well: likewise */
+	_Atomic bool shares;	    /* it has, or has had, memory that others have too and that it can write to */
 	_Atomic uint32_t *waiters;  /* as pas_waiters of words of its own, or NULL; immutable */
 	_Atomic uint32_t version;   /* changes with what is mapped, and how */
 	_Atomic uint32_t watchers;  /* others that are between pas_watch and pas_unwatch */

@@ -4,6 +4,7 @@
  */
 #include "platform/platform.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <string.h>
@@ -219,6 +220,12 @@ static int host_prot(int prot)
 	return prot & L_PROT_WRITE ? prot | L_PROT_READ : prot;
 }
 
+/* Whether a mapping, perhaps after an mprotect, is a way to write what others have as well. */
+static bool can_share(int flags, int host_fd)
+{
+	return (flags & L_MAP_TYPE) != L_MAP_PRIVATE && (host_fd < 0 || (fcntl(host_fd, F_GETFL) & O_ACCMODE) != O_RDONLY);
+}
+
 int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot, int flags, int host_fd, uint64_t off)
 {
 	uint64_t end;
@@ -229,6 +236,8 @@ int pas_map(struct pas *as, struct pctx *via, gva_t addr, uint64_t len, int prot
 		return -EINVAL;
 	if ((host_fd < 0) != !!(flags & L_MAP_ANONYMOUS))
 		return -EINVAL;
+	if (can_share(flags, host_fd))
+		atomic_store_explicit(&as->shares, true, memory_order_relaxed);
 	map_changes(as);
 	return as->pf->ops->map(as, via, addr, len, host_prot(prot), flags | L_MAP_FIXED, host_fd, off);
 }

@@ -159,8 +159,8 @@ int pas_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out) MUST_CHE
 /* Address spaces are counted: a context holds a reference.  The last put kills the stub, without waiting for its end. */
 struct pas *pas_get(struct pas *as);
 void pas_put(struct pas *as);
-/* The same by a task that leaves the address space: the stub may be emptied, or killed, a little later, and used again.  If the task is
- * not the last, whoever is kills the stub. */
+/* The same by a task that leaves the address space, with no lock held: the stub may be emptied and used again, a little later, or before
+ * it returns if it could write to memory that others have.  If the task is not the last, whoever is kills the stub. */
 void pas_leave(struct pas *as);
 
 /* Kills the stub at once (SIGKILL).  Its contexts see PF_DEAD.  Any thread. */

@@ -6,6 +6,8 @@
  *
  * All of this is done by a thread of its own, the emptier, so that nobody waits for it: who has left the stub goes on, as do those
  * who hear of that.  It kills those that are not kept, for a process's end takes the CPU on which it lives as long as emptying it.
+ * But where a thread that only seems to be parked could still write to memory that others have, its process is not to be over
+ * before that thread is: such a stub is emptied, or killed, by who leaves it.
  *
  * What its guest may have left there, and how that goes:
  *
@@ -290,21 +292,26 @@ static bool is_kept(struct systrap *st, const struct stub *s) REQUIRES(st->lock)
 bool stub_leave(struct stub *s)
 {
 	struct systrap *st = systrap_of(&s->as);
-	bool left;
+	bool at_once = atomic_load(&s->as.shares), left;
 
 	if (atomic_load(&s->as.dead) || atomic_load(&s->killed_ns))
 		return false;
 	mutex_lock(&st->lock);
-	left = st->left_count < LEFT_MAX && start_emptier(st);
-	if (left) {
+	if (at_once)
+		left = is_kept(st, s);
+	else
+		left = st->left_count < LEFT_MAX && start_emptier(st);
+	for (unsigned i = 0; left && i < s->idle_count; i++)
+		s->idle[i].hears = thread_tell_end(s, s->idle[i].channel);
+	if (left && !at_once) {
 		s->keep = is_kept(st, s);
-		for (unsigned i = 0; i < s->idle_count; i++)
-			s->idle[i].hears = thread_tell_end(s, s->idle[i].channel);
 		list_add_tail(&s->used_node, &st->left);
 		st->left_count++;
 		pthread_cond_signal(&st->left_cond);
 	}
 	mutex_unlock(&st->lock);
+	if (left && at_once)
+		empty_and_keep(st, s);
 	return left;
 }
 
@@ -331,6 +338,7 @@ bool systrap_as_reuse(struct platform *pf, uint64_t owner, struct pas **out)
 	found->as.serial = serial_new(st);
 	atomic_store(&found->as.giving, GIVE_NOTHING);
 	atomic_store(&found->as.watchers, 0);
+	atomic_store(&found->as.shares, false);
 	*out = &found->as;
 	return true;
 }

@@ -271,6 +271,7 @@ int systrap_as_fork(struct pctx *via, struct pas **out, struct pctx **ctx_out)
 		return r;
 	}
 	s->as.owner = via->as->owner;
+	atomic_store(&s->as.shares, atomic_load(&via->as->shares));
 	atomic_store(&s->as.kept_apart, atomic_load(&via->as->kept_apart));
 	*out = &s->as;
 	return 0;

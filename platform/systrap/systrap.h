@@ -476,8 +476,8 @@ void stub_check_death(struct stub *s);
 
 /* ---- recycle.c ---- */
 
-/* Nobody has s any more: leaves it to a thread of its own, the emptier, which makes it ready to be used again, or kills it.  False:
- * the caller is to kill it. */
+/* Nobody has s any more: leaves it to a thread of its own, the emptier, which makes it ready to be used again, or kills it; what shares
+ * memory is made ready before it returns.  False: the caller is to kill it. */
 bool stub_leave(struct stub *s) MUST_CHECK EXCLUDES(s->leader_lock);
 /* Waits until nobody is at it any more.  All stubs were killed. */
 void stub_stop_emptier(struct systrap *st) EXCLUDES(st->lock);

@@ -3,6 +3,7 @@
  * nothing; whose stubs are used for whom; and guests that do not end as they should.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #define CODE 0x400000ull
 #define AFTER_CALL (CODE + 8)
 #define DATA 0x500000ull
+#define SHARED 0x600000ull
 #define RW (L_PROT_READ | L_PROT_WRITE)
 #define RX (L_PROT_READ | L_PROT_EXEC)
 #define ANON (L_MAP_PRIVATE | L_MAP_ANONYMOUS)
@@ -396,6 +398,63 @@ START_TEST(dies_at_any_moment)
 }
 END_TEST
 
+static void share(struct pas *as, int open_flags)
+{
+	int file = memfd_create("test", MFD_CLOEXEC), fd;
+	char path[64];
+
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_eq(ftruncate(file, PAGE_SIZE), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	fd = open(path, open_flags | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pas_map(as, NULL, SHARED, PAGE_SIZE, L_PROT_READ, L_MAP_SHARED, fd, 0), 0);
+	close(fd);
+	close(file);
+}
+
+static bool emptier_started(struct platform *pf)
+{
+	bool started;
+
+	mutex_lock(&st_of(pf)->lock);
+	started = st_of(pf)->emptier_started;
+	mutex_unlock(&st_of(pf)->lock);
+	return started;
+}
+
+/* What could write to others' memory is not left to the emptier: none of its threads is there any more when it is left. */
+START_TEST(shared_memory_is_not_left)
+{
+	struct platform *pf = start();
+	struct pas *as = create(pf, 7), *child;
+	struct pctx *ctx, *child_ctx;
+	pid_t pid = pas_host_pid(as);
+
+	fill(as);
+	share(as, O_RDWR);
+	ctx = thread(as);
+	ck_assert_int_eq(pas_fork(ctx, &child, &child_ctx), 0);
+	pctx_destroy(child_ctx);
+	pas_leave(child);
+	pctx_destroy(ctx);
+	pas_leave(as);
+	ck_assert(!emptier_started(pf));
+	ck_assert_uint_eq(kept(pf), 2);
+	/* It is a matter of each program's. */
+	as = create(pf, 7);
+	ck_assert_int_eq(pas_host_pid(as), pid);
+	check_empty(as);
+	fill(as);
+	share(as, O_RDONLY);
+	pctx_destroy(thread(as));
+	leave(pf, as);
+	ck_assert(emptier_started(pf));
+	ck_assert_uint_eq(kept(pf), 2);
+	platform_stop(pf);
+}
+END_TEST
+
 /* A stopped one does not answer: nobody waits for it for long. */
 START_TEST(stopped_when_it_is_left)
 {
@@ -545,6 +604,7 @@ int main(void)
 	tcase_add_test(tc, so_many_and_no_more);
 	tcase_add_test(tc, dies_while_it_is_kept);
 	tcase_add_test(tc, dies_at_any_moment);
+	tcase_add_test(tc, shared_memory_is_not_left);
 	tcase_add_test(tc, stopped_when_it_is_left);
 	tcase_add_test(tc, runs_while_it_seems_parked);
 	tcase_add_test(tc, credentials_are_owners);
