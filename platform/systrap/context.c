@@ -504,6 +504,7 @@ static bool part(struct context *c)
 	if (c->place.away == PLACEMENT_NONE)
 		return false;
 	c->has_parted = true;
+	c->brisk_wanted = BRISK_CALLS; /* until this has paid */
 	c->preemptions = host_preemptions(); /* moving over was one */
 	atomic_store_explicit(channel_u32(c, CH_SENTRY_SLEEPS), 0, memory_order_relaxed);
 	return true;
