@@ -212,7 +212,7 @@ static struct placement *mate_of(const struct placement *p) REQUIRES(pairs_lock)
 	if (!mate)
 		return NULL;
 	list_for_each_entry (q, &pairs, node)
-		if (q->sentry_tid == mate && atomic_load(&q->mate) == p->sentry_tid)
+		if (q != p && q->sentry_tid == mate && atomic_load(&q->mate) == p->sentry_tid)
 			return q;
 	return NULL;
 }
@@ -410,9 +410,13 @@ void placement_attach(struct placement *p, pid_t guest_tid)
 	p->guest_tid = guest_tid;
 	p->crowded_ticks = 0;
 	turns = (struct turns){0};
-	/* The guest thread first: if it cannot be pinned (a cpuset that shrank) the sentry's is left alone too. */
-	if (!pin(guest_tid, cpu))
-		goto out_unpinned;
+	/* The guest thread first: if it cannot be pinned the sentry's is left alone too.  A CPU that is no more (a cpuset that shrank) has the
+	 * fewest pairs for ever: then the one where we are. */
+	if (!pin(guest_tid, cpu)) {
+		cpu = present_cpu(&p->allowed);
+		if (!pin(guest_tid, cpu))
+			goto out_unpinned;
+	}
 	if (!is_pinned_to(cpu) && !pin(p->sentry_tid, cpu)) {
 		sched_setaffinity(guest_tid, sizeof(all_cpus), &all_cpus);
 		goto out_unpinned;
