@@ -78,9 +78,10 @@ static bool computes(const struct insn *i)
 	case 0x8b:
 	case LEA:
 	case 0x90: /* no-op */
-	case 0xc6: /* mov of a constant */
-	case 0xc7:
 		return true;
+	case 0xc6: /* mov of a constant; others of theirs begin and end transactions */
+	case 0xc7:
+		return (i->modrm >> 3 & 7) == 0;
 	default:
 		return i->opcode >= 0xb8 && i->opcode <= 0xbf;
 	}

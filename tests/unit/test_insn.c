@@ -34,6 +34,8 @@ static const struct known all[] = {
 	INSN("\xf3\xa4", false),			   /* rep movsb */
 	INSN("\xf7\xc7\x01\x00\x00\x00", false),	   /* test $1, %edi */
 	INSN("\xf7\xd8", false),			   /* neg %eax */
+	INSN("\xc7\xf8\x10\x00\x00\x00", false),	   /* xbegin */
+	INSN("\xc6\xf8\xff", false),			   /* xabort $0xff */
 	INSN("\x74\x17", false),			   /* je */
 	INSN("\x0f\x86\xd1\xfd\xff\xff", false),	   /* jbe */
 	INSN("\xe8\x49\xd5\xf8\xff", false),		   /* call */
