@@ -533,7 +533,7 @@ static unsigned begin_inside(const struct run *run, unsigned k)
 #define INSIDE_FOURTH (1u << 3)
 #define INSIDE_SIXTH (1u << 5)
 
-/* Where the site may begin so that its lead can be moved; *inside: see begin_inside.  On the jump's page, for the same reason as
+/* Where the site may begin so that its lead can be moved; *inside: see begin_inside.  All on one page, for the same reason as
  * padding. */
 static bool choose_start(const struct window *w, const struct run *run, size_t *start, unsigned *inside)
 {
@@ -546,7 +546,7 @@ static bool choose_start(const struct window *w, const struct run *run, size_t *
 			return false;
 		*inside = begin_inside(run, k);
 		if (site - run->at[k] < JMP_CELL_SIZE || (*inside & ~(INSIDE_FOURTH | INSIDE_SIXTH)) ||
-		    page_down(first) != page_down(first + JMP_CELL_SIZE - 1))
+		    page_down(first) != page_down(w->low + w->end - 1))
 			continue;
 		*start = run->at[k];
 		return true;
@@ -695,7 +695,7 @@ static void patch_window(struct stub *s, const struct window *w, uint64_t nr, gv
 	if (!site.moves && pad.len == 0 && !find_lead(w, atomic_load(&s->patches), &site, &inside))
 		return;
 	/* Of two pages one alone may be thrown away and come back from its file, and half a jump be left. */
-	if (site.moves != MOVES_LEAD && page_down(site_start(&site)) != page_down(site.ip - 1))
+	if (page_down(site_start(&site)) != page_down(site.ip - 1))
 		return;
 	p = patches_of(s);
 	index = p ? take_site(s, p, &site, site.moves == MOVES_LEAD && (inside & INSIDE_FOURTH)) : -1;

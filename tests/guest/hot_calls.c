@@ -652,6 +652,27 @@ TEST(text_that_moves_and_grows)
 	}
 }
 
+/* An instruction on one page and the system call behind it on the next, of which the first alone moves: the call returns there. */
+TEST(half_a_site_moves)
+{
+	static const uint8_t entry[] = {0x0f, 0x1f, 0x44, 0, 0, 0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+	static const uint8_t site[] = {0x48, 0xc7, 0xc6, 5, 0, 0, 0, 0x0f, 0x05, 0xc3}; /* mov $5, %rsi; syscall; ret */
+	uint8_t bytes[2 * 4096], *text, *to;
+
+	memset(bytes, 0x90, sizeof(bytes));
+	memcpy(bytes + 4075, entry, sizeof(entry));
+	memcpy(bytes + 4089, site, sizeof(site));
+	text = map_text(NULL, bytes, sizeof(bytes));
+	for (int i = 0; i < 2; i++) /* what was here before may have been as busy */
+		if (!calls_getpid(text + 4089))
+			return;
+	to = map_text(NULL, bytes, sizeof(bytes));
+	REQUIRE(mremap(text, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to);
+	munmap(text + 4096, 4096);
+	calls_getpid(to + 4089);
+	munmap(to, sizeof(bytes));
+}
+
 /* Pages of text come back from the file, one after the other. */
 TEST(pages_from_the_file_again)
 {
