@@ -635,7 +635,8 @@ static uint32_t hand_over(struct context *c)
 		return word;
 	}
 	if (c->in_call && !c->regs_dirty && !c->bases_dirty) {
-		rseq_first(c, WORD_RETURN); /* its result is the call's */
+		memcpy(c->ch + CH_RESULT, &c->regs.rax, sizeof(c->regs.rax));
+		rseq_first(c, WORD_RETURN); /* its result goes over that of an rseq(2) */
 		return tell(c, WORD_RSEQ, false);
 	}
 	if (c->in_call && !c->bases_dirty && !c->rseq_due && back_store(c))
