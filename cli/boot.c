@@ -261,8 +261,8 @@ static int run_sentry(struct do_options *o, const struct host_caller *caller, st
 	status = boot_root(o, caller, &args);
 	if (status == 0)
 		status = start_platform(o, begun, &args.pf); /* up to here there is one thread */
-	if (status == 0 && (r = confine_settle()) < 0)
-		status = setup_failed("let go of the host's root directory", r);
+	if (status == 0 && (r = confine_settle(rep)) < 0)
+		status = setup_failed("drop the front's privileges", r);
 	if (status == 0)
 		status = boot_std(&args);
 	if (status)

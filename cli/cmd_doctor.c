@@ -69,8 +69,7 @@ static void make_steps(struct doctor *d)
 	d->error = confine_drop(&d->layers);
 	if (d->error < 0)
 		return;
-	d->step = DOCTOR_ROOT;
-	d->error = confine_settle();
+	d->error = confine_settle(&d->layers);
 	if (d->error < 0)
 		return;
 	d->step = DOCTOR_PLATFORMS;

@@ -95,9 +95,9 @@ int confine_join_network(int *refused) MUST_CHECK;
 /* Empties all capability sets of the calling thread, the bounding set as far as it may, and sets no_new_privs. */
 int confine_drop_caps(void);
 
-/* Waits for what the front does meanwhile: when this returns, the old root is gone, and so are the front's capabilities.  Before there
- * is a second thread.  -errno: the sentry must not go on. */
-int confine_settle(void) MUST_CHECK;
+/* Waits for what the front does meanwhile: when this returns 0, the front's capabilities are gone, and so is the old root, or the report
+ * says that the host refused that.  Before there is a second thread.  -errno: the sentry must not go on. */
+int confine_settle(struct confine_report *rep) MUST_CHECK;
 
 /* Lets go of all capabilities for good, and ends with the front process.  -errno: the sentry must not go on. */
 int confine_drop(struct confine_report *rep) MUST_CHECK;

@@ -28,7 +28,7 @@
 #define DONE 1
 
 static struct {
-	_Atomic uint32_t network, old_root; /* futexes; with the latter the front has dropped its capabilities, too */
+	_Atomic uint32_t network, old_root, dropped; /* futexes; the last: the front's capabilities */
 } *said;		  /* set once before the fork, NULL if nothing is planned */
 static int front_fd = -1; /* likewise */
 static bool joined;	  /* the process, or the one that it was forked from, is where it should be; while there is one thread */
@@ -72,10 +72,8 @@ void help_give(void)
 	say(&said->network, unshare(CLONE_NEWNET) < 0 ? -errno : 0);
 	if (link_receive(&m) && m.what == LINK_ROOT) {
 		/* "/" with a mount upon it is what lies on top. */
-		int r = m.signo && umount2("/", MNT_DETACH) < 0 ? -errno : 0;
-		int dropped = confine_drop_caps();
-
-		say(&said->old_root, r < 0 ? r : dropped);
+		say(&said->old_root, m.signo && umount2("/", MNT_DETACH) < 0 ? -errno : 0);
+		say(&said->dropped, confine_drop_caps());
 	}
 	forget();
 }
@@ -126,14 +124,18 @@ int confine_join_network(int *refused)
 	return 0;
 }
 
-int confine_settle(void)
+int confine_settle(struct confine_report *rep)
 {
-	int result = 0, r = 0;
+	int old_root = 0, dropped = 0, r = 0;
 
 	if (!said)
 		return 0;
 	if (asked)
-		r = hear(&said->old_root, &result);
+		r = hear(&said->old_root, &old_root);
+	if (asked && r == 0)
+		r = hear(&said->dropped, &dropped);
 	forget();
-	return r < 0 ? r : result;
+	if (old_root < 0)
+		rep->state[CONFINE_EMPTY_ROOT] = old_root;
+	return r < 0 ? r : dropped;
 }

@@ -7,7 +7,8 @@
  *   no-network      of the namespaces, that of the network is refused
  *   no-setns        setns(2) is refused, so that nobody can enter a namespace that another has made
  *   no-pidfd        there is no pidfd_open(2)
- *   engine          what a container engine's default profile refuses: the above two, clone3 (ENOSYS), pidfd_getfd
+ *   no-umount       umount2(2) is refused, so that the old root stays
+ *   engine          what a container engine's default profile refuses: no-namespaces, no-ptrace, clone3 (ENOSYS), pidfd_getfd
  *   no-listener     seccomp listeners are refused
  *   listener        a foreign seccomp listener is installed
  *   no-capset       capabilities cannot be dropped
@@ -86,6 +87,11 @@ static void no_setns(void)
 static void no_pidfd(void)
 {
 	refuse_all(ENOSYS, "pidfd_open");
+}
+
+static void no_umount(void)
+{
+	refuse_all(EPERM, "umount2");
 }
 
 static void no_ptrace(void)
@@ -231,6 +237,7 @@ int main(int argc, char **argv)
 		{"engine", engine},	      {"no-listener", no_listener}, {"listener", listener},
 		{"nothing-works", nothing_works}, {"no-capset", no_capset},
 		{"no-network", no_network},   {"no-setns", no_setns},	{"no-pidfd", no_pidfd},
+		{"no-umount", no_umount},
 		{"container", container},     {"container-nnp", container_nnp}, {"container-user", container_user},
 	};
 	bool known = false;
