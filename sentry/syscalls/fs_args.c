@@ -90,22 +90,6 @@ int arg_struct(struct task *t, uint64_t src, uint64_t size, size_t min, void *ou
 	return 0;
 }
 
-int task_fd_limit(struct task *t)
-{
-	uint64_t limit = process_rlimit(t->process, L_RLIMIT_NOFILE);
-
-	return limit > INT32_MAX ? INT32_MAX : (int)limit;
-}
-
-long task_install(struct task *t, struct file *f, bool cloexec)
-{
-	int fd = fd_install(t->files, f, 0, task_fd_limit(t), cloexec);
-
-	if (fd < 0)
-		file_put(f);
-	return fd;
-}
-
 int task_check_fsize(struct task *t, uint64_t size)
 {
 	struct l_siginfo info;

@@ -20,10 +20,6 @@ int arg_stat_at(struct task *t, uint64_t dirfd, uint64_t path, unsigned at_flags
 /* A structure that grows from release to release: size bytes of the guest's at src, at least min, into *out of known bytes, the
  * rest of which is zeroed.  -EINVAL: too small; -E2BIG: more than a page, or what is not known is not zero. */
 int arg_struct(struct task *t, uint64_t src, uint64_t size, size_t min, void *out, size_t known) MUST_CHECK;
-/* The limit that fd_install takes. */
-int task_fd_limit(struct task *t);
-/* Puts f (consumed) at the lowest free descriptor: its number, or -errno. */
-long task_install(struct task *t, struct file *f, bool cloexec) MUST_CHECK;
 /* -EFBIG, with SIGXFSZ sent, if a file of t's must not reach size. */
 int task_check_fsize(struct task *t, uint64_t size) MUST_CHECK;
 /* Cuts *len to what RLIMIT_FSIZE lets f grow to, written from pos on; -EFBIG and the signal if that is nothing.  Only regular

@@ -473,3 +473,17 @@ uint64_t process_rlimit(struct process *p, unsigned resource)
 	process_rlimits(p, resource, &l);
 	return l.rlim_cur;
 }
+
+int task_fd_limit(struct task *t)
+{
+	return (int)min_of(process_rlimit(t->process, L_RLIMIT_NOFILE), (uint64_t)INT32_MAX);
+}
+
+long task_install(struct task *t, struct file *f, bool cloexec)
+{
+	int fd = fd_install(t->files, f, 0, task_fd_limit(t), cloexec);
+
+	if (fd < 0)
+		file_put(f);
+	return fd;
+}

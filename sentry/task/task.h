@@ -311,6 +311,10 @@ static inline uint64_t task_timer_slack(const struct task *t)
 }
 uint64_t process_rlimit(struct process *p, unsigned resource); /* the soft limit */
 void process_rlimits(struct process *p, unsigned resource, struct l_rlimit64 *out);
+/* The limit that fd_install takes. */
+int task_fd_limit(struct task *t);
+/* Puts f (consumed) at the lowest free descriptor of the calling task: its number, or -errno. */
+long task_install(struct task *t, struct file *f, bool cloexec) MUST_CHECK;
 
 /* ---- life ---- */
 

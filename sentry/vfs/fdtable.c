@@ -370,6 +370,18 @@ int fd_install(struct fdtable *t, struct file *f, int min, int limit, bool cloex
 	return fd;
 }
 
+bool fd_has_room(struct fdtable *t, int limit)
+{
+	int fd;
+
+	mutex_lock(&t->lock);
+	fd = find_free(t, 0, (unsigned)limit);
+	if (fd >= 0)
+		t->hint = (unsigned)fd; /* it is still free */
+	mutex_unlock(&t->lock);
+	return fd >= 0;
+}
+
 int fd_install_pair(struct fdtable *t, struct file *a, struct file *b, int limit, bool cloexec, int fds[2])
 {
 	int r;

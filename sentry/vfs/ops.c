@@ -103,6 +103,11 @@ int vfs_may_mknod(uint32_t mode)
 
 int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode, uint64_t rdev)
 {
+	return vfs_mknod_path(l, dirfd, path, mode, rdev, NULL);
+}
+
+int vfs_mknod_path(const struct lookup *l, int dirfd, const char *path, uint32_t mode, uint64_t rdev, struct path *out)
+{
 	struct dentry *d;
 	struct inode *dir;
 	struct walk w NOT_ZEROED;
@@ -126,6 +131,10 @@ int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode
 			r = dir->ops->create ? dir->ops->create(dir, d, mode, l->cred) : -EACCES;
 		else
 			r = dir->ops->mknod ? dir->ops->mknod(dir, d, mode, rdev, l->cred) : -EPERM;
+		if (r == 0 && out) {
+			*out = (struct path){w.at.mnt, d};
+			path_get(out);
+		}
 		unlock_new(&w, d, r);
 	}
 	walk_end(&w);

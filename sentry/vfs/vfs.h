@@ -444,6 +444,8 @@ struct file *fd_lookup(struct fdtable *t, int fd) MUST_CHECK;
 struct file *fd_lookup_path_ok(struct fdtable *t, int fd) MUST_CHECK;
 /* Puts f (consumed on success) at the lowest free descriptor >= min and < limit (RLIMIT_NOFILE): the number, or -EMFILE. */
 int fd_install(struct fdtable *t, struct file *f, int min, int limit, bool cloexec) MUST_CHECK;
+/* Whether a descriptor below limit is free at this moment: for those who would rather not begin. */
+bool fd_has_room(struct fdtable *t, int limit);
 /* dup2(2): puts f (consumed, also on failure) at fd, closing what was there.  -EBADF if fd is not below limit. */
 int fd_replace(struct fdtable *t, struct file *f, int fd, int limit, bool cloexec) MUST_CHECK;
 /* Two descriptors at once, all or nothing (files consumed on success): pipe2 and socketpair. */
@@ -549,6 +551,8 @@ int vfs_mkdir(const struct lookup *l, int dirfd, const char *path, uint32_t mode
 /* Whether mknod knows the type in mode: -EPERM for a directory, -EINVAL. */
 int vfs_may_mknod(uint32_t mode) MUST_CHECK;
 int vfs_mknod(const struct lookup *l, int dirfd, const char *path, uint32_t mode, uint64_t rdev) MUST_CHECK;
+/* The same; *out, counted, is what was made (NULL: nobody wants it). */
+int vfs_mknod_path(const struct lookup *l, int dirfd, const char *path, uint32_t mode, uint64_t rdev, struct path *out) MUST_CHECK;
 int vfs_symlink(const struct lookup *l, const char *target, int dirfd, const char *path) MUST_CHECK;
 /* at_flags: AT_SYMLINK_FOLLOW, AT_EMPTY_PATH */
 /* Of link and rename, with new_path or both paths NULL: whether the rest would do. */

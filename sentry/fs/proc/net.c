@@ -1,7 +1,8 @@
 /*
- * /proc/net: the tables of a machine that has a loopback interface and nothing else.  Sockets are not listed.
+ * /proc/net: the tables of a machine that has a loopback interface and nothing else.  Of sockets there are AF_UNIX's.
  */
 #include "sentry/fs/proc/internal.h"
+#include "sentry/net/unix/unix.h"
 
 #define TABLE(name, mode, text) PROC_FILE(name, mode, proc_show_text, .string = (text))
 
@@ -32,6 +33,13 @@ static int show_tcp(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+static int show_unix(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	unix_show(out);
+	return 0;
+}
+
 static const struct proc_entry entries[] = {
 	TABLE("arp", 0444, "IP address       HW type     Flags       HW address            Mask     Device\n"),
 	TABLE("dev", 0444, dev),
@@ -49,6 +57,6 @@ static const struct proc_entry entries[] = {
 	TABLE("udp6", 0444, datagram6),
 	TABLE("udplite", 0444, datagram),
 	TABLE("udplite6", 0444, datagram6),
-	TABLE("unix", 0444, "Num       RefCount Protocol Flags    Type St Inode Path\n"),
+	PROC_FILE("unix", 0444, show_unix),
 };
 const struct proc_dir proc_net_dir = {.entries = entries, .count = ARRAY_SIZE(entries)};

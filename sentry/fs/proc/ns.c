@@ -177,10 +177,7 @@ int ns_open(struct ns *ns)
 	r = ns_file_new(ns, self->cred, &f);
 	if (r < 0)
 		return r;
-	r = fd_install(self->files, f, 0, (int)process_rlimit(self->process, L_RLIMIT_NOFILE), true);
-	if (r < 0)
-		file_put(f);
-	return r;
+	return (int)task_install(self, f, true);
 }
 
 /* ---- /proc/PID/ns ---- */

@@ -25,6 +25,7 @@
 #include "sentry/ipc/aio.h"
 #include "sentry/ipc/ipc_ns.h"
 #include "sentry/mm/mm.h"
+#include "sentry/net/unix/unix.h"
 #include "sentry/vfs/dnotify.h"
 #include "sentry/vfs/inotify.h"
 
@@ -481,9 +482,11 @@ TABLE(core_dir,
       NUMBER("optmem_max", 131072),
       NUMBER("rmem_default", 212992),
       NUMBER("rmem_max", 212992),
-      NUMBER("somaxconn", L_SOMAXCONN),
+      TUNABLE("somaxconn", net_somaxconn),
       NUMBER("wmem_default", 212992),
       NUMBER("wmem_max", 212992));
+TABLE(unix_dir,
+      TUNABLE("max_dgram_qlen", unix_max_dgram_qlen));
 TABLE(ipv4_dir,
       NUMBER("ip_default_ttl", 64),
       NUMBER("ip_forward", 0),
@@ -505,7 +508,6 @@ TABLE(ipv4_dir,
       NUMBER("tcp_timestamps", 1),
       NUMBER("tcp_window_scaling", 1),
       STRING("tcp_wmem", "4096\t16384\t4194304"));
-TABLE(unix_dir, NUMBER("max_dgram_qlen", 10));
 TABLE(net_dir, PROC_DIR("core", 0555, core_dir), PROC_DIR("ipv4", 0555, ipv4_dir), PROC_DIR("unix", 0555, unix_dir));
 
 static const struct proc_entry sys_entries[] = {

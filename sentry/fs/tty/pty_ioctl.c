@@ -258,7 +258,6 @@ static long open_peer(const struct request *q)
 {
 	struct task *t = task_current();
 	struct file *f;
-	long fd;
 	int r;
 
 	if (!t)
@@ -266,10 +265,7 @@ static long open_peer(const struct request *q)
 	r = devpts_open_peer(q->file, (uint32_t)q->arg, &f);
 	if (r < 0)
 		return r;
-	fd = fd_install(t->files, f, 0, (int)process_rlimit(t->process, L_RLIMIT_NOFILE), q->arg & L_O_CLOEXEC);
-	if (fd < 0)
-		file_put(f);
-	return fd;
+	return task_install(t, f, q->arg & L_O_CLOEXEC);
 }
 
 static long master_ioctl(const struct request *q)
