@@ -106,7 +106,7 @@ static int give_cookie(struct socket *s, void *value, uint32_t *len)
 	return give(value, len, &cookie, sizeof(cookie));
 }
 
-/* Unlike getpeername(2) it gives the whole name or nothing. */
+/* Unlike getpeername(2) it has nothing for who has more room than there is name. */
 static int give_peer_name(struct socket *s, void *value, uint32_t *len)
 {
 	struct l_sockaddr_storage addr;
@@ -114,7 +114,7 @@ static int give_peer_name(struct socket *s, void *value, uint32_t *len)
 
 	if (!s->ops->name || s->ops->name(s, true, &addr, &size) < 0)
 		return -ENOTCONN;
-	return *len < size ? -EINVAL : give(value, len, &addr, size);
+	return size < *len ? -EINVAL : give(value, len, &addr, size);
 }
 
 static int give_number(struct socket *s, int name, void *value, uint32_t *len)
@@ -352,6 +352,25 @@ static int set_number(struct socket *s, struct task *t, int name, int32_t v)
 		return 0;
 	}
 	return -ENOPROTOOPT;
+}
+
+uint32_t socket_option_size(int level, int name, uint32_t len)
+{
+	if (level != L_SOL_SOCKET)
+		return min_of(len, (uint32_t)SOCKET_OPTION_MAX);
+	switch (name) {
+	case L_SO_RCVTIMEO:
+	case L_SO_RCVTIMEO_NEW:
+	case L_SO_SNDTIMEO:
+	case L_SO_SNDTIMEO_NEW:
+	case L_SO_BINDTODEVICE:
+	case L_SO_ATTACH_FILTER:
+		return min_of(len, (uint32_t)sizeof(struct l_timeval));
+	case L_SO_LINGER:
+	case L_SO_MAX_PACING_RATE:
+		return min_of(len, (uint32_t)sizeof(struct l_linger));
+	}
+	return min_of(len, (uint32_t)sizeof(int32_t));
 }
 
 static int set_general(struct socket *s, struct task *t, int name, const void *value, uint32_t len)

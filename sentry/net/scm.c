@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "sentry/net/unix/internal.h"
 #include "sentry/task/task.h"
 
 struct scm_cred scm_cred_of(struct task *t, bool effective)
@@ -42,26 +43,38 @@ struct scm_rights *scm_rights_copy(const struct scm_rights *r)
 	return copy;
 }
 
+static _Thread_local struct scm_rights *waiting; /* to be put, by .next */
+static _Thread_local bool putting;
+
+bool scm_rights_being_put(void)
+{
+	return putting;
+}
+
 void scm_rights_put(struct scm_rights *r)
 {
-	static _Thread_local struct scm_rights *waiting; /* by .next */
-	static _Thread_local bool active;
+	bool sockets = false;
 
 	if (!r)
 		return;
 	r->next = waiting;
 	waiting = r;
-	if (active)
+	if (putting)
 		return;
-	active = true;
+	putting = true;
 	while (waiting) {
 		r = waiting;
 		waiting = r->next;
-		for (unsigned i = 0; i < r->count; i++)
+		for (unsigned i = 0; i < r->count; i++) {
+			sockets |= socket_of(r->files[i]) != NULL;
 			file_put(r->files[i]);
+		}
 		free(r);
 	}
-	active = false;
+	putting = false;
+	/* One that was reached by this message alone, but for others that only it leads to, is garbage now. */
+	if (sockets)
+		unix_collect(NULL);
 }
 
 void scm_end(struct scm *s)

@@ -49,6 +49,7 @@ struct scm_rights *scm_rights_copy(const struct scm_rights *r); /* the same file
  * what comes up while the calling thread is in here already is put off to its outermost call.
  */
 void scm_rights_put(struct scm_rights *r);
+bool scm_rights_being_put(void); /* the calling thread is in there */
 
 void scm_end(struct scm *s);
 

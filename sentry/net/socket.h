@@ -128,6 +128,8 @@ struct socket *socket_of(const struct file *f);
 /* SOL_SOCKET and whatever the family knows.  value has *len bytes of room; *len becomes the value's size, cut to the room. */
 int socket_get_option(struct socket *s, struct task *t, int level, int name, void *value, uint32_t *len) MUST_CHECK;
 int socket_set_option(struct socket *s, struct task *t, int level, int name, const void *value, uint32_t len) MUST_CHECK;
+/* How much of a value of len bytes an option takes: the rest need not be there. */
+uint32_t socket_option_size(int level, int name, uint32_t len);
 #define SOCKET_OPTION_MAX 262144 /* bytes of the longest value that anybody takes or gives: as many groups as there can be */
 
 /* When to give up a wait that may take wait_ns (0: for ever); and what the result r of such a wait is to the caller. */

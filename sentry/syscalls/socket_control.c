@@ -124,9 +124,9 @@ int control_take(struct task *t, const struct l_msghdr *m, int family, struct sc
 	int r;
 
 	*out = (struct scm){0};
-	if (!m->msg_control || !m->msg_controllen)
+	if (!m->msg_controllen)
 		return 0;
-	if (m->msg_controllen > CONTROL_MAX)
+	if (m->msg_controllen >= CONTROL_MAX)
 		return -ENOBUFS;
 	buf = malloc(m->msg_controllen);
 	if (!buf)
@@ -148,8 +148,8 @@ static void step(struct control_out *o, uint64_t len)
 	o->left -= space;
 }
 
-/* One piece of data, cut if there is no room for all of it. */
-static void put(struct task *t, struct control_out *o, int type, const void *data, uint32_t size)
+/* One piece of data, cut if there is no room for all of it.  False: nobody could be told. */
+static bool put(struct task *t, struct control_out *o, int type, const void *data, uint32_t size)
 {
 	struct {
 		struct l_cmsghdr h;
@@ -159,15 +159,17 @@ static void put(struct task *t, struct control_out *o, int type, const void *dat
 	ASSERT(size <= sizeof(c.data));
 	if (!o->given || o->left < HEADER) {
 		o->flags |= L_MSG_CTRUNC;
-		return;
+		return true;
 	}
 	if (o->left < c.h.cmsg_len) {
 		o->flags |= L_MSG_CTRUNC;
 		c.h.cmsg_len = o->left;
 	}
 	memcpy(c.data, data, size);
-	if (copy_out(t->ctx, o->at, &c, c.h.cmsg_len) == 0)
-		step(o, HEADER + size);
+	if (copy_out(t->ctx, o->at, &c, c.h.cmsg_len) < 0)
+		return false;
+	step(o, HEADER + size);
+	return true;
 }
 
 static void give_cred(struct task *t, const struct scm *scm, struct control_out *o)
@@ -175,11 +177,11 @@ static void give_cred(struct task *t, const struct scm *scm, struct control_out 
 	struct l_ucred u = {0, ID_OVERFLOW, ID_OVERFLOW};
 
 	if (scm->has_cred) {
-		u.pid = global_nr(scm->cred.process->pid, task_pid_ns(t));
+		u.pid = process_nr(scm->cred.process, task_pid_ns(t));
 		u.uid = cred_show_uid(t->cred, scm->cred.uid);
 		u.gid = cred_show_gid(t->cred, scm->cred.gid);
 	}
-	put(t, o, L_SCM_CREDENTIALS, &u, sizeof(u));
+	(void)!put(t, o, L_SCM_CREDENTIALS, &u, sizeof(u));
 }
 
 static void give_pidfd(struct task *t, const struct scm *scm, struct control_out *o)
@@ -187,16 +189,17 @@ static void give_pidfd(struct task *t, const struct scm *scm, struct control_out
 	struct file *f;
 	int32_t fd;
 
-	if (!scm->has_cred)
-		return;
 	if (!o->given || o->left < HEADER + sizeof(fd)) {
 		o->flags |= L_MSG_CTRUNC;
 		return;
 	}
+	if (!scm->has_cred)
+		return;
 	fd = pidfd_file_new(scm->cred.process, NULL, 0, t->cred, &f);
 	if (fd == 0)
 		fd = (int32_t)task_install(t, f, true);
-	put(t, o, L_SCM_PIDFD, &fd, sizeof(fd));
+	if (!put(t, o, L_SCM_PIDFD, &fd, sizeof(fd)) && fd >= 0)
+		(void)!fd_close(t->files, fd);
 }
 
 /* A descriptor for f; false if there can be none, or nobody could be told. */

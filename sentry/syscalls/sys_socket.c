@@ -298,10 +298,21 @@ static void value_free(void *value, const uint8_t fast[OPTION_FAST])
 		free(value);
 }
 
+/* A value that could not be told: a descriptor is closed again. */
+static void take_back(struct task *t, int level, int name, const void *value, uint32_t len)
+{
+	int32_t fd;
+
+	if (level != L_SOL_SOCKET || name != L_SO_PEERPIDFD || len != sizeof(fd))
+		return;
+	memcpy(&fd, value, sizeof(fd));
+	(void)!fd_close(t->files, fd);
+}
+
 /* Whatever there is, cut to the room; its length tells how much was given, or, of a list that is too long, how much there is. */
 static int get_option(struct task *t, const struct sys_args *args, struct socket *s, uint32_t len)
 {
-	uint8_t fast[OPTION_FAST] NOT_ZEROED;
+	uint8_t fast[OPTION_FAST] NOT_ZEROED __attribute__((aligned(8)));
 	void *value;
 	int r, told;
 
@@ -310,10 +321,12 @@ static int get_option(struct task *t, const struct sys_args *args, struct socket
 	if (!value)
 		return -ENOMEM;
 	r = socket_get_option(s, t, (int)args->a[1], (int)args->a[2], value, &len);
-	if (r == 0)
-		r = copy_out(t->ctx, args->a[3], value, len);
 	if (r == 0 || r == -ERANGE) {
-		told = copy_out(t->ctx, args->a[4], &len, sizeof(len));
+		told = r == 0 ? copy_out(t->ctx, args->a[3], value, len) : 0;
+		if (told == 0)
+			told = copy_out(t->ctx, args->a[4], &len, sizeof(len));
+		if (told < 0 && r == 0)
+			take_back(t, (int)args->a[1], (int)args->a[2], value, len);
 		r = told < 0 ? told : r;
 	}
 	value_free(value, fast);
@@ -338,11 +351,11 @@ long sys_getsockopt(struct task *t, const struct sys_args *args)
 
 static int set_option(struct task *t, const struct sys_args *args, struct socket *s, uint32_t len)
 {
-	uint8_t fast[OPTION_FAST] NOT_ZEROED;
+	uint8_t fast[OPTION_FAST] NOT_ZEROED __attribute__((aligned(8)));
 	void *value;
 	int r;
 
-	len = min_of(len, (uint32_t)SOCKET_OPTION_MAX);
+	len = socket_option_size((int)args->a[1], (int)args->a[2], len);
 	value = value_room(len, fast);
 	if (!value)
 		return -ENOMEM;
@@ -358,14 +371,11 @@ long sys_setsockopt(struct task *t, const struct sys_args *args)
 	int32_t len = (int32_t)args->a[4];
 	struct socket *s;
 	struct file *f;
-	int r;
+	int r = arg_socket(t, args->a[0], &f, &s);
 
-	if (len < 0)
-		return -EINVAL;
-	r = arg_socket(t, args->a[0], &f, &s);
 	if (r < 0)
 		return r;
-	r = set_option(t, args, s, (uint32_t)len);
+	r = len < 0 ? -EINVAL : set_option(t, args, s, (uint32_t)len);
 	file_put(f);
 	return r;
 }

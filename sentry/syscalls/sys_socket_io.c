@@ -259,7 +259,7 @@ static int put_timeout(struct task *t, uint64_t gva, int64_t deadline)
 
 long sys_recvmmsg(struct task *t, const struct sys_args *args)
 {
-	uint32_t count = min_of((uint32_t)args->a[2], (uint32_t)L_UIO_MAXIOV), got = 0;
+	uint32_t count = (uint32_t)args->a[2], got = 0;
 	unsigned flags = (unsigned)args->a[3];
 	struct socket *s;
 	struct file *f;
@@ -270,7 +270,9 @@ long sys_recvmmsg(struct task *t, const struct sys_args *args)
 		r = arg_socket(t, args->a[0], &f, &s);
 	if (r < 0)
 		return r;
-	while (got < count) {
+	if (s->ops->take_error && !(flags & L_MSG_ERRQUEUE))
+		r = -s->ops->take_error(s);
+	while (got < count && r >= 0) {
 		r = recv_one(t, f, s, nth(args->a[1], got), flags & ~(unsigned)L_MSG_WAITFORONE);
 		if (r >= 0)
 			r = put_length(t, nth(args->a[1], got), r);

@@ -157,8 +157,11 @@ static int create(struct inode *dir, struct dentry *d, uint32_t mode, const stru
 	return make(dir, d, mode, NULL, c);
 }
 
+/* No sockets: one that is bound to a name is the sentry's, and nobody outside would find it behind the host's node. */
 static int make_node(struct inode *dir, struct dentry *d, uint32_t mode, uint64_t rdev, const struct cred *c)
 {
+	if (L_S_ISSOCK(mode))
+		return -EPERM;
 	return make(dir, d, mode, NULL, c);
 }
 

@@ -36,8 +36,7 @@ static int name_for_cred(struct unix_sock *s)
 
 /* ---- datagrams: a connection is where to send, and from where alone to receive ---- */
 
-/* s has lost its peer `old`, and with it all that was not read yet; a peer that had s for its own is told of that. */
-static void forget_peer(struct unix_sock *s, struct unix_sock *old)
+void unix_forget_peer(struct unix_sock *s, struct unix_sock *old)
 {
 	bool told = false;
 
@@ -72,7 +71,7 @@ static int point_at(struct unix_sock *s, struct unix_sock *to)
 	s->state = to ? UNIX_CONNECTED : UNIX_CLOSED;
 	mutex_unlock(&unix_lock);
 	if (old && old != to)
-		forget_peer(s, old);
+		unix_forget_peer(s, old);
 	waitqueue_wake(&s->sock.wq, L_POLLOUT | L_POLLWRNORM);
 	unix_put(old);
 	return 0;
@@ -83,6 +82,8 @@ static int connect_datagrams(struct unix_sock *s, struct task *t, const struct l
 	struct unix_sock *to;
 	int r;
 
+	if (len < UNIX_NAME_OFFSET)
+		return -EINVAL;
 	if (addr->ss_family == L_AF_UNSPEC)
 		return point_at(s, NULL);
 	r = unix_check_addr(addr, len);
@@ -199,7 +200,7 @@ static int connect_stream(struct unix_sock *s, struct task *t, const struct l_so
 	unix_note_cred(child, t);
 	while ((r = try_connect(s, child, t, addr, len, &listener)) == -EAGAIN) {
 		if (!nonblock && wait_ns >= 0)
-			r = socket_waited(wait_event_deadline(&listener->sock.wq, deadline, is_worth_a_try(listener)), wait_ns);
+			r = socket_waited(wait_event_deadline(&listener->room_wq, deadline, is_worth_a_try(listener)), wait_ns);
 		unix_put(listener);
 		if (r < 0)
 			break;
@@ -234,7 +235,7 @@ int unix_listen(struct socket *sock, struct task *t, int backlog)
 	if (r < 0)
 		return r;
 	unix_note_cred(s, t);
-	waitqueue_wake(&s->sock.wq, 0); /* who waits for room may have some now */
+	waitqueue_wake(&s->room_wq, 0); /* there may be room now */
 	return 0;
 }
 
@@ -284,7 +285,7 @@ int unix_accept(struct socket *sock, bool nonblock, struct socket **out)
 	}
 	if (r < 0)
 		return r;
-	waitqueue_wake(&sock->wq, L_POLLOUT); /* there is room for another */
+	waitqueue_wake(&s->room_wq, 0); /* there is room for another */
 	*out = &child->sock;
 	return 0;
 }
@@ -305,6 +306,7 @@ int unix_shutdown(struct socket *sock, bool rd, bool wr)
 	}
 	mutex_unlock(&unix_lock);
 	waitqueue_wake(&sock->wq, 0);
+	waitqueue_wake(&s->room_wq, 0);
 	if (peer) {
 		waitqueue_wake(&peer->sock.wq, 0);
 		if (wr)

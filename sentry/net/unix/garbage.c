@@ -1,7 +1,7 @@
 /*
  * Sockets on their way.  A socket that lies in a message is kept by that message; two that lie in each other's queues, or one in its
- * own, would stay for ever when nobody has them open any more.  Such garbage is sought whenever one that is on its way loses a
- * descriptor, which is the only way to become garbage:
+ * own, would stay for ever when nobody has them open any more.  Such garbage is sought when one that is on its way loses a descriptor,
+ * when a message that had one goes, and when any socket ends, as something may have been in a system call's hand before:
  *
  * 1. Suspects are those on their way whose every reference is a message's.
  * 2. For each suspect, messages in other suspects' queues are no reason to live: what is left in `outside` are messages elsewhere.
@@ -194,7 +194,7 @@ static void spare_the_living(struct list_head *suspects) REQUIRES(unix_lock)
 		list_del_init(done.next);
 }
 
-/* Moves all messages with files out of s's queue, and of those that wait there. */
+/* Moves all messages with files out of s's queue, and of those that wait to be accepted. */
 static void empty(struct unix_sock *s, struct list_head *out) REQUIRES(unix_lock)
 {
 	struct unix_msg *msg, *next;
@@ -212,15 +212,22 @@ static void empty(struct unix_sock *s, struct list_head *out) REQUIRES(unix_lock
 		empty(child, out);
 }
 
-void unix_collect(struct file *closing)
+/* Somebody else has closing open: then it does not become garbage. */
+static bool is_last(const struct file *closing) REQUIRES(unix_lock)
+{
+	const struct unix_sock *s = socket_in(closing);
+
+	return s->inflight && refcount_read(&closing->refs) - 1 == s->inflight;
+}
+
+static void collect(const struct file *closing)
 {
 	struct list_head suspects = LIST_HEAD_INIT(suspects), found = LIST_HEAD_INIT(found);
-	struct unix_sock *of = socket_in(closing), *s;
+	struct unix_sock *s;
 	struct unix_msg *msg;
 
 	mutex_lock(&unix_lock);
-	/* Somebody else has it open: then this is not what makes it garbage. */
-	if (of->inflight && refcount_read(&closing->refs) - 1 == of->inflight)
+	if (!closing || is_last(closing))
 		find_suspects(closing, &suspects);
 	if (!list_empty(&suspects))
 		spare_the_living(&suspects);
@@ -235,4 +242,19 @@ void unix_collect(struct file *closing)
 		list_del_init(&msg->node);
 		unix_msg_free(msg);
 	}
+}
+
+void unix_collect(const struct file *closing)
+{
+	static _Thread_local bool active, again;
+
+	again = true;
+	if (active)
+		return;
+	active = true;
+	while (again) {
+		again = false;
+		collect(closing);
+	}
+	active = false;
 }

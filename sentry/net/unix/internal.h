@@ -6,6 +6,7 @@
  * connect, accept, send to a third, and find garbage among sockets that lie in each other's queues need no order of locks.
  * A receiver holds its socket's recv_lock as well, over the copy to its memory, and nobody else takes messages off that queue.
  *
+ *     bind_lock > the file system's locks
  *     recv_lock > unix_lock > waitqueue locks, fasync's
  */
 #ifndef BAILEY_SENTRY_NET_UNIX_INTERNAL_H
@@ -34,6 +35,7 @@ struct unix_msg {
 	struct unix_sock *from;	 /* counted: whose buffer it is charged to */
 	size_t off, len;	 /* bytes taken already; bytes in all */
 	size_t charge;		 /* bytes */
+	bool peeked;		 /* an empty packet that was looked at; guarded by the receiver's recv_lock */
 	bool has_cred;		 /* cred is the sender's */
 	struct scm_cred cred;
 	struct scm_rights *rights; /* or NULL; counted as in flight while the message is in a queue */
@@ -44,6 +46,8 @@ struct unix_sock {
 	struct socket sock;
 	struct refcount refs; /* its file, its peers, messages that it sent, a queue that it waits in to be accepted */
 	struct mutex recv_lock;
+	struct mutex bind_lock;	    /* over the whole of bind(2) */
+	struct waitqueue room_wq;   /* who waits for room in its queue, of messages or of connections */
 
 	/* What follows is guarded by unix_lock. */
 	enum unix_state state;
@@ -56,8 +60,7 @@ struct unix_sock {
 	struct list_head queue;	    /* of unix_msg.node: what it may receive */
 	unsigned queued;	    /* in queue */
 	size_t charged;		    /* for what it sent and nobody has taken yet */
-	bool wants_room;	    /* a send of it, or a poll, found none: it is woken when there is */
-	bool wants_signal;	    /* a send found none: SIGIO, too */
+	bool wants_signal;	    /* a send found no room of its own: SIGIO, too, when there is some */
 	bool wants_peer_room;	    /* a poll found none in its peer's queue */
 	bool room_wanted;	    /* somebody waits for room in this one's queue */
 	struct list_head embryos;   /* listening: of accept_node, ends of connections that nobody has accepted yet; counted */
@@ -132,6 +135,8 @@ int unix_connect(struct socket *s, struct task *t, const struct l_sockaddr_stora
 int unix_listen(struct socket *s, struct task *t, int backlog) MUST_CHECK;
 int unix_accept(struct socket *s, bool nonblock, struct socket **out) MUST_CHECK;
 int unix_shutdown(struct socket *s, bool rd, bool wr);
+/* A datagram socket has lost its peer `old`, and with it all that it has not read; a peer that had s for its own is told of that. */
+void unix_forget_peer(struct unix_sock *s, struct unix_sock *old);
 /* SO_PEERCRED of s tells of t from now on. */
 void unix_note_cred(struct unix_sock *s, struct task *t);
 
@@ -161,7 +166,10 @@ void unix_rights_uncheck(struct scm_rights *r); /* it does not go after all */
 /* The files of a message that goes into a queue, or has come out of one. */
 void unix_rights_fly(struct scm_rights *r) REQUIRES(unix_lock);
 void unix_rights_land(struct scm_rights *r) REQUIRES(unix_lock);
-/* f is about to lose a descriptor: lets go of what only garbage can reach then. */
-void unix_collect(struct file *closing);
+/*
+ * Lets go of what only garbage can reach.  closing is about to lose a descriptor, and nothing is done if that makes no difference;
+ * NULL: something else has happened that may leave garbage.  Of calls that come up within one nothing is left to do when it returns.
+ */
+void unix_collect(const struct file *closing);
 
 #endif

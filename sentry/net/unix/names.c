@@ -60,7 +60,8 @@ void unix_addr_put(struct unix_addr *a)
 		free(a);
 }
 
-static struct unix_addr *addr_new(const void *name, uint32_t len)
+/* size bytes of a name, family first, and beyond them NULs up to len. */
+static struct unix_addr *addr_new(const void *name, uint32_t size, uint32_t len)
 {
 	struct unix_addr *a = calloc(1, sizeof(*a));
 
@@ -68,7 +69,7 @@ static struct unix_addr *addr_new(const void *name, uint32_t len)
 		return NULL;
 	refcount_init(&a->refs, 1);
 	a->len = len;
-	memcpy(&a->name, name, min_of(len, (uint32_t)sizeof(a->name)));
+	memcpy(&a->name, name, min_of(size, len));
 	return a;
 }
 
@@ -230,13 +231,27 @@ static int give_name(struct unix_sock *s, struct unix_addr *a, const struct path
 	return r;
 }
 
+/* Why a socket that has a name cannot have another: that the other is somebody's already comes first. */
+static int refuse_path(struct task *t, const char *path)
+{
+	struct lookup l = task_lookup(t);
+	struct path at;
+
+	if (vfs_resolve(&l, L_AT_FDCWD, path, 0, 0, &at) < 0)
+		return -EINVAL;
+	path_put(&at);
+	return -EADDRINUSE;
+}
+
 /* A node in the file system is made for the name; it stays when the socket goes. */
-static int bind_path(struct unix_sock *s, struct task *t, const char *path, struct unix_addr *a)
+static int bind_path(struct unix_sock *s, struct task *t, const char *path, struct unix_addr *a) REQUIRES(s->bind_lock)
 {
 	struct lookup l = task_lookup(t);
 	struct path at;
 	int r;
 
+	if (s->addr)
+		return refuse_path(t, path);
 	/* With the mode of the socket itself, which fchmod(2) may have changed. */
 	r = vfs_mknod_path(&l, L_AT_FDCWD, path, s->file->inode->mode, 0, &at);
 	if (r == -EEXIST)
@@ -244,11 +259,8 @@ static int bind_path(struct unix_sock *s, struct task *t, const char *path, stru
 	if (r < 0)
 		return r;
 	r = give_name(s, a, &at);
-	if (r < 0) {
-		(void)!vfs_unlink(&l, L_AT_FDCWD, path);
-		path_put(&at);
-	}
-	return r;
+	ASSERT(r == 0); /* names are given with bind_lock held */
+	return 0;
 }
 
 int unix_bind(struct socket *sock, struct task *t, const struct l_sockaddr_storage *addr, uint32_t len)
@@ -256,6 +268,7 @@ int unix_bind(struct socket *sock, struct task *t, const struct l_sockaddr_stora
 	struct unix_sock *s = unix_of(sock);
 	char path[L_UNIX_PATH_MAX + 1];
 	struct unix_addr *a;
+	uint32_t whole = len;
 	bool abstract;
 	int r;
 
@@ -267,40 +280,52 @@ int unix_bind(struct socket *sock, struct task *t, const struct l_sockaddr_stora
 	abstract = is_abstract((const struct l_sockaddr_un *)addr);
 	if (!abstract) {
 		path_of(addr, len, path);
-		len = UNIX_NAME_OFFSET + (uint32_t)strlen(path) + 1;
+		whole = UNIX_NAME_OFFSET + (uint32_t)strlen(path) + 1;
 	}
-	a = addr_new(addr, len);
+	a = addr_new(addr, len, whole);
 	if (!a)
 		return -ENOMEM;
+	mutex_lock(&s->bind_lock);
 	r = abstract ? give_name(s, a, NULL) : bind_path(s, t, path, a);
+	mutex_unlock(&s->bind_lock);
 	if (r < 0)
 		unix_addr_put(a);
 	return r;
 }
 
-int unix_autobind(struct unix_sock *s)
+static int give_any_name(struct unix_sock *s) REQUIRES(s->bind_lock)
 {
 	struct l_sockaddr_un name = {.sun_family = L_AF_UNIX};
 	struct unix_addr *a;
 	char digits[8];
 	int r;
 
-	if (s->addr)
+	if (s->addr) /* another thread has named it */
 		return 0;
 	for (uint32_t tries = 0; tries < AUTOBIND_NAMES; tries++) {
 		mutex_lock(&unix_lock);
 		snprintf(digits, sizeof(digits), "%05x", autobind_next++ % AUTOBIND_NAMES);
 		mutex_unlock(&unix_lock);
 		memcpy(name.sun_path + 1, digits, 5);
-		a = addr_new(&name, UNIX_NAME_OFFSET + 6);
+		a = addr_new(&name, UNIX_NAME_OFFSET + 6, UNIX_NAME_OFFSET + 6);
 		if (!a)
 			return -ENOMEM;
 		r = give_name(s, a, NULL);
 		if (r == 0)
 			return 0;
 		unix_addr_put(a);
-		if (r == -EINVAL) /* another thread has named it */
-			return 0;
 	}
 	return -ENOSPC;
+}
+
+int unix_autobind(struct unix_sock *s)
+{
+	int r;
+
+	if (s->addr)
+		return 0;
+	mutex_lock(&s->bind_lock);
+	r = give_any_name(s);
+	mutex_unlock(&s->bind_lock);
+	return r;
 }

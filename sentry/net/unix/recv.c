@@ -15,7 +15,7 @@ static void tell_senders(struct unix_sock *s) REQUIRES(unix_lock)
 	struct unix_sock *p;
 
 	s->room_wanted = false;
-	waitqueue_wake(&s->sock.wq, L_POLLOUT | L_POLLWRNORM);
+	waitqueue_wake(&s->room_wq, 0);
 	list_for_each_entry (p, &s->peers, peer_node) {
 		if (!p->wants_peer_room)
 			continue;
@@ -52,16 +52,31 @@ void unix_purge(struct unix_sock *s)
 
 /* ---- what there is to receive ---- */
 
-/* The message that byte *skip of the queue is in; *skip becomes its place there (behind what is taken already).  NULL: there is none. */
-static struct unix_msg *find(struct unix_sock *s, size_t *skip) REQUIRES(unix_lock)
+/* Where a receive begins, in the queue. */
+struct place {
+	bool by_offset; /* it is a look from SO_PEEK_OFF on */
+	size_t skip;	/* bytes that are looked at already */
+};
+
+static struct place place_of(const struct unix_sock *s, unsigned flags)
+{
+	int32_t off = s->sock.peek_off;
+	bool by_offset = (flags & L_MSG_PEEK) && off >= 0;
+
+	return (struct place){by_offset, by_offset ? (size_t)off : 0};
+}
+
+/* The message at a place; *skip: where in it (behind what is taken already).  NULL: there is none. */
+static struct unix_msg *find(struct unix_sock *s, struct place p, size_t *skip) REQUIRES(unix_lock)
 {
 	struct unix_msg *msg;
 
+	*skip = p.skip;
 	list_for_each_entry (msg, &s->queue, node) {
 		size_t left = msg->len - msg->off;
 
-		/* A packet without bytes is one all the same. */
-		if (*skip < left || (!*skip && !unix_is_stream(s)))
+		/* A packet without bytes is one all the same, the first time. */
+		if (*skip < left || (!*skip && !unix_is_stream(s) && !(p.by_offset && msg->peeked)))
 			return msg;
 		*skip -= left;
 	}
@@ -83,19 +98,53 @@ static int nothing(struct unix_sock *s, bool nonblock) REQUIRES(unix_lock)
 	return nonblock && !unix_connects(s) ? -EAGAIN : 0;
 }
 
-/* True if a receiver need not sleep who has looked at skip bytes already. */
-static bool receivable(struct unix_sock *s, size_t skip)
+/* True if a receiver need not sleep. */
+static bool receivable(struct unix_sock *s, struct place p)
 {
+	size_t skip;
 	bool r;
 
 	mutex_lock(&unix_lock);
-	r = find(s, &skip) || s->recv_shut || s->error;
+	r = find(s, p, &skip) || s->recv_shut || s->error;
 	mutex_unlock(&unix_lock);
 	return r;
 }
 
+/* That there is room to send something is no news to a receiver, and it comes each time its own message is taken. */
+static bool wake_receiver(struct wait_entry *e, uint32_t events)
+{
+	if (events && !(events & ~(uint32_t)(L_POLLOUT | L_POLLWRNORM | L_POLLWRBAND)))
+		return false;
+	sleeper_wake(e->arg);
+	return true;
+}
+
+/* As wait_event_deadline. */
+static int sleep_for_more(struct unix_sock *s, struct place p, int64_t deadline)
+{
+	struct sleeper *self = sleeper_self();
+	struct wait_entry e;
+	int r = 0;
+
+	wait_entry_init_sleeper(&e, self);
+	e.wake = wake_receiver;
+	waitqueue_add(&s->sock.wq, &e);
+	for (;;) {
+		sleeper_arm(self);
+		if (receivable(s, p)) {
+			r = 0;
+			break;
+		}
+		if (r)
+			break;
+		r = sleeper_sleep(self, deadline);
+	}
+	waitqueue_remove(&e);
+	return r;
+}
+
 /* Waits without recv_lock, which is held before and after. */
-static int wait_for_more(struct unix_sock *s, size_t skip, int64_t deadline) REQUIRES(s->recv_lock)
+static int wait_for_more(struct unix_sock *s, struct place p, int64_t deadline) REQUIRES(s->recv_lock)
 {
 	int64_t wait_ns = s->sock.recv_wait_ns;
 	int r;
@@ -103,17 +152,9 @@ static int wait_for_more(struct unix_sock *s, size_t skip, int64_t deadline) REQ
 	if (wait_ns < 0)
 		return -EAGAIN;
 	mutex_unlock(&s->recv_lock);
-	r = socket_waited(wait_event_deadline(&s->sock.wq, deadline, receivable(s, skip)), wait_ns);
+	r = socket_waited(sleep_for_more(s, p, deadline), wait_ns);
 	mutex_lock(&s->recv_lock);
 	return r;
-}
-
-/* Where a look at the queue begins: SO_PEEK_OFF. */
-static size_t peek_begin(const struct unix_sock *s, unsigned flags)
-{
-	int32_t off = s->sock.peek_off;
-
-	return (flags & L_MSG_PEEK) && off > 0 ? (size_t)off : 0;
 }
 
 /* n bytes were looked at, or taken. */
@@ -182,12 +223,17 @@ static ssize_t give_packet(struct unix_sock *s, struct net_msg *m, struct unix_m
 		if (len > want)
 			m->out_flags |= L_MSG_TRUNC;
 		peek_move(s, m->flags, m->flags & L_MSG_PEEK ? want : msg->len);
+	}
+	/* What cannot be copied is lost, with its files, which m's owner lets go of as no lock is held there. */
+	if (n >= 0 || !(m->flags & L_MSG_PEEK)) {
 		r = take_rights(msg, m);
 		if (r < 0)
 			n = r;
 	}
 	if (!(m->flags & L_MSG_PEEK))
-		drop_first(s); /* lost if it could not be copied */
+		drop_first(s);
+	else if (!msg->len)
+		msg->peeked = true;
 	return n >= 0 && (m->flags & L_MSG_TRUNC) ? (ssize_t)len : n;
 }
 
@@ -198,11 +244,12 @@ static ssize_t recv_packet(struct unix_sock *s, struct net_msg *m)
 
 	mutex_lock(&s->recv_lock);
 	for (;;) {
-		size_t begin = peek_begin(s, m->flags), skip = begin;
+		struct place at = place_of(s, m->flags);
 		struct unix_msg *msg;
+		size_t skip;
 
 		mutex_lock(&unix_lock);
-		msg = find(s, &skip);
+		msg = s->error ? NULL : find(s, at, &skip);
 		n = msg ? 0 : nothing(s, m->nonblock);
 		mutex_unlock(&unix_lock);
 		if (msg) {
@@ -211,7 +258,7 @@ static ssize_t recv_packet(struct unix_sock *s, struct net_msg *m)
 		}
 		if (n != -EAGAIN || m->nonblock)
 			break;
-		n = wait_for_more(s, begin, deadline);
+		n = wait_for_more(s, at, deadline);
 		if (n < 0)
 			break;
 	}
@@ -275,16 +322,16 @@ struct progress {
 /* What there is, as far as it goes into m; recv_lock held.  0: nothing at all. */
 static ssize_t give_pieces(struct unix_sock *s, struct net_msg *m, struct progress *p)
 {
-	size_t at = peek_begin(s, m->flags);
+	struct place at = place_of(s, m->flags);
 	ssize_t total = 0, n;
 	bool more;
 
 	while (!p->ended) {
-		size_t skip = at;
 		struct unix_msg *msg;
+		size_t skip;
 
 		mutex_lock(&unix_lock);
-		msg = find(s, &skip);
+		msg = find(s, at, &skip);
 		mutex_unlock(&unix_lock);
 		if (!msg)
 			break;
@@ -300,7 +347,7 @@ static ssize_t give_pieces(struct unix_sock *s, struct net_msg *m, struct progre
 			return total ? total : n;
 		total += n;
 		if (m->flags & L_MSG_PEEK)
-			at += (size_t)n;
+			at.skip += (size_t)n;
 		p->ended = !more || !uio_left(m->u);
 	}
 	if (total && (m->flags & L_MSG_PEEK))
@@ -339,7 +386,7 @@ static ssize_t recv_stream(struct unix_sock *s, struct net_msg *m)
 		mutex_unlock(&unix_lock);
 		if (r != -EAGAIN || m->nonblock)
 			break;
-		r = wait_for_more(s, peek_begin(s, m->flags), deadline);
+		r = wait_for_more(s, place_of(s, m->flags), deadline);
 		if (r < 0)
 			break;
 	}

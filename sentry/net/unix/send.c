@@ -38,6 +38,7 @@ static int message_new(struct unix_sock *s, struct net_msg *m, size_t len, struc
 	msg->off = 0;
 	msg->len = len;
 	msg->charge = 0;
+	msg->peeked = false;
 	msg->has_cred = m->scm.has_cred;
 	if (msg->has_cred)
 		msg->cred = scm_cred_get(&m->scm.cred);
@@ -50,17 +51,16 @@ static int message_new(struct unix_sock *s, struct net_msg *m, size_t len, struc
 void unix_msg_free(struct unix_msg *msg)
 {
 	struct unix_sock *from = msg->from;
-	bool wake = false, tell = false;
+	bool wake, tell;
 
 	mutex_lock(&unix_lock);
 	from->charged -= msg->charge;
-	if (unix_has_much_room(from)) {
-		wake = from->wants_room;
-		tell = from->wants_signal;
-		from->wants_room = from->wants_signal = false;
-	}
+	wake = msg->charge && unix_has_much_room(from);
+	tell = wake && from->wants_signal;
+	if (tell)
+		from->wants_signal = false;
 	mutex_unlock(&unix_lock);
-	if (wake)
+	if (wake) /* each time: an edge-triggered epoll hears of it, even of one that never lacked room */
 		waitqueue_wake(&from->sock.wq, L_POLLOUT | L_POLLWRNORM | L_POLLWRBAND);
 	if (tell)
 		fasync_tell(&from->sock.async, L_POLL_OUT);
@@ -79,15 +79,18 @@ static void message_undo(struct unix_msg *msg, struct net_msg *m)
 	unix_msg_free(msg);
 }
 
-/* Who is to know who sends, does; lock held, as the receiver may only now be known. */
 static bool wants_cred(const struct unix_sock *s)
 {
 	return socket_has(&s->sock, SOCKET_PASSCRED) || socket_has(&s->sock, SOCKET_PASSPIDFD);
 }
 
-/* Puts msg into to's queue. */
-static void enqueue(struct unix_sock *s, struct unix_sock *to, struct unix_msg *msg) REQUIRES(unix_lock)
+/* Puts msg, which t sends, into to's queue. */
+static void enqueue(struct unix_sock *s, struct unix_sock *to, struct task *t, struct unix_msg *msg) REQUIRES(unix_lock)
 {
+	if (!msg->has_cred && (wants_cred(s) || wants_cred(to))) {
+		msg->cred = scm_cred_of(t, false);
+		msg->has_cred = true;
+	}
 	msg->charge = msg->len + UNIX_CHARGE;
 	s->charged += msg->charge;
 	list_add_tail(&msg->node, &to->queue);
@@ -121,9 +124,39 @@ static bool own_room_or_end(struct unix_sock *s)
 
 	mutex_lock(&unix_lock);
 	r = has_room(s) || s->send_shut || s->error;
-	if (!r)
-		s->wants_room = true;
 	mutex_unlock(&unix_lock);
+	return r;
+}
+
+static int look_for_own_room(struct unix_sock *s)
+{
+	int r = 0;
+
+	mutex_lock(&unix_lock);
+	if (s->error) {
+		r = -s->error;
+		s->error = 0;
+	} else if (s->send_shut) {
+		r = -EPIPE;
+	} else if (!has_room(s)) {
+		s->wants_signal = true;
+		r = -EAGAIN;
+	}
+	mutex_unlock(&unix_lock);
+	return r;
+}
+
+/* Waits until s may send something; an end meanwhile raises no signal. */
+static int wait_for_own_room(struct unix_sock *s, bool nonblock)
+{
+	int64_t wait_ns = s->sock.send_wait_ns, deadline = socket_deadline(wait_ns);
+	int r;
+
+	while ((r = look_for_own_room(s)) == -EAGAIN && !nonblock && wait_ns >= 0) {
+		r = socket_waited(wait_event_deadline(&s->sock.wq, deadline, own_room_or_end(s)), wait_ns);
+		if (r < 0)
+			break;
+	}
 	return r;
 }
 
@@ -139,135 +172,121 @@ static bool peer_room_or_end(struct unix_sock *to, struct unix_sock *s)
 	return r;
 }
 
-static int wait_for_room(struct unix_sock *s, int64_t deadline)
+/* to does not take files (SO_PASSRIGHTS). */
+static bool refuses(const struct unix_sock *to, const struct unix_msg *msg)
 {
-	int64_t wait_ns = s->sock.send_wait_ns;
-
-	if (wait_ns < 0)
-		return -EAGAIN;
-	return socket_waited(wait_event_deadline(&s->sock.wq, deadline, own_room_or_end(s)), wait_ns);
-}
-
-static int wait_for_peer(struct unix_sock *s, struct unix_sock *to, int64_t deadline)
-{
-	int64_t wait_ns = s->sock.send_wait_ns;
-
-	if (wait_ns < 0)
-		return -EAGAIN;
-	return socket_waited(wait_event_deadline(&to->sock.wq, deadline, peer_room_or_end(to, s)), wait_ns);
-}
-
-static int take_error(struct unix_sock *s) REQUIRES(unix_lock)
-{
-	int error = s->error;
-
-	s->error = 0;
-	return -error;
+	return msg->rights && socket_has(&to->sock, SOCKET_NO_RIGHTS);
 }
 
 /* ---- streams ---- */
 
-/* One try at the connection: -EAGAIN, there is no room. */
-static int try_stream(struct unix_sock *s, struct unix_msg *msg)
+/* *broken: SIGPIPE is due. */
+static int check_stream(struct unix_sock *s, bool *broken)
+{
+	int r = 0;
+
+	mutex_lock(&unix_lock);
+	if (!s->peer)
+		r = -ENOTCONN;
+	else if (s->send_shut)
+		r = -EPIPE;
+	mutex_unlock(&unix_lock);
+	*broken = r == -EPIPE;
+	return r;
+}
+
+static int queue_piece(struct unix_sock *s, struct task *t, struct unix_msg *msg, bool *broken)
 {
 	struct unix_sock *peer;
 	int r = 0;
 
 	mutex_lock(&unix_lock);
 	peer = s->peer;
-	if (!peer)
-		r = -ENOTCONN;
-	else if (s->send_shut || peer->dead || peer->recv_shut)
+	if (peer->dead || peer->recv_shut)
 		r = -EPIPE;
-	else if (msg && !has_room(s))
-		r = -EAGAIN;
-	if (r == -EAGAIN)
-		s->wants_room = s->wants_signal = true;
-	if (r == 0 && msg)
-		enqueue(s, peer, msg);
+	else if (refuses(peer, msg))
+		r = -EPERM;
+	else
+		enqueue(s, peer, t, msg);
 	mutex_unlock(&unix_lock);
-	if (r == 0 && msg) /* a connection's peer stays as long as s does */
+	*broken = r == -EPIPE;
+	if (r == 0) /* a connection's peer stays as long as s does */
 		tell_receiver(peer);
 	return r;
 }
 
-static int send_piece(struct unix_sock *s, struct net_msg *m, int64_t deadline)
+static int send_piece(struct unix_sock *s, struct task *t, struct net_msg *m, bool *broken)
 {
-	size_t most = max_of(s->sock.send_buffer / 2, 128u) - 64u;
+	size_t most = min_of(s->sock.send_buffer / 2 - 64u, STREAM_CHUNK);
 	struct unix_msg *msg;
-	int r = message_new(s, m, min_of(uio_left(m->u), (uint64_t)min_of(most, (size_t)STREAM_CHUNK)), &msg);
+	int r = wait_for_own_room(s, m->nonblock);
 
+	if (r == 0)
+		r = message_new(s, m, min_of(uio_left(m->u), (uint64_t)most), &msg);
 	if (r < 0)
 		return r;
-	while ((r = try_stream(s, msg)) == -EAGAIN) {
-		if (!m->nonblock)
-			r = wait_for_room(s, deadline);
-		if (r < 0)
-			break;
-	}
+	r = queue_piece(s, t, msg, broken);
 	if (r < 0)
 		message_undo(msg, m);
 	return r;
 }
 
-static ssize_t send_stream(struct unix_sock *s, struct net_msg *m)
+static ssize_t send_stream(struct unix_sock *s, struct task *t, struct net_msg *m)
 {
-	int64_t deadline = socket_deadline(s->sock.send_wait_ns);
 	uint64_t before = m->u->done, sent = before;
-	int r = try_stream(s, NULL);
+	bool broken;
+	int r = check_stream(s, &broken);
 
 	while (r == 0 && uio_left(m->u)) {
-		r = send_piece(s, m, deadline);
+		r = send_piece(s, t, m, &broken);
 		if (r == 0)
 			sent = m->u->done;
 	}
 	if (sent > before || r == 0)
 		return (ssize_t)(sent - before);
-	return r == -EPIPE && !(m->flags & L_MSG_NOSIGNAL) ? fs_broken_pipe() : r;
+	return r == -EPIPE && broken && !(m->flags & L_MSG_NOSIGNAL) ? fs_broken_pipe() : r;
 }
 
 /* ---- datagrams and sequenced packets ---- */
 
-/* What there is to say against sending from s to `to`; *lost: its peer is gone, and so it has none any more. */
-static int packet_error(struct unix_sock *s, struct unix_sock *to, bool named, struct unix_sock **lost) REQUIRES(unix_lock)
+/* What there is to say against sending msg from s to `to`; *lost: its peer is gone, and so it has none any more. */
+static int packet_error(struct unix_sock *s, struct unix_sock *to, const struct unix_msg *msg, bool *lost) REQUIRES(unix_lock)
 {
-	if (s->error)
-		return take_error(s);
-	if (s->send_shut)
-		return -EPIPE;
+	if (to->peer && to->peer != s)
+		return -EPERM;
 	if (to->dead && unix_connects(s))
 		return -EPIPE;
 	if (to->dead) {
-		if (s->peer == to) {
-			*lost = unix_take_peer(s);
-			s->state = UNIX_CLOSED;
-		}
+		*lost = s->peer == to;
 		return -ECONNREFUSED;
 	}
-	if (named && to->peer && to->peer != s)
-		return -EPERM;
-	return to->recv_shut ? -EPIPE : 0;
+	if (to->recv_shut)
+		return -EPIPE;
+	return refuses(to, msg) ? -EPERM : 0;
 }
 
-/* One try.  -EAGAIN: there is no room, of its own or (*peer_full) in the other's queue. */
-static int try_packet(struct unix_sock *s, struct unix_sock *to, struct unix_msg *msg, bool named, bool *peer_full)
+/* One try.  -EAGAIN: there is no room in the other's queue. */
+static int try_packet(struct unix_sock *s, struct unix_sock *to, struct task *t, struct unix_msg *msg)
 {
 	struct unix_sock *lost = NULL;
+	bool is_lost = false;
 	int r;
 
-	*peer_full = false;
 	mutex_lock(&unix_lock);
-	r = packet_error(s, to, named, &lost);
-	if (r == 0 && !has_room(s)) {
-		s->wants_room = s->wants_signal = true;
-		r = -EAGAIN;
-	} else if (r == 0 && unix_is_full_for(to, s)) {
-		*peer_full = to->room_wanted = true;
+	r = packet_error(s, to, msg, &is_lost);
+	if (is_lost) {
+		lost = unix_take_peer(s);
+		s->state = UNIX_CLOSED;
+	}
+	if (r == 0 && unix_is_full_for(to, s)) {
+		to->room_wanted = true;
 		r = -EAGAIN;
 	}
 	if (r == 0)
-		enqueue(s, to, msg);
+		enqueue(s, to, t, msg);
 	mutex_unlock(&unix_lock);
+	if (lost)
+		unix_forget_peer(s, lost);
 	unix_put(lost);
 	if (r == 0)
 		tell_receiver(to);
@@ -285,23 +304,42 @@ static int peer_of(struct unix_sock *s, struct unix_sock **out)
 /* Until it is in a queue, or cannot be. */
 static int deliver(struct unix_sock *s, struct task *t, struct net_msg *m, struct unix_msg *msg)
 {
-	int64_t deadline = socket_deadline(s->sock.send_wait_ns);
-	bool named = m->name_len, peer_full;
+	int64_t wait_ns = s->sock.send_wait_ns, deadline = socket_deadline(wait_ns);
 	struct unix_sock *to;
 	int r;
 
 	do {
-		r = named ? unix_find(t, &m->name, m->name_len, s->sock.type, &to) : peer_of(s, &to);
+		r = m->name_len ? unix_find(t, &m->name, m->name_len, s->sock.type, &to) : peer_of(s, &to);
 		if (r < 0)
 			return r;
-		r = try_packet(s, to, msg, named, &peer_full);
-		if (r == 0 || r != -EAGAIN || m->nonblock) {
+		r = try_packet(s, to, t, msg);
+		if (r != -EAGAIN || m->nonblock || wait_ns < 0) {
 			unix_put(to);
 			return r;
 		}
-		r = peer_full ? wait_for_peer(s, to, deadline) : wait_for_room(s, deadline);
+		r = socket_waited(wait_event_deadline(&to->room_wq, deadline, peer_room_or_end(to, s)), wait_ns);
 		unix_put(to);
 	} while (r == 0);
+	return r;
+}
+
+/* Before there is a message. */
+static int check_packet(struct unix_sock *s, const struct net_msg *m)
+{
+	struct unix_sock *peer;
+	int r;
+
+	if (m->name_len) {
+		r = unix_check_addr(&m->name, m->name_len);
+	} else {
+		r = peer_of(s, &peer);
+		if (r == 0)
+			unix_put(peer);
+	}
+	if (r == 0 && wants_cred(s))
+		r = unix_autobind(s);
+	if (r == 0 && uio_left(m->u) > s->sock.send_buffer - 32u)
+		r = -EMSGSIZE;
 	return r;
 }
 
@@ -309,25 +347,12 @@ static ssize_t send_packet(struct unix_sock *s, struct task *t, struct net_msg *
 {
 	size_t len = uio_left(m->u);
 	struct unix_msg *msg;
-	int r = 0;
+	int r = check_packet(s, m);
 
-	if (m->name_len)
-		r = unix_check_addr(&m->name, m->name_len);
-	if (r == 0 && wants_cred(s))
-		r = unix_autobind(s);
-	if (r < 0)
-		return r;
-	if (!m->name_len) {
-		struct unix_sock *peer;
-
-		r = peer_of(s, &peer);
-		if (r < 0)
-			return r;
-		unix_put(peer);
-	}
-	if (len > s->sock.send_buffer - 32)
-		return -EMSGSIZE;
-	r = message_new(s, m, len, &msg);
+	if (r == 0)
+		r = wait_for_own_room(s, m->nonblock);
+	if (r == 0)
+		r = message_new(s, m, len, &msg);
 	if (r < 0)
 		return r;
 	r = deliver(s, t, m, msg);
@@ -339,34 +364,28 @@ static ssize_t send_packet(struct unix_sock *s, struct task *t, struct net_msg *
 
 /* ---- both ---- */
 
-/* Whether the one it is connected to wants to know who sends; of a name that is written to now, the one who is found. */
-static bool peer_wants_cred(struct unix_sock *s)
-{
-	bool r;
-
-	mutex_lock(&unix_lock);
-	r = s->peer && wants_cred(s->peer);
-	mutex_unlock(&unix_lock);
-	return r;
-}
-
 static int check_state(struct unix_sock *s, struct net_msg *m)
 {
-	bool connected;
+	int r = 0;
 
 	mutex_lock(&unix_lock);
-	connected = s->state == UNIX_CONNECTED;
-	mutex_unlock(&unix_lock);
 	switch (s->sock.type) {
 	case L_SOCK_STREAM:
 		if (m->name_len)
-			return connected ? -EISCONN : -EOPNOTSUPP;
-		return 0;
+			r = s->state == UNIX_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+		break;
 	case L_SOCK_SEQPACKET:
 		m->name_len = 0; /* overlooked */
-		return connected ? 0 : -ENOTCONN;
+		if (s->error) {
+			r = -s->error;
+			s->error = 0;
+		} else if (s->state != UNIX_CONNECTED) {
+			r = -ENOTCONN;
+		}
+		break;
 	}
-	return 0;
+	mutex_unlock(&unix_lock);
+	return r;
 }
 
 ssize_t unix_send(struct socket *sock, struct task *t, struct net_msg *m)
@@ -382,11 +401,7 @@ ssize_t unix_send(struct socket *sock, struct task *t, struct net_msg *m)
 		r = unix_rights_check(t, m->scm.rights);
 	if (r < 0)
 		return r;
-	if (!m->scm.has_cred && (wants_cred(s) || m->name_len || peer_wants_cred(s))) {
-		m->scm.cred = scm_cred_of(t, false);
-		m->scm.has_cred = true;
-	}
-	n = unix_is_stream(s) ? send_stream(s, m) : send_packet(s, t, m);
+	n = unix_is_stream(s) ? send_stream(s, t, m) : send_packet(s, t, m);
 	if (m->scm.rights)
 		unix_rights_uncheck(m->scm.rights);
 	return n;

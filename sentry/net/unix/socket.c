@@ -38,6 +38,8 @@ void unix_put(struct unix_sock *s)
 	if (s->peer_groups)
 		cred_put(s->peer_groups);
 	unix_addr_put(s->addr);
+	waitqueue_destroy(&s->room_wq);
+	mutex_destroy(&s->bind_lock);
 	mutex_destroy(&s->recv_lock);
 	socket_destroy(&s->sock);
 	free(s);
@@ -52,6 +54,8 @@ int unix_sock_new(int type, struct unix_sock **out)
 	socket_init(&s->sock, &unix_ops, L_AF_UNIX, type, 0);
 	refcount_init(&s->refs, 1);
 	mutex_init(&s->recv_lock);
+	mutex_init(&s->bind_lock);
+	waitqueue_init(&s->room_wq);
 	s->peer_cred.uid = s->peer_cred.gid = ID_NONE;
 	list_init(&s->peers);
 	list_init(&s->peer_node);
@@ -153,8 +157,8 @@ void unix_end(struct unix_sock *s, bool embryo)
 	mutex_unlock(&unix_lock);
 	if (path.mnt)
 		path_put(&path);
-	/* Those that wait to be accepted, or for room, or have it for a peer. */
-	waitqueue_wake(&s->sock.wq, 0);
+	/* Those that wait to be accepted or for room, and its peer. */
+	waitqueue_wake(&s->room_wq, 0);
 	if (peer) {
 		waitqueue_wake(&peer->sock.wq, 0);
 		if (unix_connects(s))
@@ -172,6 +176,9 @@ void unix_end(struct unix_sock *s, bool embryo)
 static void unix_release(struct socket *sock)
 {
 	unix_end(unix_of(sock), false);
+	/* What became garbage while somebody had it in hand, who has let go of it since: it is this one's, as on Linux. */
+	if (!scm_rights_being_put())
+		unix_collect(NULL);
 }
 
 static void unix_opened(struct socket *sock, struct file *f)
@@ -214,13 +221,11 @@ static uint32_t unix_poll(struct socket *sock)
 	}
 	if (writable)
 		events |= L_POLLOUT | L_POLLWRNORM | L_POLLWRBAND;
-	else
-		s->wants_room = true;
 	mutex_unlock(&unix_lock);
 	return events;
 }
 
-/* What a read would give: a stream's all, else the first message's. */
+/* What there is to read: of a connection all, else the first message. */
 static int32_t waiting_bytes(const struct unix_sock *s) REQUIRES(unix_lock)
 {
 	const struct unix_msg *m;
@@ -228,7 +233,7 @@ static int32_t waiting_bytes(const struct unix_sock *s) REQUIRES(unix_lock)
 
 	list_for_each_entry (m, &s->queue, node) {
 		count += (int32_t)(m->len - m->off);
-		if (!unix_is_stream(s))
+		if (!unix_connects(s))
 			break;
 	}
 	return count;
@@ -264,12 +269,14 @@ static long open_bound(struct unix_sock *s)
 static long unix_ioctl(struct socket *sock, struct pctx *ctx, unsigned cmd, uint64_t arg)
 {
 	struct unix_sock *s = unix_of(sock);
-	int32_t count;
+	int32_t count = 0;
 	bool listening;
 
 	switch (cmd) {
 	case L_SIOCUNIXFILE:
 		return open_bound(s);
+	case L_SIOCATMARK: /* urgent data there is none */
+		return copy_out(ctx, arg, &count, sizeof(count));
 	case L_TIOCOUTQ:
 	case L_TIOCINQ:
 		mutex_lock(&unix_lock);
@@ -360,7 +367,7 @@ static int give_ucred(struct task *t, const struct scm_cred *c, void *value, uin
 	struct l_ucred u = {0, UINT32_MAX, UINT32_MAX};
 
 	if (c->process) {
-		u.pid = global_nr(c->process->pid, task_pid_ns(t));
+		u.pid = process_nr(c->process, task_pid_ns(t));
 		u.uid = cred_show_uid(t->cred, c->uid);
 		u.gid = cred_show_gid(t->cred, c->gid);
 	}
@@ -377,16 +384,14 @@ static int give_pidfd(struct task *t, const struct scm_cred *c, void *value, uin
 
 	if (!c->process)
 		return -ENODATA;
-	if (*len < sizeof(fd))
-		return -EINVAL;
 	r = pidfd_file_new(c->process, NULL, 0, t->cred, &f);
 	if (r < 0)
 		return r;
 	fd = (int32_t)task_install(t, f, true);
 	if (fd < 0)
 		return fd;
-	memcpy(value, &fd, sizeof(fd));
-	*len = sizeof(fd);
+	*len = min_of(*len, (uint32_t)sizeof(fd));
+	memcpy(value, &fd, *len);
 	return 0;
 }
 
@@ -421,8 +426,16 @@ static int unix_set_option(struct socket *sock, struct task *t, int level, int n
 /* ---- /proc/net/unix ---- */
 
 #define STATE_UNCONNECTED 1
+#define STATE_CONNECTING 2
 #define STATE_CONNECTED 3
 #define FLAG_LISTENING 0x10000u
+
+static int shown_state(const struct unix_sock *s) REQUIRES(unix_lock)
+{
+	if (s->state != UNIX_CONNECTED)
+		return s->file ? STATE_UNCONNECTED : 0;
+	return s->file ? STATE_CONNECTED : STATE_CONNECTING;
+}
 
 static void show_name(FILE *out, const struct unix_addr *a)
 {
@@ -447,7 +460,7 @@ void unix_show(FILE *out)
 		bool listening = s->state == UNIX_LISTENING;
 
 		fprintf(out, "%016x: %08X %08X %08X %04X %02X %5lu", 0, refcount_read(&s->refs), 0, listening ? FLAG_LISTENING : 0,
-			(unsigned)s->sock.type, s->state == UNIX_CONNECTED ? STATE_CONNECTED : STATE_UNCONNECTED,
+			(unsigned)s->sock.type, (unsigned)shown_state(s),
 			s->file ? (unsigned long)s->file->inode->ino : 0);
 		if (s->addr)
 			show_name(out, s->addr);
