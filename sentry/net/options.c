@@ -15,6 +15,8 @@
 #define NS_PER_US 1000ll
 #define PRIORITY_MAX 6 /* of those that anybody may set */
 #define MEMINFO_VARS 9
+#define BUFFER_LOCK_SEND 1u
+#define BUFFER_LOCK_RECV 2u
 
 /* Options that are a flag and nothing else. */
 static int flag_of(int name)
@@ -52,6 +54,16 @@ static int flag_of(int name)
 		return SOCKET_RXQ_OVFL;
 	case L_SO_ZEROCOPY:
 		return SOCKET_ZEROCOPY;
+	case L_SO_WIFI_STATUS:
+		return SOCKET_WIFI_STATUS;
+	case L_SO_NOFCS:
+		return SOCKET_NOFCS;
+	case L_SO_SELECT_ERR_QUEUE:
+		return SOCKET_SELECT_ERR_QUEUE;
+	case L_SO_RCVMARK:
+		return SOCKET_RCVMARK;
+	case L_SO_RCVPRIORITY:
+		return SOCKET_RCVPRIORITY;
 	}
 	return -1;
 }
@@ -117,6 +129,16 @@ static int give_peer_name(struct socket *s, void *value, uint32_t *len)
 	return size < *len ? -EINVAL : give(value, len, &addr, size);
 }
 
+/* As much of it as an int can say, to who asks for an int. */
+static int give_pacing(const struct socket *s, void *value, uint32_t *len)
+{
+	uint64_t rate = s->pacing_rate;
+
+	if (*len >= sizeof(rate))
+		return give(value, len, &rate, sizeof(rate));
+	return give_int(value, len, (int32_t)min_of(rate, (uint64_t)UINT32_MAX));
+}
+
 static int give_number(struct socket *s, int name, void *value, uint32_t *len)
 {
 	switch (name) {
@@ -149,15 +171,16 @@ static int give_number(struct socket *s, int name, void *value, uint32_t *len)
 	case L_SO_PASSRIGHTS:
 		return s->family == L_AF_UNIX ? give_int(value, len, !socket_has(s, SOCKET_NO_RIGHTS)) : -EOPNOTSUPP;
 	case L_SO_INCOMING_CPU:
-		return give_int(value, len, -1);
+		return give_int(value, len, s->incoming_cpu);
+	case L_SO_BUF_LOCK:
+		return give_int(value, len, (int32_t)s->buffer_lock);
+	case L_SO_TXREHASH:
+		return -EOPNOTSUPP;
 	case L_SO_BPF_EXTENSIONS:
 		return give_int(value, len, 64);
 	case L_SO_BSDCOMPAT:
 	case L_SO_TIMESTAMPING:
-	case L_SO_WIFI_STATUS:
-	case L_SO_NOFCS:
 	case L_SO_LOCK_FILTER:
-	case L_SO_SELECT_ERR_QUEUE:
 	case L_SO_INCOMING_NAPI_ID:
 		return give_int(value, len, 0);
 	}
@@ -167,8 +190,8 @@ static int give_number(struct socket *s, int name, void *value, uint32_t *len)
 static int get_general(struct socket *s, int name, void *value, uint32_t *len)
 {
 	const uint32_t meminfo[MEMINFO_VARS] = {0, s->recv_buffer, 0, s->send_buffer};
+	const uint64_t first_net = 1; /* the cookie of the one network namespace */
 	const struct l_linger linger = {(int32_t)(s->linger >> 32), (int32_t)s->linger};
-	const uint64_t no_pacing = UINT64_MAX;
 	int flag = flag_of(name);
 
 	if (flag >= 0)
@@ -189,7 +212,9 @@ static int get_general(struct socket *s, int name, void *value, uint32_t *len)
 	case L_SO_MEMINFO:
 		return give(value, len, meminfo, sizeof(meminfo));
 	case L_SO_MAX_PACING_RATE:
-		return give(value, len, &no_pacing, *len >= sizeof(no_pacing) ? sizeof(no_pacing) : sizeof(uint32_t));
+		return give_pacing(s, value, len);
+	case L_SO_NETNS_COOKIE:
+		return *len == sizeof(first_net) ? give(value, len, &first_net, sizeof(first_net)) : -EINVAL;
 	case L_SO_ATTACH_FILTER: /* as SO_GET_FILTER: there is none */
 	case L_SO_BINDTODEVICE:
 		*len = 0;
@@ -241,6 +266,7 @@ static int check_flag(const struct socket *s, const struct task *t, enum socket_
 
 static void set_buffer(struct socket *s, bool send, int64_t size)
 {
+	s->buffer_lock |= send ? BUFFER_LOCK_SEND : BUFFER_LOCK_RECV;
 	if (send)
 		s->send_buffer = (uint32_t)max_of(2 * size, (int64_t)SOCKET_SEND_MIN);
 	else
@@ -347,8 +373,22 @@ static int set_number(struct socket *s, struct task *t, int name, int32_t v)
 		return 0;
 	case L_SO_DETACH_FILTER:
 		return -ENOENT;
-	case L_SO_BSDCOMPAT:
+	case L_SO_BUF_LOCK:
+		if (v & ~(int32_t)(BUFFER_LOCK_SEND | BUFFER_LOCK_RECV))
+			return -EINVAL;
+		s->buffer_lock = (uint32_t)v;
+		return 0;
 	case L_SO_INCOMING_CPU:
+		s->incoming_cpu = v;
+		return 0;
+	case L_SO_TXREHASH:
+		return -EOPNOTSUPP;
+	case L_SO_DETACH_REUSEPORT_BPF:
+		return -EINVAL;
+	case L_SO_DEVMEM_DONTNEED:
+		return -EBADF;
+	case L_SO_BSDCOMPAT:
+	case L_SO_CNX_ADVICE:
 		return 0;
 	}
 	return -ENOPROTOOPT;
@@ -376,6 +416,7 @@ uint32_t socket_option_size(int level, int name, uint32_t len)
 static int set_general(struct socket *s, struct task *t, int name, const void *value, uint32_t len)
 {
 	int flag = flag_of(name), r;
+	uint64_t rate;
 	int32_t v;
 
 	if (len < sizeof(v))
@@ -396,6 +437,13 @@ static int set_general(struct socket *s, struct task *t, int name, const void *v
 	case L_SO_SNDTIMEO:
 	case L_SO_SNDTIMEO_NEW:
 		return set_wait(&s->send_wait_ns, value, len);
+	case L_SO_MAX_PACING_RATE:
+		if (len >= sizeof(rate))
+			memcpy(&rate, value, sizeof(rate));
+		else
+			rate = v == -1 ? UINT64_MAX : (uint32_t)v;
+		s->pacing_rate = rate;
+		return 0;
 	}
 	return set_number(s, t, name, v);
 }

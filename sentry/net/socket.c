@@ -23,7 +23,8 @@ void socket_init(struct socket *s, const struct socket_ops *ops, int family, int
 	waitqueue_init(&s->wq);
 	s->send_buffer = s->recv_buffer = SOCKET_BUFFER_DEFAULT;
 	s->recv_low = 1;
-	s->peek_off = -1;
+	s->peek_off = s->incoming_cpu = -1;
+	s->pacing_rate = UINT64_MAX;
 }
 
 void socket_destroy(struct socket *s)

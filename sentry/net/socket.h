@@ -89,6 +89,11 @@ enum socket_flag {
 	SOCKET_TIMESTAMPNS,
 	SOCKET_RXQ_OVFL,
 	SOCKET_ZEROCOPY,
+	SOCKET_WIFI_STATUS,
+	SOCKET_NOFCS,
+	SOCKET_SELECT_ERR_QUEUE,
+	SOCKET_RCVMARK,
+	SOCKET_RCVPRIORITY,
 };
 
 #define SOCKET_BUFFER_DEFAULT 212992u /* net.core.[rw]mem_default, and _max */
@@ -107,7 +112,9 @@ struct socket {
 	_Atomic uint32_t send_buffer, recv_buffer; /* bytes, doubled as Linux does */
 	_Atomic int64_t recv_wait_ns, send_wait_ns; /* SO_RCVTIMEO, SO_SNDTIMEO; 0: for ever, below: not at all */
 	_Atomic int32_t recv_low;      /* SO_RCVLOWAT, 1 or more */
-	_Atomic int32_t priority, mark, peek_off, busy_poll;
+	_Atomic int32_t priority, mark, peek_off, busy_poll, incoming_cpu;
+	_Atomic uint32_t buffer_lock;  /* SO_BUF_LOCK: sizes that were asked for; 1: send_buffer's, 2: recv_buffer's */
+	_Atomic uint64_t pacing_rate;  /* bytes a second at most */
 	_Atomic uint64_t linger;       /* l_onoff << 32 | l_linger */
 	_Atomic uint64_t cookie;       /* SO_COOKIE; 0: not asked for yet */
 };

@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <sys/time.h>
 
-#define LAST 86 /* of the numbers that are tried: up to 84 there are options on Linux 6.18 */
+#define LAST 86 /* of the numbers that are tried: up to 84 Linux 6.18 has options */
 
 static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
 
@@ -29,7 +29,7 @@ static bool is_left_out(int name)
 {
 	return name == SO_BINDTODEVICE || name == 62 /* BINDTOIFINDEX */ || name == SO_BUSY_POLL || name == 69 /* PREFER_BUSY_POLL */ ||
 	       name == 70 /* BUSY_POLL_BUDGET */ || name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF || name == 51 || name == 52 ||
-	       name == 61 /* TXTIME */ || name == 73 /* RESERVE_MEM */ || name == 37 || name == 65 /* TIMESTAMPING */;
+	       name == 84 /* INQ */ || name == 61 /* TXTIME */ || name == 73 /* RESERVE_MEM */ || name == 37 || name == 65 /* TIMESTAMPING */;
 }
 
 static void say_get(int fd, int name, int len)
@@ -106,7 +106,12 @@ static void say_sets(const char *who)
 			printf("%s set %d on %d:", who, name, types[i]);
 			for (size_t k = 0; k < sizeof(values) / sizeof(values[0]); k++) {
 				int fd = new_socket(types[i]), v[16] = {values[k], 0, 0, 0};
+				bool beyond = values[k] < 0 || values[k] > 200000;
 
+				if (beyond && (name == SO_SNDBUF || name == SO_RCVBUF)) { /* the sysctls' */
+					close(fd);
+					continue;
+				}
 				if (setsockopt(fd, SOL_SOCKET, name, v, name == SO_RCVTIMEO || name == SO_SNDTIMEO ? 16 : 4))
 					printf(" %s", error_name(errno));
 				else

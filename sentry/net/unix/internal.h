@@ -61,7 +61,7 @@ struct unix_sock {
 	unsigned queued;	    /* in queue */
 	size_t charged;		    /* for what it sent and nobody has taken yet */
 	bool wants_signal;	    /* a send found no room of its own: SIGIO, too, when there is some */
-	bool wants_peer_room;	    /* a poll found none in its peer's queue */
+	bool wants_peer_room;	    /* a send or a poll found none in its peer's queue */
 	bool room_wanted;	    /* somebody waits for room in this one's queue */
 	struct list_head embryos;   /* listening: of accept_node, ends of connections that nobody has accepted yet; counted */
 	unsigned embryo_count;

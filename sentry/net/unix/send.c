@@ -280,6 +280,7 @@ static int try_packet(struct unix_sock *s, struct unix_sock *to, struct task *t,
 	}
 	if (r == 0 && unix_is_full_for(to, s)) {
 		to->room_wanted = true;
+		s->wants_peer_room |= s->peer == to; /* its epoll hears of room as after a poll */
 		r = -EAGAIN;
 	}
 	if (r == 0)
