@@ -20,6 +20,27 @@ struct tunable unix_max_dgram_qlen = {.value = 10, .min = 0, .max = 4096};
 
 /* ---- messages ---- */
 
+/*
+ * s has so much more room to send.  Its waiters hear of that each time, as on Linux: of an edge-triggered epoll's edges there is one for
+ * each message that is gone, even if it could not be sent.
+ */
+static void give_room(struct unix_sock *s, size_t charge)
+{
+	bool wake, tell;
+
+	mutex_lock(&unix_lock);
+	s->charged -= charge;
+	wake = unix_has_much_room(s);
+	tell = wake && s->wants_signal;
+	if (tell)
+		s->wants_signal = false;
+	mutex_unlock(&unix_lock);
+	if (wake)
+		waitqueue_wake(&s->sock.wq, L_POLLOUT | L_POLLWRNORM | L_POLLWRBAND);
+	if (tell)
+		fasync_tell(&s->sock.async, L_POLL_OUT);
+}
+
 /* The next len bytes of u as a message of s's, with what m has beside them (m gives its files up). */
 static int message_new(struct unix_sock *s, struct net_msg *m, size_t len, struct unix_msg **out)
 {
@@ -31,6 +52,7 @@ static int message_new(struct unix_sock *s, struct net_msg *m, size_t len, struc
 	n = len ? uio_take(m->u, msg->data, len) : 0;
 	if (n != (ssize_t)len) {
 		free(msg);
+		give_room(s, 0);
 		return -EFAULT;
 	}
 	list_init(&msg->node);
@@ -51,19 +73,8 @@ static int message_new(struct unix_sock *s, struct net_msg *m, size_t len, struc
 void unix_msg_free(struct unix_msg *msg)
 {
 	struct unix_sock *from = msg->from;
-	bool wake, tell;
 
-	mutex_lock(&unix_lock);
-	from->charged -= msg->charge;
-	wake = msg->charge && unix_has_much_room(from);
-	tell = wake && from->wants_signal;
-	if (tell)
-		from->wants_signal = false;
-	mutex_unlock(&unix_lock);
-	if (wake) /* each time: an edge-triggered epoll hears of it, even of one that never lacked room */
-		waitqueue_wake(&from->sock.wq, L_POLLOUT | L_POLLWRNORM | L_POLLWRBAND);
-	if (tell)
-		fasync_tell(&from->sock.async, L_POLL_OUT);
+	give_room(from, msg->charge);
 	if (msg->has_cred)
 		scm_cred_put(&msg->cred);
 	scm_rights_put(msg->rights);

@@ -157,14 +157,13 @@ void unix_end(struct unix_sock *s, bool embryo)
 	mutex_unlock(&unix_lock);
 	if (path.mnt)
 		path_put(&path);
-	/* Those that wait to be accepted or for room, and its peer. */
+	/* Those that wait to be accepted or for room, and the other end of a connection. */
 	waitqueue_wake(&s->room_wq, 0);
-	if (peer) {
+	if (peer && unix_connects(s)) {
 		waitqueue_wake(&peer->sock.wq, 0);
-		if (unix_connects(s))
-			fasync_tell(&peer->sock.async, L_POLL_HUP);
-		unix_put(peer);
+		fasync_tell(&peer->sock.async, L_POLL_HUP);
 	}
+	unix_put(peer);
 	unix_purge(s);
 	list_for_each_entry_safe (child, next, &embryos, accept_node) {
 		list_del_init(&child->accept_node);
