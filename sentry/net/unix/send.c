@@ -335,19 +335,11 @@ static int deliver(struct unix_sock *s, struct task *t, struct net_msg *m, struc
 	return r;
 }
 
-/* Before there is a message. */
+/* Before there is a message: whether there is anybody to get it comes after that. */
 static int check_packet(struct unix_sock *s, const struct net_msg *m)
 {
-	struct unix_sock *peer;
-	int r;
+	int r = m->name_len ? unix_check_addr(&m->name, m->name_len) : 0;
 
-	if (m->name_len) {
-		r = unix_check_addr(&m->name, m->name_len);
-	} else {
-		r = peer_of(s, &peer);
-		if (r == 0)
-			unix_put(peer);
-	}
 	if (r == 0 && wants_cred(s))
 		r = unix_autobind(s);
 	if (r == 0 && uio_left(m->u) > s->sock.send_buffer - 32u)
