@@ -28,6 +28,7 @@ struct net_msg {
 	bool nonblock;	   /* by L_MSG_DONTWAIT or the file's flag */
 	uint32_t name_len; /* bytes of name: where to (0: not said), or where from (0: it has none) */
 	unsigned out_flags; /* L_MSG_TRUNC and the like: what recvmsg(2) reports */
+	bool nothing;	   /* no message was received, and so nothing beside it */
 	struct scm scm;	   /* the caller's to end */
 	struct l_sockaddr_storage name;
 };
@@ -40,6 +41,7 @@ static inline void net_msg_init(struct net_msg *m, struct uio *u, unsigned flags
 	m->nonblock = nonblock || (flags & L_MSG_DONTWAIT);
 	m->name_len = 0;
 	m->out_flags = 0;
+	m->nothing = false;
 	m->scm = (struct scm){0};
 }
 

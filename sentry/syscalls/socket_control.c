@@ -177,7 +177,7 @@ static void give_cred(struct task *t, const struct scm *scm, struct control_out 
 	struct l_ucred u = {0, ID_OVERFLOW, ID_OVERFLOW};
 
 	if (scm->has_cred) {
-		u.pid = process_nr(scm->cred.process, task_pid_ns(t));
+		u.pid = scm->cred.process ? process_nr(scm->cred.process, task_pid_ns(t)) : 0;
 		u.uid = cred_show_uid(t->cred, scm->cred.uid);
 		u.gid = cred_show_gid(t->cred, scm->cred.gid);
 	}
@@ -193,7 +193,7 @@ static void give_pidfd(struct task *t, const struct scm *scm, struct control_out
 		o->flags |= L_MSG_CTRUNC;
 		return;
 	}
-	if (!scm->has_cred)
+	if (!scm->has_cred || !scm->cred.process)
 		return;
 	fd = pidfd_file_new(scm->cred.process, NULL, 0, t->cred, &f);
 	if (fd == 0)

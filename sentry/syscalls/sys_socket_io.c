@@ -148,7 +148,8 @@ static int put_header(struct task *t, struct socket *s, uint64_t gva, const stru
 	uint64_t used;
 	int r = 0;
 
-	control_give(t, s, &m->scm, &o);
+	if (!m->nothing)
+		control_give(t, s, &m->scm, &o);
 	used = o.at - h->msg_control;
 	flags = m->out_flags | o.flags | (m->flags & L_MSG_CMSG_CLOEXEC);
 	if (h->msg_name)

@@ -256,6 +256,7 @@ static ssize_t recv_packet(struct unix_sock *s, struct net_msg *m)
 			n = give_packet(s, m, msg, skip);
 			break;
 		}
+		m->nothing = n == 0;
 		if (n != -EAGAIN || m->nonblock)
 			break;
 		n = wait_for_more(s, at, deadline);
@@ -391,6 +392,9 @@ static ssize_t recv_stream(struct unix_sock *s, struct net_msg *m)
 			break;
 	}
 	mutex_unlock(&s->recv_lock);
+	/* What Linux says of the sender of an end: process 0, root. */
+	if (!p.begun && r == 0)
+		m->scm.has_cred = true;
 	return total ? (ssize_t)total : r;
 }
 
