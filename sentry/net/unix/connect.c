@@ -57,7 +57,6 @@ void unix_forget_peer(struct unix_sock *s, struct unix_sock *old)
 static int point_at(struct unix_sock *s, struct unix_sock *to)
 {
 	struct unix_sock *old;
-	bool had_waited;
 
 	mutex_lock(&unix_lock);
 	if (to && (to->dead || (to->peer && to->peer != s))) {
@@ -67,7 +66,6 @@ static int point_at(struct unix_sock *s, struct unix_sock *to)
 		return r;
 	}
 	old = unix_take_peer(s);
-	had_waited = old && s->wants_peer_room;
 	s->wants_peer_room = false;
 	if (to)
 		unix_set_peer(s, to);
@@ -75,7 +73,7 @@ static int point_at(struct unix_sock *s, struct unix_sock *to)
 	mutex_unlock(&unix_lock);
 	if (old && old != to)
 		unix_forget_peer(s, old);
-	if (had_waited) /* for room that the one it has now may have */
+	if (old) /* it may have waited for room there */
 		waitqueue_wake(&s->sock.wq, L_POLLOUT | L_POLLWRNORM | L_POLLWRBAND);
 	unix_put(old);
 	return 0;
