@@ -33,7 +33,7 @@ struct unix_addr {
 struct unix_msg {
 	struct list_head node;	 /* in the receiver's queue */
 	struct unix_sock *from;	 /* counted: whose buffer it is charged to */
-	size_t off, len;	 /* bytes taken already; bytes in all */
+	size_t off, len;	 /* bytes taken already (changed with the receiver's recv_lock, too); bytes in all */
 	size_t charge;		 /* bytes */
 	bool peeked;		 /* an empty packet that was looked at; guarded by the receiver's recv_lock */
 	bool has_cred;		 /* cred is the sender's */

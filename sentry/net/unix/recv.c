@@ -285,9 +285,16 @@ static bool tells_sender(const struct unix_sock *s)
 /* Takes n bytes of msg, the first. */
 static void consume(struct unix_sock *s, struct unix_msg *msg, size_t n)
 {
-	msg->off += n;
-	if (msg->off == msg->len)
-		drop_first(s);
+	bool is_done;
+
+	mutex_lock(&unix_lock);
+	msg->off += n; /* who waits without recv_lock looks at it */
+	is_done = msg->off == msg->len;
+	if (is_done)
+		msg = unix_dequeue(s);
+	mutex_unlock(&unix_lock);
+	if (is_done)
+		unix_msg_free(msg);
 }
 
 /*
