@@ -168,12 +168,15 @@
 #define L_IP_MTU 14
 #define L_IP_FREEBIND 15
 #define L_IP_TRANSPARENT 19
+#define L_IP_RECVORIGDSTADDR 20
+#define L_IP_MINTTL 21
 #define L_IP_BIND_ADDRESS_NO_PORT 24
 #define L_IP_MULTICAST_IF 32
 #define L_IP_MULTICAST_TTL 33
 #define L_IP_MULTICAST_LOOP 34
 #define L_IP_ADD_MEMBERSHIP 35
 #define L_IP_DROP_MEMBERSHIP 36
+#define L_IP_MULTICAST_ALL 49
 #define L_IPV6_UNICAST_HOPS 16
 #define L_IPV6_MULTICAST_IF 17
 #define L_IPV6_MULTICAST_HOPS 18
@@ -181,9 +184,15 @@
 #define L_IPV6_MTU_DISCOVER 23
 #define L_IPV6_MTU 24
 #define L_IPV6_RECVERR 25
+#define L_IPV6_ADD_MEMBERSHIP 20
+#define L_IPV6_DROP_MEMBERSHIP 21
 #define L_IPV6_V6ONLY 26
+#define L_IPV6_MULTICAST_ALL 29
 #define L_IPV6_RECVPKTINFO 49
 #define L_IPV6_PKTINFO 50
+#define L_IPV6_RECVHOPLIMIT 51
+#define L_IPV6_HOPLIMIT 52
+#define L_IPV6_RECVTCLASS 66
 #define L_IPV6_TCLASS 67
 
 #define L_SCM_RIGHTS 1
@@ -235,6 +244,69 @@ struct l_sockaddr_nl {
 	uint32_t nl_groups;
 };
 L_ASSERT_SIZE(struct l_sockaddr_nl, 12);
+
+struct l_in_pktinfo {
+	int32_t ipi_ifindex;
+	uint32_t ipi_spec_dst; /* big-endian, as is the next */
+	uint32_t ipi_addr;
+};
+L_ASSERT_SIZE(struct l_in_pktinfo, 12);
+
+struct l_in6_pktinfo {
+	uint8_t ipi6_addr[16];
+	uint32_t ipi6_ifindex;
+};
+L_ASSERT_SIZE(struct l_in6_pktinfo, 20);
+
+struct l_ip_mreqn {
+	uint32_t imr_multiaddr; /* big-endian, as is the next */
+	uint32_t imr_address;
+	int32_t imr_ifindex;
+};
+L_ASSERT_SIZE(struct l_ip_mreqn, 12);
+
+struct l_ipv6_mreq {
+	uint8_t ipv6mr_multiaddr[16];
+	int32_t ipv6mr_ifindex;
+};
+L_ASSERT_SIZE(struct l_ipv6_mreq, 20);
+
+/* What an interface is asked by ioctl(2): netdevice(7). */
+#define L_IFNAMSIZ 16
+struct l_ifreq {
+	char ifr_name[L_IFNAMSIZ];
+	union {
+		struct l_sockaddr ifr_addr;
+		int32_t ifr_ivalue;
+		int16_t ifr_flags;
+		char ifr_newname[L_IFNAMSIZ];
+		uint8_t ifr_map[24];
+	};
+};
+L_ASSERT_SIZE(struct l_ifreq, 40);
+
+struct l_ifconf {
+	int32_t ifc_len; /* bytes */
+	int32_t pad_;
+	uint64_t ifc_buf; /* gva */
+};
+L_ASSERT_SIZE(struct l_ifconf, 16);
+
+#define L_IFF_UP 0x1
+#define L_IFF_LOOPBACK 0x8
+#define L_IFF_RUNNING 0x40
+#define L_IFF_LOWER_UP 0x10000
+#define L_ARPHRD_LOOPBACK 772
+
+struct l_tcp_info { /* as far as Linux 4.1 had it */
+	uint8_t tcpi_state, tcpi_ca_state, tcpi_retransmits, tcpi_probes, tcpi_backoff, tcpi_options, tcpi_wscale, tcpi_limited;
+	uint32_t tcpi_rto, tcpi_ato, tcpi_snd_mss, tcpi_rcv_mss; /* us, bytes */
+	uint32_t tcpi_unacked, tcpi_sacked, tcpi_lost, tcpi_retrans, tcpi_fackets;
+	uint32_t tcpi_last_data_sent, tcpi_last_ack_sent, tcpi_last_data_recv, tcpi_last_ack_recv; /* ms */
+	uint32_t tcpi_pmtu, tcpi_rcv_ssthresh, tcpi_rtt, tcpi_rttvar, tcpi_snd_ssthresh, tcpi_snd_cwnd, tcpi_advmss, tcpi_reordering;
+	uint32_t tcpi_rcv_rtt, tcpi_rcv_space, tcpi_total_retrans;
+};
+L_ASSERT_SIZE(struct l_tcp_info, 104);
 
 struct l_ucred {
 	int32_t pid;

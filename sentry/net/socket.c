@@ -2,6 +2,7 @@
 #include "sentry/net/socket.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "abi/errno.h"
 #include "abi/poll.h"
@@ -40,6 +41,19 @@ struct socket *socket_of(const struct file *f)
 int64_t socket_deadline(int64_t wait_ns)
 {
 	return wait_ns ? monotonic_now() + min_of(wait_ns, NO_DEADLINE / 2) : NO_DEADLINE;
+}
+
+void net_msg_tell(struct net_msg *m, int level, int type, const void *data, size_t size)
+{
+	struct l_cmsghdr h = {sizeof(h) + size, level, type};
+	size_t space = L_CMSG_ALIGN(h.cmsg_len);
+
+	if (space > NET_TOLD_MAX - m->told_len)
+		return;
+	memset(m->told + m->told_len, 0, space);
+	memcpy(m->told + m->told_len, &h, sizeof(h));
+	memcpy(m->told + m->told_len + sizeof(h), data, size);
+	m->told_len += (uint32_t)space;
 }
 
 /* ---- read and write: recv and send without an address ---- */

@@ -21,6 +21,8 @@ struct socket;
 struct task;
 struct uio;
 
+#define NET_TOLD_MAX 192u
+
 /* A message on its way in or out. */
 struct net_msg {
 	struct uio *u;	   /* borrowed */
@@ -30,6 +32,10 @@ struct net_msg {
 	unsigned out_flags; /* L_MSG_TRUNC and the like: what recvmsg(2) reports */
 	bool nothing;	   /* no message was received, and so nothing beside it */
 	struct scm scm;	   /* the caller's to end */
+	/* Ancillary data of the family's own, as guests have it (a sequence of struct l_cmsghdr): sent with it (borrowed); or received. */
+	const uint8_t *control;
+	uint32_t control_len, told_len; /* bytes */
+	_Alignas(8) uint8_t told[NET_TOLD_MAX];
 	struct l_sockaddr_storage name;
 };
 
@@ -42,8 +48,13 @@ static inline void net_msg_init(struct net_msg *m, struct uio *u, unsigned flags
 	m->name_len = 0;
 	m->out_flags = 0;
 	m->nothing = false;
+	m->control = NULL;
+	m->control_len = m->told_len = 0;
 	m->scm = (struct scm){0};
 }
+
+/* For a family's recv: one more piece of ancillary data; what there is no room for is left out. */
+void net_msg_tell(struct net_msg *m, int level, int type, const void *data, size_t size);
 
 /*
  * What a family fills in.  No lock is held.  t is the calling task; nonblock says that the caller will not wait.  Addresses have at

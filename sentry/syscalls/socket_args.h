@@ -24,7 +24,7 @@ struct control_out {
 	bool cloexec;	   /* for descriptors */
 	unsigned flags;	   /* L_MSG_CTRUNC if something did not fit */
 };
-/* What scm has of what s's options ask for; files become descriptors.  Cannot fail: what does not fit is cut off. */
-void control_give(struct task *t, struct socket *s, struct scm *scm, struct control_out *out);
+/* What m has of what s's options ask for; files become descriptors.  Cannot fail: what does not fit is cut off. */
+void control_give(struct task *t, struct socket *s, struct net_msg *m, struct control_out *out);
 
 #endif

@@ -149,12 +149,12 @@ static void step(struct control_out *o, uint64_t len)
 }
 
 /* One piece of data, cut if there is no room for all of it.  False: nobody could be told. */
-static bool put(struct task *t, struct control_out *o, int type, const void *data, uint32_t size)
+static bool put(struct task *t, struct control_out *o, int level, int type, const void *data, uint32_t size)
 {
 	struct {
 		struct l_cmsghdr h;
 		uint8_t data[32];
-	} c = {{HEADER + size, L_SOL_SOCKET, type}, {0}};
+	} c = {{HEADER + size, level, type}, {0}};
 
 	ASSERT(size <= sizeof(c.data));
 	if (!o->given || o->left < HEADER) {
@@ -181,7 +181,7 @@ static void give_cred(struct task *t, const struct scm *scm, struct control_out 
 		u.uid = cred_show_uid(t->cred, scm->cred.uid);
 		u.gid = cred_show_gid(t->cred, scm->cred.gid);
 	}
-	(void)!put(t, o, L_SCM_CREDENTIALS, &u, sizeof(u));
+	(void)!put(t, o, L_SOL_SOCKET, L_SCM_CREDENTIALS, &u, sizeof(u));
 }
 
 static void give_pidfd(struct task *t, const struct scm *scm, struct control_out *o)
@@ -198,7 +198,7 @@ static void give_pidfd(struct task *t, const struct scm *scm, struct control_out
 	fd = pidfd_file_new(scm->cred.process, NULL, 0, t->cred, &f);
 	if (fd == 0)
 		fd = (int32_t)task_install(t, f, true);
-	if (!put(t, o, L_SCM_PIDFD, &fd, sizeof(fd)) && fd >= 0)
+	if (!put(t, o, L_SOL_SOCKET, L_SCM_PIDFD, &fd, sizeof(fd)) && fd >= 0)
 		(void)!fd_close(t->files, fd);
 }
 
@@ -232,8 +232,22 @@ static void give_rights(struct task *t, const struct scm_rights *r, struct contr
 		o->flags |= L_MSG_CTRUNC;
 }
 
-void control_give(struct task *t, struct socket *s, struct scm *scm, struct control_out *o)
+/* What a family has told. */
+static void give_told(struct task *t, const struct net_msg *m, struct control_out *o)
 {
+	struct l_cmsghdr h;
+
+	for (uint32_t at = 0; at < m->told_len; at += (uint32_t)L_CMSG_ALIGN(h.cmsg_len)) {
+		memcpy(&h, m->told + at, sizeof(h));
+		(void)!put(t, o, h.cmsg_level, h.cmsg_type, m->told + at + sizeof(h), (uint32_t)(h.cmsg_len - sizeof(h)));
+	}
+}
+
+void control_give(struct task *t, struct socket *s, struct net_msg *m, struct control_out *o)
+{
+	struct scm *scm = &m->scm;
+
+	give_told(t, m, o);
 	if (socket_has(s, SOCKET_PASSCRED))
 		give_cred(t, scm, o);
 	if (scm->rights)

@@ -5,6 +5,7 @@
 #include "abi/socket.h"
 #include "base/checked.h"
 #include "sentry/core/tunable.h"
+#include "sentry/net/inet/inet.h"
 #include "sentry/net/unix/unix.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/syscalls/socket_args.h"
@@ -74,6 +75,21 @@ static int unix_kind(uint32_t type, int protocol)
 	return -ESOCKTNOSUPPORT;
 }
 
+static int make_socket(struct task *t, int domain, uint32_t type, int protocol, struct socket **out)
+{
+	int kind;
+
+	switch (domain) {
+	case L_AF_UNIX:
+		kind = unix_kind(type, protocol);
+		return kind < 0 ? kind : unix_socket_new(kind, out);
+	case L_AF_INET:
+	case L_AF_INET6:
+		return inet_socket_new(t, domain, type & L_SOCK_TYPE_MASK, protocol, out);
+	}
+	return -EAFNOSUPPORT;
+}
+
 long sys_socket(struct task *t, const struct sys_args *args)
 {
 	uint32_t type = (uint32_t)args->a[1];
@@ -83,11 +99,7 @@ long sys_socket(struct task *t, const struct sys_args *args)
 
 	if (r < 0)
 		return r;
-	if ((int)args->a[0] != L_AF_UNIX)
-		return -EAFNOSUPPORT;
-	r = unix_kind(type, (int)args->a[2]);
-	if (r >= 0)
-		r = unix_socket_new(r, &s);
+	r = make_socket(t, (int)args->a[0], type, (int)args->a[2], &s);
 	if (r == 0)
 		r = socket_file_new(s, type & L_SOCK_NONBLOCK, t->cred, &f);
 	return r < 0 ? r : task_install(t, f, type & L_SOCK_CLOEXEC);

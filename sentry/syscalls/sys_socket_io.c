@@ -149,7 +149,7 @@ static int put_header(struct task *t, struct socket *s, uint64_t gva, const stru
 	int r = 0;
 
 	if (!m->nothing)
-		control_give(t, s, &m->scm, &o);
+		control_give(t, s, m, &o);
 	used = o.at - h->msg_control;
 	flags = m->out_flags | o.flags | (m->flags & L_MSG_CMSG_CLOEXEC);
 	if (h->msg_name)

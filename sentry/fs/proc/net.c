@@ -1,7 +1,8 @@
 /*
- * /proc/net: the tables of a machine that has a loopback interface and nothing else.  Of sockets there are AF_UNIX's.
+ * /proc/net: the tables of a machine that has a loopback interface and nothing else.  Of sockets there are those of AF_UNIX, TCP and UDP.
  */
 #include "sentry/fs/proc/internal.h"
+#include "sentry/net/inet/inet.h"
 #include "sentry/net/unix/unix.h"
 
 #define TABLE(name, mode, text) PROC_FILE(name, mode, proc_show_text, .string = (text))
@@ -30,6 +31,31 @@ static int show_tcp(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
 	fprintf(out, "%-149s\n", inet);
+	inet_show_tcp(out, L_AF_INET);
+	return 0;
+}
+
+static int show_tcp6(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fputs(inet6, out);
+	inet_show_tcp(out, L_AF_INET6);
+	return 0;
+}
+
+static int show_udp(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fputs(datagram, out);
+	inet_show_udp(out, L_AF_INET);
+	return 0;
+}
+
+static int show_udp6(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	fputs(datagram6, out);
+	inet_show_udp(out, L_AF_INET6);
 	return 0;
 }
 
@@ -52,9 +78,9 @@ static const struct proc_entry entries[] = {
 	TABLE("route", 0444, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
 			     "                                                       \n"),
 	PROC_FILE("tcp", 0444, show_tcp),
-	TABLE("tcp6", 0444, inet6),
-	TABLE("udp", 0444, datagram),
-	TABLE("udp6", 0444, datagram6),
+	PROC_FILE("tcp6", 0444, show_tcp6),
+	PROC_FILE("udp", 0444, show_udp),
+	PROC_FILE("udp6", 0444, show_udp6),
 	TABLE("udplite", 0444, datagram),
 	TABLE("udplite6", 0444, datagram6),
 	PROC_FILE("unix", 0444, show_unix),
