@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "sentry/core/tunable.h"
 #include "sentry/net/inet/inet.h"
+#include "sentry/net/netlink/netlink.h"
 #include "sentry/net/unix/unix.h"
 #include "sentry/syscalls/fs_args.h"
 #include "sentry/syscalls/socket_args.h"
@@ -86,6 +87,8 @@ static int make_socket(struct task *t, int domain, uint32_t type, int protocol, 
 	case L_AF_INET:
 	case L_AF_INET6:
 		return inet_socket_new(t, domain, type & L_SOCK_TYPE_MASK, protocol, out);
+	case L_AF_NETLINK:
+		return netlink_socket_new(type & L_SOCK_TYPE_MASK, protocol, out);
 	}
 	return -EAFNOSUPPORT;
 }

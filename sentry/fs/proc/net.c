@@ -3,6 +3,7 @@
  */
 #include "sentry/fs/proc/internal.h"
 #include "sentry/net/inet/inet.h"
+#include "sentry/net/netlink/netlink.h"
 #include "sentry/net/unix/unix.h"
 
 #define TABLE(name, mode, text) PROC_FILE(name, mode, proc_show_text, .string = (text))
@@ -59,6 +60,13 @@ static int show_udp6(const struct proc_ctx *c, FILE *out)
 	return 0;
 }
 
+static int show_netlink(const struct proc_ctx *c, FILE *out)
+{
+	(void)c;
+	netlink_show(out);
+	return 0;
+}
+
 static int show_unix(const struct proc_ctx *c, FILE *out)
 {
 	(void)c;
@@ -71,7 +79,7 @@ static const struct proc_entry entries[] = {
 	TABLE("dev", 0444, dev),
 	TABLE("icmp", 0444, raw),
 	TABLE("if_inet6", 0444, "00000000000000000000000000000001 01 80 10 80       lo\n"),
-	TABLE("netlink", 0444, "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"),
+	PROC_FILE("netlink", 0444, show_netlink),
 	TABLE("packet", 0444, "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n"),
 	TABLE("raw", 0444, raw),
 	TABLE("raw6", 0444, datagram6),

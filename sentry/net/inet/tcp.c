@@ -281,6 +281,7 @@ static void join(struct tcp_sock *s, struct tcp_sock *child, struct tcp_sock *l)
 	theirs->remote = mine->local;
 	theirs->is_v6only = l->inet.port.is_v6only;
 	port_share(theirs, &l->inet.port);
+	child->inet.sock.family = l->inet.sock.family; /* it is the listener's, and nobody's yet */
 	s->state = child->state = TCP_ESTABLISHED;
 	s->was_connected = child->was_connected = true;
 	s->recv_shut = s->send_shut = false;
