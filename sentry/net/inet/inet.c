@@ -24,6 +24,7 @@ void inet_sock_init(struct inet_sock *s, const struct socket_ops *ops, int famil
 	refcount_init(&s->refs, 1);
 	mutex_init(&s->recv_lock);
 	list_init(&s->port.node);
+	list_init(&s->port.listen_node);
 	s->port.protocol = p;
 	s->port.local.addr = s->port.remote.addr = family == L_AF_INET ? inet_any4 : inet_any6;
 	s->ttl = s->hops = -1;
@@ -110,7 +111,7 @@ int inet_bind(struct socket *sock, struct task *t, const struct l_sockaddr_stora
 	if (e.port && e.port < PRIVILEGED_PORTS && !cred_own_capable(t->cred, L_CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	mutex_lock(&inet_lock);
-	if (!list_empty(&u->node) || u->remote.port || u->has_addr) {
+	if (!list_empty(&u->node) || u->remote.port) {
 		r = -EINVAL;
 	} else {
 		u->local = e;
@@ -120,6 +121,7 @@ int inet_bind(struct socket *sock, struct task *t, const struct l_sockaddr_stora
 		u->uid = t->cred->euid;
 		r = port_bind(u);
 		u->has_addr = r == 0 && !inet_is_any(&e.addr);
+		u->has_port = r == 0 && e.port;
 		if (r < 0) {
 			u->local.addr = sock->family == L_AF_INET ? inet_any4 : inet_any6;
 			u->local.port = 0;

@@ -23,6 +23,7 @@ enum inet_protocol { INET_TCP, INET_UDP, INET_PROTOCOLS };
 /* Something that has a port: a socket, or what is left of a connection for a while (TIME_WAIT). */
 struct port_user {
 	struct list_head node;	/* in the table; guarded by inet_lock, as is all that follows */
+	struct list_head listen_node; /* in the table of those that listen: TCP's alone */
 	enum inet_protocol protocol;
 	struct endpoint local, remote; /* bound while it is in the table; remote.port 0: not connected */
 	bool is_v6only;		/* it has an IPv6 address, and means IPv6 alone */
@@ -30,6 +31,7 @@ struct port_user {
 	bool listens;
 	bool is_waiting;	/* it is a struct tcp_wait */
 	bool was_chosen;	/* the port was the table's choice, for a connection: others may share it */
+	bool has_port;		/* local.port is what bind(2) said: it is kept until the end */
 	bool has_addr;		/* local.addr is what bind(2) said */
 	uint32_t uid;		/* whose it is: those of one user may share a port by SO_REUSEPORT */
 };
@@ -91,6 +93,8 @@ int port_bind_for(struct port_user *u) REQUIRES(inet_lock) MUST_CHECK;
 void port_share(struct port_user *u, const struct port_user *of) REQUIRES(inet_lock);
 /* Whether u may begin to listen where it is bound: nobody else does.  -EADDRINUSE. */
 int port_may_listen(const struct port_user *u) REQUIRES(inet_lock) MUST_CHECK;
+/* u, which is in the table, begins to listen, or ends it. */
+void port_listen(struct port_user *u, bool on) REQUIRES(inet_lock);
 /* u, who may be in no table, leaves it; what its end was can still be told. */
 void port_leave(struct port_user *u) REQUIRES(inet_lock);
 /* Who hears what comes from `from` to `to`: listeners (TCP), or whoever is bound (UDP).  NULL: nobody. */

@@ -14,15 +14,25 @@
 #define CHOICE_FIRST 32768u /* net.ipv4.ip_local_port_range */
 #define CHOICE_LAST 60999u
 
-static struct list_head table[INET_PROTOCOLS][BUCKETS]; /* of port_user.node; guarded by inet_lock; zeroed: not yet used */
+/* Guarded by inet_lock; zeroed: not yet used. */
+static struct list_head table[INET_PROTOCOLS][BUCKETS]; /* of port_user.node */
+static struct list_head listeners[BUCKETS];		/* of port_user.listen_node: a server's port may have any number of connections */
 
-static struct list_head *bucket(enum inet_protocol p, uint16_t port) REQUIRES(inet_lock)
+static struct list_head *first_use(struct list_head *b)
 {
-	struct list_head *b = &table[p][port % BUCKETS];
-
 	if (!b->next)
 		list_init(b);
 	return b;
+}
+
+static struct list_head *bucket(enum inet_protocol p, uint16_t port) REQUIRES(inet_lock)
+{
+	return first_use(&table[p][port % BUCKETS]);
+}
+
+static struct list_head *listen_bucket(uint16_t port) REQUIRES(inet_lock)
+{
+	return first_use(&listeners[port % BUCKETS]);
 }
 
 /* ---- sharing ---- */
@@ -75,8 +85,8 @@ int port_may_listen(const struct port_user *u)
 {
 	const struct port_user *o;
 
-	list_for_each_entry (o, bucket(u->protocol, u->local.port), node)
-		if (o != u && o->listens && o->local.port == u->local.port && overlap(o, u) &&
+	list_for_each_entry (o, listen_bucket(u->local.port), listen_node)
+		if (o != u && o->local.port == u->local.port && overlap(o, u) &&
 		    !(o->reuse_port && u->reuse_port && o->uid == u->uid))
 			return -EADDRINUSE;
 	return 0;
@@ -164,10 +174,19 @@ void port_share(struct port_user *u, const struct port_user *of)
 	insert(u);
 }
 
+void port_listen(struct port_user *u, bool on)
+{
+	u->listens = on;
+	list_del_init(&u->listen_node);
+	if (on)
+		list_add_tail(&u->listen_node, listen_bucket(u->local.port));
+}
+
 void port_leave(struct port_user *u)
 {
 	list_del_init(&u->node);
-	u->was_chosen = false;
+	list_del_init(&u->listen_node);
+	u->was_chosen = u->listens = false;
 }
 
 /* ---- finding ---- */
@@ -177,9 +196,7 @@ static int score(const struct port_user *u, const struct endpoint *to, const str
 {
 	int s = 1;
 
-	if (u->is_waiting || u->local.port != to->port || !covers(u, &to->addr))
-		return 0;
-	if (u->protocol == INET_TCP && !u->listens)
+	if (u->local.port != to->port || !covers(u, &to->addr))
 		return 0;
 	if (u->protocol == INET_UDP && u->remote.port) {
 		if (u->remote.port != from->port || !inet_equal(&u->remote.addr, &from->addr))
@@ -189,28 +206,38 @@ static int score(const struct port_user *u, const struct endpoint *to, const str
 	return s + (inet_is_any(&u->local.addr) ? 0 : 2);
 }
 
+/* Whoever fits best so far. */
+struct search {
+	struct port_user *best;
+	int score;
+	unsigned equals;
+};
+
+static void consider(struct search *f, struct port_user *u, const struct endpoint *to, const struct endpoint *from)
+{
+	int s = score(u, to, from);
+
+	if (!s || s < f->score)
+		return;
+	if (s > f->score || !u->reuse_port) /* of equals without SO_REUSEPORT the one that was bound last hears */
+		*f = (struct search){u, s, 1};
+	else if (((uint32_t)from->port * 2654435761u >> 16) % ++f->equals == 0)
+		f->best = u; /* each sender has one of them */
+}
+
 struct port_user *port_find(enum inet_protocol p, const struct endpoint *to, const struct endpoint *from)
 {
-	struct list_head *b = bucket(p, to->port);
-	struct port_user *u, *best = NULL;
-	int best_score = 0;
-	unsigned equals = 0;
+	struct search f = {0};
+	struct port_user *u;
 
-	list_for_each_entry (u, b, node) {
-		int s = score(u, to, from);
-
-		if (!s || s < best_score)
-			continue;
-		if (s > best_score || !u->reuse_port) {
-			/* Of equals without SO_REUSEPORT the one that was bound last hears. */
-			best_score = s;
-			best = u;
-			equals = 1;
-		} else if (((uint32_t)from->port * 2654435761u >> 16) % ++equals == 0) {
-			best = u; /* each sender has one of them */
-		}
+	if (p == INET_TCP) {
+		list_for_each_entry (u, listen_bucket(to->port), listen_node)
+			consider(&f, u, to, from);
+	} else {
+		list_for_each_entry (u, bucket(p, to->port), node)
+			consider(&f, u, to, from);
 	}
-	return best;
+	return f.best;
 }
 
 struct port_user *port_find_connection(enum inet_protocol p, const struct endpoint *local, const struct endpoint *remote)

@@ -103,6 +103,7 @@ static void wait_begin(const struct tcp_sock *s) REQUIRES(inet_lock)
 		return;
 	w->port = s->inet.port;
 	list_init(&w->port.node);
+	list_init(&w->port.listen_node);
 	w->port.is_waiting = true;
 	w->port.listens = false;
 	w->until_ns = monotonic_now() + WAIT_NS;
@@ -137,13 +138,22 @@ static void tie_put(struct tie t)
 	tcp_put(t.self);
 }
 
+/* The connection, or the attempt at one, is over. */
 static void become_closed(struct tcp_sock *s) REQUIRES(inet_lock)
 {
 	s->state = TCP_CLOSE;
 	s->recv_shut = s->send_shut = true;
 	s->inet.port.remote.port = 0;
-	if (s->inet.port.was_chosen)
+	if (!s->inet.port.has_port)
 		port_leave(&s->inet.port);
+}
+
+/* s, which is closed, is as it was before it was connected, but for what it was bound to. */
+static void begin_anew(struct tcp_sock *s) REQUIRES(inet_lock)
+{
+	s->recv_shut = s->send_shut = s->connecting = s->was_connected = false;
+	if (!s->inet.port.has_addr)
+		s->inet.port.local.addr = s->inet.sock.family == L_AF_INET ? inet_any4 : inet_any6;
 }
 
 void tcp_reset(struct tcp_sock *s)
@@ -197,7 +207,7 @@ static struct tcp_sock *stop_calling(struct tcp_sock *s) REQUIRES(inet_lock)
 static void tcp_release(struct socket *sock);
 static bool tcp_listens(struct socket *sock);
 
-/* Nobody accepts any more: those who wait for it are told. */
+/* Nobody accepts any more: those who wait for it are told.  Its port is free, unless it was asked for. */
 static void stop_listening(struct tcp_sock *s)
 {
 	struct list_head gone = LIST_HEAD_INIT(gone);
@@ -206,7 +216,7 @@ static void stop_listening(struct tcp_sock *s)
 	for (;;) {
 		mutex_lock(&inet_lock);
 		s->state = TCP_CLOSE;
-		s->inet.port.listens = false;
+		port_listen(&s->inet.port, false);
 		if (!list_empty(&s->callers)) {
 			struct tcp_sock *child;
 
@@ -229,7 +239,10 @@ static void stop_listening(struct tcp_sock *s)
 		c->inet.sock.linger = LINGER_NONE;
 		tcp_release(&c->inet.sock);
 	}
+	if (!s->inet.port.has_port)
+		port_leave(&s->inet.port);
 	mutex_unlock(&inet_lock);
+	tcp_tell(s);
 }
 
 static void tcp_release(struct socket *sock)
@@ -287,7 +300,7 @@ static void join(struct tcp_sock *s, struct tcp_sock *child, struct tcp_sock *l)
 	s->recv_shut = s->send_shut = false;
 	s->peer = tcp_get(child);
 	child->peer = tcp_get(s);
-	child->inet.sock.flags = l->inet.sock.flags & ~0u;
+	child->inet.sock.flags = (uint32_t)l->inet.sock.flags;
 	child->inet.sock.send_buffer = (uint32_t)l->inet.sock.send_buffer;
 	child->inet.sock.recv_buffer = (uint32_t)l->inet.sock.recv_buffer;
 	child->inet.sock.linger = (uint64_t)l->inet.sock.linger;
@@ -331,8 +344,11 @@ static int may_connect(struct tcp_sock *s) REQUIRES(inet_lock)
 		return -EALREADY;
 	if (s->connecting) { /* the outcome of the one before */
 		s->connecting = false;
+		if (s->state != TCP_CLOSE)
+			return 1;
 		s->error = 0;
-		return error ? -error : s->state == TCP_CLOSE ? -ECONNABORTED : 1;
+		begin_anew(s);
+		return error ? -error : -ECONNABORTED;
 	}
 	return s->state == TCP_CLOSE ? 0 : -EISCONN;
 }
@@ -368,7 +384,6 @@ static int call(struct tcp_sock *s, struct tcp_sock *child, const struct endpoin
 	u = port_find(INET_TCP, to, &s->inet.port.local);
 	if (!u) {
 		become_closed(s);
-		s->recv_shut = s->send_shut = false; /* it may try again */
 		return -ECONNREFUSED;
 	}
 	l = container_of(container_of(u, struct inet_sock, port), struct tcp_sock, inet);
@@ -406,15 +421,15 @@ static int wait_for_answer(struct tcp_sock *s)
 	if (s->state == TCP_SYN_SENT && r == -ETIMEDOUT && wait_ns <= 0) {
 		child = stop_calling(s);
 		become_closed(s);
-		s->recv_shut = s->send_shut = false;
+		begin_anew(s);
 	} else if (s->state == TCP_SYN_SENT) { /* it goes on without us */
 		s->connecting = true;
 		r = r == -ETIMEDOUT ? -EINPROGRESS : socket_waited(r, wait_ns);
 	} else {
 		r = -s->error;
 		s->error = 0;
-		if (r < 0)
-			s->recv_shut = s->send_shut = false;
+		if (r < 0 && s->state == TCP_CLOSE)
+			begin_anew(s);
 	}
 	mutex_unlock(&inet_lock);
 	tcp_put(child);
@@ -427,21 +442,25 @@ static int disconnect(struct tcp_sock *s)
 	struct tcp_sock *child;
 	struct tie tie;
 
+	mutex_lock(&s->inet.recv_lock); /* nobody is just receiving what is thrown away */
 	mutex_lock(&inet_lock);
 	if (s->state == TCP_LISTEN) {
 		mutex_unlock(&inet_lock);
+		mutex_unlock(&s->inet.recv_lock);
 		stop_listening(s);
 		return 0;
 	}
 	child = stop_calling(s);
+	if (s->state != TCP_CLOSE)
+		s->error = ECONNRESET; /* as whoever uses it meanwhile is told */
 	if (s->peer)
 		abort_connection(s);
 	tie = untie(s);
 	become_closed(s);
-	s->recv_shut = s->send_shut = s->connecting = s->was_connected = false;
-	s->error = 0;
+	begin_anew(s);
 	tcp_drop_queue(s, &chunks);
 	mutex_unlock(&inet_lock);
+	mutex_unlock(&s->inet.recv_lock);
 	if (tie.peer)
 		tcp_tell(tie.peer);
 	tcp_tell(s);
@@ -482,12 +501,20 @@ static int tcp_connect(struct socket *sock, struct task *t, const struct l_socka
 		s->connecting = true;
 	if (nonblock && r == -ECONNREFUSED)
 		s->error = ECONNREFUSED;
+	else if (r == -ECONNREFUSED)
+		begin_anew(s);
 	mutex_unlock(&inet_lock);
+	if (r == 1) { /* it was, and is told so */
+		tcp_put(child);
+		return 0;
+	}
 	if (r == 0 && l) {
 		waitqueue_wake(&l->inet.sock.wq, L_POLLIN | L_POLLRDNORM);
 		fasync_tell(&l->inet.sock.async, L_POLL_IN);
 		tcp_put(l);
 	}
+	if (r == 0 || r == -ECONNREFUSED)
+		tcp_tell(s);
 	if (r < 0 && r != -EAGAIN)
 		tcp_put(child);
 	if (nonblock && (r == 0 || r == -EAGAIN || r == -ECONNREFUSED))
@@ -496,6 +523,19 @@ static int tcp_connect(struct socket *sock, struct task *t, const struct l_socka
 }
 
 /* ---- listen and accept ---- */
+
+/* Where nothing was said, any port will do. */
+static int bind_to_listen(struct tcp_sock *s, struct task *t) REQUIRES(inet_lock)
+{
+	struct port_user *u = &s->inet.port;
+
+	if (!list_empty(&u->node))
+		return port_may_listen(u);
+	u->local.port = 0;
+	u->is_v6only = inet_has(&s->inet, INET_V6ONLY);
+	u->uid = t->cred->euid;
+	return port_bind(u);
+}
 
 static int tcp_listen(struct socket *sock, struct task *t, int backlog)
 {
@@ -507,11 +547,11 @@ static int tcp_listen(struct socket *sock, struct task *t, int backlog)
 	if (s->state != TCP_CLOSE && s->state != TCP_LISTEN)
 		r = -EINVAL;
 	if (r == 0 && s->state == TCP_CLOSE)
-		r = list_empty(&u->node) ? port_bind(u) : port_may_listen(u);
+		r = bind_to_listen(s, t);
 	if (r == 0) {
 		s->state = TCP_LISTEN;
 		s->recv_shut = s->send_shut = false;
-		u->listens = true;
+		port_listen(u, true);
 		s->backlog = backlog;
 	}
 	mutex_unlock(&inet_lock);
@@ -640,6 +680,12 @@ static uint32_t tcp_poll(struct socket *sock)
 	return events;
 }
 
+/* While nobody has answered there is no peer. */
+static int tcp_name(struct socket *sock, bool peer, struct l_sockaddr_storage *addr, uint32_t *len)
+{
+	return peer && is_calling(tcp_of(sock)) ? -ENOTCONN : inet_name(sock, peer, addr, len);
+}
+
 static int tcp_take_error(struct socket *sock)
 {
 	struct tcp_sock *s = tcp_of(sock);
@@ -693,7 +739,7 @@ const struct socket_ops tcp_ops = {
 	.connect = tcp_connect,
 	.listen = tcp_listen,
 	.accept = tcp_accept,
-	.name = inet_name,
+	.name = tcp_name,
 	.send = tcp_send,
 	.recv = tcp_recv,
 	.shutdown = tcp_shutdown,
