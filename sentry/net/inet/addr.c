@@ -35,12 +35,12 @@ bool inet_is_multicast(const struct inet_addr *a)
 
 bool inet_is_broadcast(const struct inet_addr *a)
 {
-	return inet_is_v4(a) && (a->b[12] & a->b[13] & a->b[14] & a->b[15]) == 0xff;
+	return inet_is_v4(a) && (a->b[12] & 0x7f) == 0x7f && (a->b[13] & a->b[14] & a->b[15]) == 0xff;
 }
 
 bool inet_is_local(const struct inet_addr *a)
 {
-	return inet_is_v4(a) ? a->b[12] == 127 : inet_equal(a, &inet_loopback6);
+	return inet_is_v4(a) ? a->b[12] == 127 && !inet_is_broadcast(a) : inet_equal(a, &inet_loopback6);
 }
 
 static int read_v4(const struct l_sockaddr_storage *addr, uint32_t len, struct endpoint *out)
@@ -56,7 +56,7 @@ static int read_v4(const struct l_sockaddr_storage *addr, uint32_t len, struct e
 	out->addr = inet_any4;
 	memcpy(out->addr.b + 12, &in.sin_addr, sizeof(in.sin_addr));
 	out->port = inet_swap16(in.sin_port);
-	out->flow = out->scope = 0;
+	out->scope = 0;
 	return 0;
 }
 
@@ -73,9 +73,19 @@ int inet_read_addr(int family, const struct l_sockaddr_storage *addr, uint32_t l
 		return -EAFNOSUPPORT;
 	memcpy(out->addr.b, in6.sin6_addr, sizeof(out->addr.b));
 	out->port = inet_swap16(in6.sin6_port);
-	out->flow = in6.sin6_flowinfo;
 	out->scope = in6.sin6_scope_id;
 	return 0;
+}
+
+int inet_read_target(int family, const struct l_sockaddr_storage *addr, uint32_t len, struct endpoint *out)
+{
+	struct l_sockaddr_storage named = *addr;
+
+	if (len < sizeof(addr->ss_family))
+		return -EINVAL;
+	if (family == L_AF_INET && named.ss_family == L_AF_UNSPEC)
+		named.ss_family = L_AF_INET;
+	return inet_read_addr(named.ss_family == L_AF_INET ? L_AF_INET : family, &named, len, out);
 }
 
 uint32_t inet_show_addr(int family, const struct endpoint *e, struct l_sockaddr_storage *out)
@@ -90,7 +100,6 @@ uint32_t inet_show_addr(int family, const struct endpoint *e, struct l_sockaddr_
 		return sizeof(in);
 	}
 	in6.sin6_port = inet_swap16(e->port);
-	in6.sin6_scope_id = e->scope;
 	memcpy(in6.sin6_addr, e->addr.b, sizeof(in6.sin6_addr));
 	memcpy(out, &in6, sizeof(in6));
 	return sizeof(in6);

@@ -92,7 +92,7 @@ static bool may_bind_to(const struct inet_sock *s, const struct inet_addr *a)
 {
 	if (inet_is_any(a) || inet_is_local(a) || inet_has(s, INET_FREEBIND) || inet_has(s, INET_TRANSPARENT))
 		return true;
-	return s->sock.type != L_SOCK_STREAM && (inet_is_multicast(a) || inet_is_broadcast(a));
+	return inet_is_multicast(a) || inet_is_broadcast(a);
 }
 
 int inet_bind(struct socket *sock, struct task *t, const struct l_sockaddr_storage *addr, uint32_t len)
@@ -131,22 +131,29 @@ int inet_bind(struct socket *sock, struct task *t, const struct l_sockaddr_stora
 	return r;
 }
 
-int inet_route(struct inet_sock *s, const struct l_sockaddr_storage *addr, uint32_t len, struct endpoint *to)
+static bool has_route(const struct inet_sock *s, const struct endpoint *to)
 {
-	int r = inet_read_addr(s->sock.family, addr, len, to);
+	if (inet_is_local(&to->addr))
+		return true;
+	if (inet_is_multicast(&to->addr)) /* there is no default route: it has to be said which interface */
+		return inet_is_v4(&to->addr) ? s->multicast_if : s->multicast_if6 || to->scope == LOOPBACK_INDEX;
+	return inet_is_broadcast(&to->addr) && to->addr.b[12] == 127;
+}
 
-	if (r < 0)
-		return r;
+int inet_route(struct inet_sock *s, struct endpoint *to)
+{
+	bool from_v4;
+
 	/* No address is this machine. */
 	if (inet_equal(&to->addr, &inet_any4))
 		to->addr = inet_loopback4;
-	else if (inet_equal(&to->addr, &inet_any6))
-		to->addr = s->port.has_addr && inet_is_v4(&s->port.local.addr) ? inet_loopback4 : inet_loopback6;
-	if (is_foreign(s, &to->addr))
-		return -ENETUNREACH;
-	if (inet_is_local(&to->addr) || inet_is_multicast(&to->addr) || inet_is_broadcast(&to->addr))
-		return 0;
-	return -ENETUNREACH;
+	if (inet_equal(&to->addr, &inet_any6)) {
+		mutex_lock(&inet_lock);
+		from_v4 = s->port.has_addr && inet_is_v4(&s->port.local.addr);
+		mutex_unlock(&inet_lock);
+		to->addr = from_v4 ? inet_loopback4 : inet_loopback6;
+	}
+	return is_foreign(s, &to->addr) || !has_route(s, to) ? -ENETUNREACH : 0;
 }
 
 struct inet_addr inet_source(const struct endpoint *to)

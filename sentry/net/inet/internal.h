@@ -44,7 +44,7 @@ struct inet_sock {
 	struct file *file;	/*   not counted; NULL: none (yet, or any more) */
 	/* Options of IP and IPv6: set by any thread at any time, each by itself. */
 	_Atomic int32_t ttl, tos, hops, tclass, mtu_discover, mtu_discover6, multicast_ttl, multicast_hops;
-	_Atomic int32_t multicast_if, multicast_if6, minttl;
+	_Atomic int32_t multicast_if, multicast_if_addr, multicast_if6, minttl;
 	_Atomic uint32_t ip_flags; /* of 1 << enum inet_flag */
 };
 
@@ -115,8 +115,8 @@ int inet_give(void *value, uint32_t *len, const void *what, size_t size);
 
 /* Where a program may be bound: -EADDRNOTAVAIL, -EACCES, -EINVAL (it is bound).  Takes inet_lock. */
 int inet_bind(struct socket *s, struct task *t, const struct l_sockaddr_storage *addr, uint32_t len) MUST_CHECK;
-/* What a program says it wants to reach, checked: *to is where that is, on this machine.  -ENETUNREACH: it is not on this machine. */
-int inet_route(struct inet_sock *s, const struct l_sockaddr_storage *addr, uint32_t len, struct endpoint *to) MUST_CHECK;
+/* Where *to is, which a program wants to reach: on this machine.  -ENETUNREACH: it is not.  Takes inet_lock. */
+int inet_route(struct inet_sock *s, struct endpoint *to) MUST_CHECK;
 /* The address from which `to` is reached. */
 struct inet_addr inet_source(const struct endpoint *to);
 void inet_opened(struct socket *s, struct file *f);

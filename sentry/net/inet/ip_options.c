@@ -107,6 +107,7 @@ static void set_flag(struct inet_sock *s, int flag, bool on)
 static int get4(struct inet_sock *s, int name, void *value, uint32_t *len)
 {
 	int flag = flag4(name);
+	int32_t v;
 
 	if (flag >= 0)
 		return give_small(value, len, inet_has(s, (enum inet_flag)flag));
@@ -124,7 +125,8 @@ static int get4(struct inet_sock *s, int name, void *value, uint32_t *len)
 	case L_IP_MULTICAST_TTL:
 		return give_small(value, len, s->multicast_ttl);
 	case L_IP_MULTICAST_IF:
-		return give_small(value, len, 0);
+		v = s->multicast_if_addr;
+		return inet_give(value, len, &v, sizeof(v));
 	case L_IP_TRANSPARENT:
 		return give_small(value, len, inet_has(s, INET_TRANSPARENT));
 	case L_IP_OPTIONS:
@@ -132,6 +134,26 @@ static int get4(struct inet_sock *s, int name, void *value, uint32_t *len)
 		return 0;
 	}
 	return -ENOPROTOOPT;
+}
+
+/* The loopback interface, by its number or an address of its own; or none. */
+static int set_multicast_if(struct inet_sock *s, const void *value, uint32_t len)
+{
+	struct l_ip_mreqn req = {0};
+
+	if (len < sizeof(req.imr_address))
+		return -EINVAL;
+	if (len < 2 * sizeof(req.imr_address))
+		memcpy(&req.imr_address, value, sizeof(req.imr_address));
+	else
+		memcpy(&req, value, min_of(len, (uint32_t)sizeof(req)));
+	if (!req.imr_ifindex && req.imr_address && (req.imr_address & 0xff) != 127)
+		return -EADDRNOTAVAIL;
+	if (req.imr_ifindex && req.imr_ifindex != LOOPBACK_INDEX)
+		return -EADDRNOTAVAIL;
+	s->multicast_if = req.imr_ifindex || req.imr_address ? LOOPBACK_INDEX : 0;
+	s->multicast_if_addr = (int32_t)req.imr_address;
+	return 0;
 }
 
 static int set4(struct inet_sock *s, struct task *t, int name, const void *value, uint32_t len)
@@ -170,7 +192,7 @@ static int set4(struct inet_sock *s, struct task *t, int name, const void *value
 		s->multicast_ttl = v == -1 ? 1 : v;
 		return 0;
 	case L_IP_MULTICAST_IF:
-		return s->sock.type == L_SOCK_STREAM || len < sizeof(int32_t) ? -EINVAL : 0;
+		return s->sock.type == L_SOCK_STREAM ? -EINVAL : set_multicast_if(s, value, len);
 	case L_IP_TRANSPARENT:
 		if (v && !cred_own_capable(t->cred, L_CAP_NET_RAW) && !cred_own_capable(t->cred, L_CAP_NET_ADMIN))
 			return -EPERM;

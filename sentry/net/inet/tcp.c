@@ -361,11 +361,11 @@ static int choose_end(struct tcp_sock *s, const struct endpoint *to) REQUIRES(in
 
 	if (!u->has_addr)
 		u->local.addr = inet_source(to);
+	if (!list_empty(&u->node) && port_find_connection(INET_TCP, &u->local, to))
+		r = -EADDRNOTAVAIL;
 	u->remote = *to;
 	if (list_empty(&u->node))
 		r = port_bind_for(u);
-	else if (port_find_connection(INET_TCP, &u->local, to))
-		r = -EADDRNOTAVAIL;
 	if (r < 0)
 		u->remote.port = 0;
 	return r;
@@ -485,7 +485,9 @@ static int tcp_connect(struct socket *sock, struct task *t, const struct l_socka
 	mutex_unlock(&inet_lock);
 	if (r)
 		return r < 0 ? r : 0;
-	r = inet_route(&s->inet, addr, len, &to);
+	r = inet_read_addr(sock->family, addr, len, &to);
+	if (r == 0)
+		r = inet_route(&s->inet, &to);
 	if (r == 0 && (inet_is_multicast(&to.addr) || inet_is_broadcast(&to.addr)))
 		r = -ENETUNREACH;
 	if (r == 0)

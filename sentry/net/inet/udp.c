@@ -16,6 +16,7 @@
 
 #define UDP_MAX_V4 65507u /* bytes of a datagram: what an IP packet holds beside two headers */
 #define UDP_MAX_V6 65527u
+#define HOPS_DEFAULT 64
 #define CHARGE 768u	  /* what a datagram costs beside its bytes, about as on Linux */
 
 static const struct socket_ops udp_ops;
@@ -67,6 +68,7 @@ static int need_port(struct udp_sock *s) REQUIRES(inet_lock)
 		return 0;
 	u->local.port = 0;
 	u->is_v6only = inet_has(&s->inet, INET_V6ONLY);
+	u->uid = task_current()->cred->euid;
 	return port_bind(u) < 0 ? -EAGAIN : 0;
 }
 
@@ -78,6 +80,10 @@ static int disconnect(struct udp_sock *s)
 	u->remote.port = 0;
 	if (!u->has_addr)
 		u->local.addr = s->inet.sock.family == L_AF_INET ? inet_any4 : inet_any6;
+	if (!u->has_port) {
+		port_leave(u);
+		u->local.port = 0;
+	}
 	mutex_unlock(&inet_lock);
 	return 0;
 }
@@ -92,7 +98,9 @@ static int udp_connect(struct socket *sock, struct task *t, const struct l_socka
 		return -EINVAL;
 	if (addr->ss_family == L_AF_UNSPEC)
 		return disconnect(s);
-	r = inet_route(&s->inet, addr, len, &to);
+	r = addr->ss_family == L_AF_INET ? inet_read_target(sock->family, addr, len, &to) : inet_read_addr(sock->family, addr, len, &to);
+	if (r == 0)
+		r = inet_route(&s->inet, &to);
 	if (r == 0 && inet_is_broadcast(&to.addr) && !socket_has(sock, SOCKET_BROADCAST))
 		r = -EACCES;
 	if (r < 0)
@@ -127,7 +135,7 @@ static void enqueue(struct udp_sock *to, struct udp_msg *msg, struct list_head *
 /* One datagram's way to several receivers. */
 struct spread {
 	const struct udp_msg *msg;
-	struct udp_sock *from;
+	bool is_joined; /* somebody is a member of the group: then those hear it, too, who have not said whose they are */
 	struct list_head woken; /* of struct receiver.node */
 	struct list_head dropped;
 };
@@ -145,6 +153,18 @@ static bool is_member(const struct udp_sock *s, const struct inet_addr *group) R
 	return false;
 }
 
+static bool hears_all(const struct udp_sock *s, const struct inet_addr *group)
+{
+	return inet_has(&s->inet, inet_is_v4(group) ? INET_MULTICAST_ALL : INET_MULTICAST_ALL6);
+}
+
+static void look_for_member(struct port_user *u, void *arg) REQUIRES(inet_lock)
+{
+	struct spread *sp = arg;
+
+	sp->is_joined |= is_member(container_of(container_of(u, struct inet_sock, port), struct udp_sock, inet), &sp->msg->to);
+}
+
 static void spread_to(struct port_user *u, void *arg) REQUIRES(inet_lock)
 {
 	struct udp_sock *s = container_of(container_of(u, struct inet_sock, port), struct udp_sock, inet);
@@ -152,7 +172,7 @@ static void spread_to(struct port_user *u, void *arg) REQUIRES(inet_lock)
 	struct receiver *r;
 	struct udp_msg *copy;
 
-	if (inet_is_multicast(&sp->msg->to) && !is_member(s, &sp->msg->to))
+	if (inet_is_multicast(&sp->msg->to) && !is_member(s, &sp->msg->to) && !(sp->is_joined && hears_all(s, &sp->msg->to)))
 		return;
 	if (!inet_is_any(&u->local.addr) && !inet_equal(&u->local.addr, &sp->msg->to))
 		return;
@@ -188,14 +208,15 @@ static void free_all(struct list_head *msgs)
 }
 
 /* To a group, or to all: whoever hears it. */
-static void send_to_many(struct udp_sock *s, struct udp_msg *msg, uint16_t port)
+static void send_to_many(struct udp_msg *msg, uint16_t port)
 {
-	struct spread sp = {.msg = msg, .from = s};
+	struct spread sp = {.msg = msg};
 	struct receiver *r, *next;
 
 	list_init(&sp.woken);
 	list_init(&sp.dropped);
 	mutex_lock(&inet_lock);
+	port_for_each_at(INET_UDP, port, look_for_member, &sp);
 	port_for_each_at(INET_UDP, port, spread_to, &sp);
 	mutex_unlock(&inet_lock);
 	list_for_each_entry_safe (r, next, &sp.woken, node) {
@@ -244,9 +265,11 @@ static int find_target(struct udp_sock *s, struct net_msg *m, struct endpoint *t
 	int r = 0;
 
 	if (m->name_len) {
-		r = inet_route(&s->inet, &m->name, m->name_len, to);
+		r = inet_read_target(s->inet.sock.family, &m->name, m->name_len, to);
 		if (r == 0 && !to->port)
 			r = -EINVAL;
+		if (r == 0)
+			r = inet_route(&s->inet, to);
 		if (r < 0)
 			return r;
 	}
@@ -268,6 +291,18 @@ static int find_target(struct udp_sock *s, struct net_msg *m, struct endpoint *t
 	}
 	mutex_unlock(&inet_lock);
 	return r;
+}
+
+/* What the options say of the packet that it would be. */
+static void mark_header(struct udp_sock *s, struct udp_msg *msg)
+{
+	bool v4 = inet_is_v4(&msg->to);
+	int32_t hops = v4 ? s->inet.ttl : s->inet.hops;
+
+	if (inet_is_multicast(&msg->to))
+		hops = v4 ? s->inet.multicast_ttl : s->inet.multicast_hops;
+	msg->ttl = hops < 0 ? HOPS_DEFAULT : hops;
+	msg->tos = v4 ? s->inet.tos : s->inet.tclass;
 }
 
 static ssize_t udp_send(struct socket *sock, struct task *t, struct net_msg *m)
@@ -297,11 +332,10 @@ static ssize_t udp_send(struct socket *sock, struct task *t, struct net_msg *m)
 	list_init(&msg->node);
 	msg->from = from;
 	msg->to = to.addr;
-	msg->ttl = inet_is_multicast(&to.addr) ? s->inet.multicast_ttl : s->inet.ttl < 0 ? 64 : s->inet.ttl;
-	msg->tos = s->inet.tos;
+	mark_header(s, msg);
 	msg->len = len;
 	if (inet_is_multicast(&to.addr) || inet_is_broadcast(&to.addr))
-		send_to_many(s, msg, to.port);
+		send_to_many(msg, to.port);
 	else
 		send_to_one(s, msg, &to);
 	return (ssize_t)len;
@@ -340,8 +374,10 @@ static void tell_more(struct udp_sock *s, const struct udp_msg *msg, struct net_
 		memcpy(info6.ipi6_addr, msg->to.b, sizeof(info6.ipi6_addr));
 		net_msg_tell(m, L_SOL_IPV6, L_IPV6_PKTINFO, &info6, sizeof(info6));
 	}
-	if (s->inet.sock.family == L_AF_INET6 && inet_has(&s->inet, INET_RECVHOPS))
+	if (!v4 && inet_has(&s->inet, INET_RECVHOPS))
 		net_msg_tell(m, L_SOL_IPV6, L_IPV6_HOPLIMIT, &msg->ttl, sizeof(msg->ttl));
+	if (!v4 && inet_has(&s->inet, INET_RECVTCLASS))
+		net_msg_tell(m, L_SOL_IPV6, L_IPV6_TCLASS, &msg->tos, sizeof(msg->tos));
 }
 
 /* The first datagram into m; recv_lock held, so that it stays the first. */
