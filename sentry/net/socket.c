@@ -8,6 +8,7 @@
 #include "abi/poll.h"
 #include "base/checked.h"
 #include "sentry/core/tunable.h"
+#include "sentry/net/interface.h"
 #include "sentry/task/task.h"
 #include "sentry/time/clock.h"
 
@@ -100,8 +101,9 @@ static uint32_t socket_poll(struct file *f, struct wait_entry *e)
 static long socket_ioctl(struct file *f, struct pctx *ctx, unsigned cmd, uint64_t arg)
 {
 	struct socket *s = f->priv;
+	long r = s->ops->ioctl ? s->ops->ioctl(s, ctx, cmd, arg) : -ENOTTY;
 
-	return s->ops->ioctl ? s->ops->ioctl(s, ctx, cmd, arg) : -ENOTTY;
+	return r == -ENOTTY ? interface_ioctl(ctx, cmd, arg) : r; /* netdevice(7): by any socket */
 }
 
 static int socket_fasync(struct file *f, int fd, bool on)

@@ -1,4 +1,4 @@
-/* What TCP and UDP share: making, binding, routes, names, the options of IP and IPv6 by themselves, interfaces' ioctls. */
+/* What TCP and UDP share: making, binding, routes, names, the options that are inherited. */
 #include "sentry/net/inet/internal.h"
 
 #include <stdlib.h>
@@ -30,7 +30,30 @@ void inet_sock_init(struct inet_sock *s, const struct socket_ops *ops, int famil
 	s->ttl = s->hops = -1;
 	s->multicast_ttl = s->multicast_hops = 1;
 	s->mtu_discover = s->mtu_discover6 = 1;
-	s->ip_flags = 1u << INET_MULTICAST_LOOP | 1u << INET_MULTICAST_LOOP6 | 1u << INET_MULTICAST_ALL | 1u << INET_MULTICAST_ALL6;
+	s->ip_flags = 1u << INET_MULTICAST_LOOP | 1u << INET_MULTICAST_LOOP6 | 1u << INET_MULTICAST_ALL6;
+	if (family == L_AF_INET)
+		s->ip_flags |= 1u << INET_MULTICAST_ALL;
+}
+
+void inet_inherit(struct inet_sock *s, const struct inet_sock *of)
+{
+	s->sock.flags = (uint32_t)of->sock.flags;
+	s->sock.send_buffer = (uint32_t)of->sock.send_buffer;
+	s->sock.recv_buffer = (uint32_t)of->sock.recv_buffer;
+	s->sock.linger = (uint64_t)of->sock.linger;
+	s->sock.recv_wait_ns = (int64_t)of->sock.recv_wait_ns;
+	s->sock.send_wait_ns = (int64_t)of->sock.send_wait_ns;
+	s->sock.recv_low = (int32_t)of->sock.recv_low;
+	s->sock.priority = (int32_t)of->sock.priority;
+	s->sock.mark = (int32_t)of->sock.mark;
+	s->ttl = (int32_t)of->ttl;
+	s->tos = (int32_t)of->tos;
+	s->hops = (int32_t)of->hops;
+	s->tclass = (int32_t)of->tclass;
+	s->minttl = (int32_t)of->minttl;
+	s->mtu_discover = (int32_t)of->mtu_discover;
+	s->mtu_discover6 = (int32_t)of->mtu_discover6;
+	s->ip_flags = (uint32_t)of->ip_flags;
 }
 
 void inet_sock_destroy(struct inet_sock *s)
@@ -175,12 +198,4 @@ int inet_name(struct socket *sock, bool peer, struct l_sockaddr_storage *addr, u
 	if (r == 0)
 		*len = inet_show_addr(sock->family, &e, addr);
 	return r;
-}
-
-/* ---- ioctls ---- */
-
-long inet_ioctl(struct socket *sock, struct pctx *ctx, unsigned cmd, uint64_t arg)
-{
-	(void)sock;
-	return interface_ioctl(ctx, cmd, arg);
 }

@@ -82,6 +82,8 @@ static inline struct inet_sock *inet_of(struct socket *s)
 
 void inet_sock_init(struct inet_sock *s, const struct socket_ops *ops, int family, int type, int protocol, enum inet_protocol p);
 void inet_sock_destroy(struct inet_sock *s);
+/* Sets s's options as those of `of`, its listener, are. */
+void inet_inherit(struct inet_sock *s, const struct inet_sock *of);
 
 /* ---- ports.c ---- */
 
@@ -123,6 +125,5 @@ void inet_opened(struct socket *s, struct file *f);
 int inet_name(struct socket *s, bool peer, struct l_sockaddr_storage *addr, uint32_t *len);
 int inet_get_option(struct socket *s, struct task *t, int level, int name, void *value, uint32_t *len) MUST_CHECK;
 int inet_set_option(struct socket *s, struct task *t, int level, int name, const void *value, uint32_t len) MUST_CHECK;
-long inet_ioctl(struct socket *s, struct pctx *ctx, unsigned cmd, uint64_t arg);
 
 #endif

@@ -9,7 +9,7 @@
 #include "sentry/task/task.h"
 
 #define HOPS_DEFAULT 64
-
+#define PACKET_MAX 65535 /* bytes of an IPv4 packet, however large the interface's may be */
 
 /* ---- values ---- */
 
@@ -102,6 +102,22 @@ static void set_flag(struct inet_sock *s, int flag, bool on)
 		atomic_fetch_and(&s->ip_flags, ~(1u << flag));
 }
 
+static bool is_connected(struct inet_sock *s)
+{
+	bool r;
+
+	mutex_lock(&inet_lock);
+	r = s->port.remote.port;
+	mutex_unlock(&inet_lock);
+	return r;
+}
+
+/* Flags that take 0 or 1 and nothing else. */
+static bool is_strict(int flag)
+{
+	return flag == INET_MULTICAST_ALL || flag == INET_MULTICAST_ALL6 || flag == INET_MULTICAST_LOOP6;
+}
+
 /* ---- IP ---- */
 
 static int get4(struct inet_sock *s, int name, void *value, uint32_t *len)
@@ -121,7 +137,7 @@ static int get4(struct inet_sock *s, int name, void *value, uint32_t *len)
 	case L_IP_MTU_DISCOVER:
 		return give_small(value, len, s->mtu_discover);
 	case L_IP_MTU:
-		return s->port.remote.port ? give_small(value, len, LOOPBACK_MTU) : -ENOTCONN;
+		return is_connected(s) ? give_small(value, len, PACKET_MAX) : -ENOTCONN;
 	case L_IP_MULTICAST_TTL:
 		return give_small(value, len, s->multicast_ttl);
 	case L_IP_MULTICAST_IF:
@@ -163,6 +179,8 @@ static int set4(struct inet_sock *s, struct task *t, int name, const void *value
 
 	if (flag == INET_HDRINCL)
 		return -ENOPROTOOPT; /* of raw sockets alone */
+	if (is_strict(flag) && (!len || (v != 0 && v != 1)))
+		return -EINVAL;
 	if (flag >= 0) {
 		set_flag(s, flag, v);
 		return 0;
@@ -225,7 +243,7 @@ static int get6(struct inet_sock *s, int name, void *value, uint32_t *len)
 		v = s->tclass;
 	else if (name == L_IPV6_MTU_DISCOVER)
 		v = s->mtu_discover6;
-	else if (name == L_IPV6_MTU && s->port.remote.port)
+	else if (name == L_IPV6_MTU && is_connected(s))
 		v = LOOPBACK_MTU;
 	else
 		return name == L_IPV6_MTU ? -ENOTCONN : -ENOPROTOOPT;
@@ -242,6 +260,8 @@ static int set6(struct inet_sock *s, int name, const void *value, uint32_t len)
 	if (len < sizeof(v))
 		return -EINVAL;
 	memcpy(&v, value, sizeof(v));
+	if (is_strict(flag) && v != 0 && v != 1)
+		return -EINVAL;
 	if (flag == INET_V6ONLY) {
 		bool bound;
 

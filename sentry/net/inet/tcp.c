@@ -300,13 +300,7 @@ static void join(struct tcp_sock *s, struct tcp_sock *child, struct tcp_sock *l)
 	s->recv_shut = s->send_shut = false;
 	s->peer = tcp_get(child);
 	child->peer = tcp_get(s);
-	child->inet.sock.flags = (uint32_t)l->inet.sock.flags;
-	child->inet.sock.send_buffer = (uint32_t)l->inet.sock.send_buffer;
-	child->inet.sock.recv_buffer = (uint32_t)l->inet.sock.recv_buffer;
-	child->inet.sock.linger = (uint64_t)l->inet.sock.linger;
-	child->inet.sock.recv_wait_ns = (int64_t)l->inet.sock.recv_wait_ns;
-	child->inet.sock.send_wait_ns = (int64_t)l->inet.sock.send_wait_ns;
-	child->inet.sock.recv_low = (int32_t)l->inet.sock.recv_low;
+	inet_inherit(&child->inet, &l->inet);
 	child->nodelay = (int32_t)l->nodelay;
 	child->keep_idle = (int32_t)l->keep_idle;
 	child->keep_interval = (int32_t)l->keep_interval;
@@ -717,7 +711,7 @@ static long tcp_ioctl(struct socket *sock, struct pctx *ctx, unsigned cmd, uint6
 	int32_t n = 0;
 
 	if (cmd != L_TIOCINQ && cmd != L_TIOCOUTQ && cmd != L_SIOCATMARK)
-		return inet_ioctl(sock, ctx, cmd, arg);
+		return -ENOTTY;
 	mutex_lock(&inet_lock);
 	if (s->state == TCP_LISTEN && cmd != L_SIOCATMARK) {
 		mutex_unlock(&inet_lock);

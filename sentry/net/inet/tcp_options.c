@@ -7,6 +7,7 @@
 
 #define KEEP_TIME_MAX 32767
 #define KEEP_COUNT_MAX 127
+#define FIN_TIME_MAX 120 /* seconds */
 #define SEGMENT 32768	 /* what Linux tells of a loopback connection before anything is known */
 #define SEGMENT_MIN 88
 #define SEGMENT_MAX 32767
@@ -160,6 +161,8 @@ int tcp_set_option(struct socket *sock, struct task *t, int level, int name, con
 		return -ENOPROTOOPT;
 	if (v < min || v > max)
 		return -EINVAL;
+	if (name == L_TCP_LINGER2)
+		v = v < 0 ? -1 : min_of(v, FIN_TIME_MAX);
 	*number = is_switch(name) ? v != 0 : v;
 	return 0;
 }

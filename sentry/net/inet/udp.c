@@ -485,7 +485,7 @@ static long udp_ioctl(struct socket *sock, struct pctx *ctx, unsigned cmd, uint6
 	int32_t n = 0;
 
 	if (cmd != L_TIOCINQ && cmd != L_TIOCOUTQ)
-		return inet_ioctl(sock, ctx, cmd, arg);
+		return -ENOTTY;
 	mutex_lock(&inet_lock);
 	if (cmd == L_TIOCINQ && !list_empty(&s->queue))
 		n = (int32_t)list_first_entry(&s->queue, struct udp_msg, node)->len;

@@ -11,7 +11,6 @@
 #include "abi/poll.h"
 #include "base/checked.h"
 #include "sentry/core/uio.h"
-#include "sentry/net/interface.h"
 #include "sentry/net/netlink/internal.h"
 #include "sentry/task/task.h"
 
@@ -283,6 +282,13 @@ static void queue_answer(struct nl_sock *s, struct nl_answer *a)
 		at += len;
 	}
 	free(a->data);
+	if (a->failed) {
+		mutex_lock(&nl_lock);
+		s->error = ENOBUFS;
+		mutex_unlock(&nl_lock);
+	} else if (!at) {
+		return;
+	}
 	waitqueue_wake(&s->sock.wq, L_POLLIN | L_POLLRDNORM);
 	fasync_tell(&s->sock.async, L_POLL_IN);
 }
@@ -301,8 +307,13 @@ static void answer(struct nl_sock *s, struct task *t, const struct l_nlmsghdr *q
 	mutex_unlock(&nl_lock);
 	if ((q->nlmsg_flags & L_NLM_F_REQUEST) && q->nlmsg_type >= L_NLMSG_MIN_TYPE)
 		r = route_answer(t, q, body, len, &a);
-	if (r < 0 || (q->nlmsg_flags & L_NLM_F_ACK && (q->nlmsg_flags & L_NLM_F_DUMP) != L_NLM_F_DUMP))
-		put_error(&a, q, body, len, r, capped);
+	if (r < 0 || (q->nlmsg_flags & L_NLM_F_ACK && (q->nlmsg_flags & L_NLM_F_DUMP) != L_NLM_F_DUMP)) {
+		struct nl_answer end = {.seq = a.seq, .pid = a.pid};
+
+		queue_answer(s, &a); /* it is a datagram of its own */
+		put_error(&end, q, body, len, r, capped);
+		a = end;
+	}
 	queue_answer(s, &a);
 }
 
@@ -332,6 +343,8 @@ static ssize_t nl_send(struct socket *sock, struct task *t, struct net_msg *m)
 
 	if (m->flags & L_MSG_OOB)
 		return -EOPNOTSUPP;
+	if (!len)
+		return -ENODATA;
 	if (m->name_len) {
 		r = read_addr(&m->name, m->name_len, &to);
 		if (r < 0)
@@ -468,12 +481,6 @@ static int nl_take_error(struct socket *sock)
 	return error;
 }
 
-static long nl_ioctl(struct socket *sock, struct pctx *ctx, unsigned cmd, uint64_t arg)
-{
-	(void)sock;
-	return interface_ioctl(ctx, cmd, arg);
-}
-
 static int nl_get(struct socket *sock, struct task *t, int level, int name, void *value, uint32_t *len)
 {
 	struct nl_sock *s = nl_of(sock);
@@ -553,7 +560,6 @@ static const struct socket_ops nl_ops = {
 	.send = nl_send,
 	.recv = nl_recv,
 	.poll = nl_poll,
-	.ioctl = nl_ioctl,
 	.take_error = nl_take_error,
 	.get = nl_get,
 	.set = nl_set,
