@@ -244,6 +244,7 @@ TEST(structures)
 	CHECK_EQ(len, sizeof(info));
 	CHECK_EQ(info.tcpi_state, TCP_ESTABLISHED);
 	CHECK_EQ(option(s[0], IPPROTO_IP, IP_MTU), 65535);
+	CHECK(option(s[0], IPPROTO_TCP, TCP_MAXSEG) > 32700);
 	CHECK_EQ(set_option(listener, IPPROTO_TCP, TCP_KEEPIDLE, 77), 0);
 	CHECK_EQ(set_option(listener, IPPROTO_IP, IP_TTL, 33), 0);
 	CHECK_EQ(set_option(listener, IPPROTO_TCP, TCP_NODELAY, 1), 0);

@@ -413,6 +413,32 @@ TEST(low_water)
 	close(s[1]);
 }
 
+/* More than there is room for is asked for: what there is is told once no more can come. */
+TEST(low_water_too_high)
+{
+	static char big[65536];
+	ssize_t n, total = 0, got = 0;
+
+	open_pair();
+	fcntl(s[0], F_SETFL, O_NONBLOCK);
+	fcntl(s[1], F_SETFL, O_NONBLOCK);
+	CHECK_EQ(set_option(s[1], SOL_SOCKET, SO_RCVBUF, 20000), 0);
+	CHECK_EQ(set_option(s[1], SOL_SOCKET, SO_RCVLOWAT, 1 << 30), 0);
+	while ((n = write(s[0], big, sizeof(big))) > 0)
+		total += n;
+	CHECK_EQ(wait_events(s[1], POLLIN) & POLLIN, POLLIN);
+	shutdown(s[0], SHUT_WR);
+	while (got < total) {
+		n = read(s[1], big, sizeof(big));
+		if (n < 0)
+			wait_events(s[1], POLLRDHUP);
+		else
+			got += n;
+	}
+	CHECK_EQ(got, total);
+	close_pair();
+}
+
 TEST(edges)
 {
 	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};

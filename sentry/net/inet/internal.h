@@ -1,8 +1,8 @@
 /*
  * What the internet protocols share: sockets with ports, and the table of those.
  *
- * As with AF_UNIX one lock, inet_lock, guards how sockets are bound and connected and what lies in their queues; it is held for a few
- * instructions, never over guest memory or an allocation.  A receiver holds its socket's recv_lock as well while it copies, and nobody
+ * As with AF_UNIX one lock, inet_lock, guards how sockets are bound and connected and what lies in their queues; it is never held over
+ * guest memory.  A receiver holds its socket's recv_lock as well while it copies, and nobody
  * else takes anything off that queue.
  *
  *     recv_lock > inet_lock > waitqueue locks, fasync's

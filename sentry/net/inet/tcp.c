@@ -650,7 +650,8 @@ static uint32_t poll_connection(struct tcp_sock *s) REQUIRES(inet_lock)
 	if (s->recv_shut)
 		events |= L_POLLIN | L_POLLRDNORM | L_POLLRDHUP;
 	if (s->state != TCP_SYN_SENT) {
-		if (tcp_readable(s) >= (size_t)s->inet.sock.recv_low)
+		/* However much it asks for: more than there is room for does not come. */
+		if (tcp_readable(s) >= (size_t)s->inet.sock.recv_low || (s->peer && tcp_readable(s) && !tcp_room(s->peer)))
 			events |= L_POLLIN | L_POLLRDNORM;
 		if (s->send_shut || !s->peer || tcp_has_much_room(s))
 			events |= L_POLLOUT | L_POLLWRNORM;

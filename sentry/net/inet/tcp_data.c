@@ -1,7 +1,7 @@
 /*
  * What goes over a connection.  A sender's bytes are put into its peer's queue at once; how much may lie there is what both ends'
- * buffers hold together.  Buffers that no program has set are large, as Linux's grow to be, while the sandbox does not hold too much in
- * all of them.
+ * buffers hold together.  Buffers that no program has set are large, as Linux's grow to be; and all are small while the sandbox holds too
+ * much in all of them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #define PIECE_MAX 65536u	 /* bytes that are copied at once */
 #define CHUNK_MIN 2048u		 /* room in a chunk, so that small pieces need none of their own */
 #define GROWN_BUFFER 2097152u	 /* what a buffer that nobody has set grows to */
-#define SMALL_BUFFER 16384u	 /* and what it shrinks to when all together hold more than: */
+#define SMALL_BUFFER 16384u	 /* and what any has at most when all together hold more than: */
 #define ALL_BUFFERS 268435456u
 
 static _Atomic size_t all_queued; /* bytes in all queues */
@@ -49,9 +49,9 @@ void tcp_free_chunks(struct list_head *chunks)
 
 static size_t buffer(uint32_t size, uint32_t initial)
 {
-	if (size != initial)
-		return size;
-	return all_queued > ALL_BUFFERS ? SMALL_BUFFER : GROWN_BUFFER;
+	size_t mine = size != initial ? size : GROWN_BUFFER;
+
+	return all_queued > ALL_BUFFERS ? min_of(mine, (size_t)SMALL_BUFFER) : mine;
 }
 
 /* What may lie between s and its peer. */
@@ -456,6 +456,8 @@ ssize_t tcp_recv(struct socket *sock, struct net_msg *m)
 		return -ENOTCONN;
 	if (m->flags & L_MSG_OOB)
 		return recv_urgent(s, m);
+	if (m->flags & L_MSG_ERRQUEUE)
+		return -EAGAIN; /* nothing is ever there */
 	mutex_lock(&s->inet.recv_lock);
 	for (;;) {
 		n = give(s, m, &left, &stopped);

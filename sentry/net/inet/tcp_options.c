@@ -9,6 +9,7 @@
 #define KEEP_COUNT_MAX 127
 #define FIN_TIME_MAX 120 /* seconds */
 #define SEGMENT 32768	 /* what Linux tells of a loopback connection before anything is known */
+#define SEGMENT_DEFAULT 536
 #define SEGMENT_MIN 88
 #define SEGMENT_MAX 32767
 #define NAME_MAX_LEN 16u /* TCP_CA_NAME_MAX */
@@ -89,6 +90,17 @@ static int give_info(struct tcp_sock *s, void *value, uint32_t *len)
 	return inet_give(value, len, &i, sizeof(i));
 }
 
+static int32_t segment(struct tcp_sock *s)
+{
+	int32_t v = SEGMENT;
+
+	mutex_lock(&inet_lock);
+	if (s->state == TCP_CLOSE || s->state == TCP_LISTEN)
+		v = s->max_segment ? s->max_segment : SEGMENT_DEFAULT;
+	mutex_unlock(&inet_lock);
+	return v;
+}
+
 static int give_name(struct tcp_sock *s, void *value, uint32_t *len)
 {
 	char name[NAME_MAX_LEN] = {0};
@@ -109,7 +121,7 @@ int tcp_get_option(struct socket *sock, struct task *t, int level, int name, voi
 	if (number)
 		v = *number;
 	else if (name == L_TCP_MAXSEG)
-		v = s->max_segment ? s->max_segment : 536;
+		v = segment(s);
 	else if (name == L_TCP_FASTOPEN)
 		v = 0;
 	else if (name == L_TCP_INFO)

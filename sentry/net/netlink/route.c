@@ -117,7 +117,7 @@ static void put_addr(struct nl_answer *a, uint8_t family)
 	}
 	nl_attr(a, L_IFA_CACHEINFO, &cache, sizeof(cache));
 	if (family == L_AF_INET6)
-		nl_attr32(a, L_IFA_FLAGS, L_IFA_F_PERMANENT | L_IFA_F_NOPREFIXROUTE);
+		nl_attr32(a, L_IFA_FLAGS, L_IFA_F_PERMANENT);
 	nl_end(a);
 }
 
@@ -140,7 +140,7 @@ static void put_route(struct nl_answer *a, const struct route *r, uint16_t flags
 	const struct l_rtmsg m = {
 		.rtm_family = r->family,
 		.rtm_dst_len = r->prefix,
-		.rtm_table = L_RT_TABLE_LOCAL,
+		.rtm_table = rtm_flags ? L_RT_TABLE_MAIN : L_RT_TABLE_LOCAL, /* the way to one address is told as the main table's */
 		.rtm_protocol = L_RTPROT_KERNEL,
 		.rtm_scope = r->scope,
 		.rtm_type = r->type,
@@ -149,7 +149,7 @@ static void put_route(struct nl_answer *a, const struct route *r, uint16_t flags
 
 	nl_begin(a, L_RTM_NEWROUTE, flags);
 	nl_put(a, &m, sizeof(m));
-	nl_attr32(a, L_RTA_TABLE, L_RT_TABLE_LOCAL);
+	nl_attr32(a, L_RTA_TABLE, m.rtm_table);
 	nl_attr(a, L_RTA_DST, r->to, r->family == L_AF_INET ? 4 : 16);
 	if (r->family == L_AF_INET)
 		nl_attr(a, L_RTA_PREFSRC, loopback4, sizeof(loopback4));
