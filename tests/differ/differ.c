@@ -128,8 +128,7 @@ static void remove_below(const char *dir)
 
 static void run(unsigned steps)
 {
-	static void (*const kinds[])(void) = {file_step, file_step, file_step, file_step, memory_step, memory_step, process_step,
-				      socket_step, socket_step, socket_step};
+	static void (*const kinds[])(void) = {file_step, file_step, file_step, file_step, memory_step, memory_step, process_step};
 	const struct rlimit files = {64, 64};
 
 	alarm(SECONDS);
@@ -141,7 +140,6 @@ static void run(unsigned steps)
 	memory_start();
 	files_start();
 	processes_start();
-	sockets_start();
 	for (step_number = 1; step_number <= steps; step_number++) {
 		PICK(kinds)();
 		say_handled();

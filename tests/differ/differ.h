@@ -4,7 +4,6 @@
  *
  *     differ.c    the program: steps, numbers, what is said        files.c      files, directories, descriptors
  *     memory.c    mappings and faults                               processes.c  signals, children, waiting
- *     sockets.c   sockets of AF_UNIX
  */
 #ifndef BAILEY_TESTS_DIFFER_H
 #define BAILEY_TESTS_DIFFER_H
@@ -62,12 +61,10 @@ size_t readable(const void *p, size_t size);
 void file_step(void);
 void memory_step(void);
 void process_step(void);
-void socket_step(void);
 
 void files_start(void);
 void memory_start(void);
 void processes_start(void);
-void sockets_start(void);
 /* Says which signals' handlers ran since the last step. */
 void say_handled(void);
 
