@@ -176,16 +176,20 @@ long sys_bind(struct task *t, const struct sys_args *args)
 	return r;
 }
 
+/* Linux takes the address in before it asks what the descriptor is. */
 long sys_connect(struct task *t, const struct sys_args *args)
 {
 	struct l_sockaddr_storage addr NOT_ZEROED;
 	struct socket *s;
 	struct file *f;
-	int r = arg_socket(t, args->a[0], &f, &s);
+	int r = arg_file(t, args->a[0], &f);
 
 	if (r < 0)
 		return r;
 	r = socket_take_addr(t, args->a[1], (int32_t)args->a[2], &addr);
+	s = socket_of(f);
+	if (r == 0 && !s)
+		r = -ENOTSOCK;
 	if (r == 0)
 		r = s->ops->connect ? s->ops->connect(s, t, &addr, (uint32_t)args->a[2], file_nonblock(f)) : -EOPNOTSUPP;
 	file_put(f);

@@ -75,6 +75,12 @@ long sys_recvfrom(struct task *t, const struct sys_args *args)
 
 /* ---- with a header ---- */
 
+/* MSG_CMSG_COMPAT, the kernel's own: whoever says it is refused before all else. */
+static bool is_forbidden(uint64_t flags)
+{
+	return (uint32_t)flags & 0x80000000u;
+}
+
 static int import(struct task *t, uint64_t gva, struct l_msghdr *h, struct ua_iov *iov)
 {
 	int r = copy_in(t->ctx, h, gva, sizeof(*h));
@@ -125,7 +131,7 @@ long sys_sendmsg(struct task *t, const struct sys_args *args)
 	struct socket *s;
 	struct file *f;
 	bool whole;
-	long r = arg_socket(t, args->a[0], &f, &s);
+	long r = is_forbidden(args->a[2]) ? -EINVAL : arg_socket(t, args->a[0], &f, &s);
 
 	if (r < 0)
 		return r;
@@ -187,7 +193,7 @@ long sys_recvmsg(struct task *t, const struct sys_args *args)
 {
 	struct socket *s;
 	struct file *f;
-	long r = arg_socket(t, args->a[0], &f, &s);
+	long r = is_forbidden(args->a[2]) ? -EINVAL : arg_socket(t, args->a[0], &f, &s);
 
 	if (r < 0)
 		return r;
@@ -217,7 +223,7 @@ long sys_sendmmsg(struct task *t, const struct sys_args *args)
 	bool whole = true;
 	struct socket *s;
 	struct file *f;
-	long r = arg_socket(t, args->a[0], &f, &s);
+	long r = is_forbidden(args->a[3]) ? -EINVAL : arg_socket(t, args->a[0], &f, &s);
 
 	if (r < 0)
 		return r;
@@ -265,7 +271,7 @@ long sys_recvmmsg(struct task *t, const struct sys_args *args)
 	struct socket *s;
 	struct file *f;
 	int64_t deadline;
-	long r = take_timeout(t, args->a[4], &deadline);
+	long r = is_forbidden(flags) ? -EINVAL : take_timeout(t, args->a[4], &deadline);
 
 	if (r == 0)
 		r = arg_socket(t, args->a[0], &f, &s);
