@@ -149,7 +149,7 @@ static int give_number(struct socket *s, int name, void *value, uint32_t *len)
 	case L_SO_DOMAIN:
 		return give_int(value, len, s->family);
 	case L_SO_ERROR:
-		return give_int(value, len, s->ops->take_error ? s->ops->take_error(s) : 0);
+		return give_int(value, len, -socket_take_error(s));
 	case L_SO_ACCEPTCONN:
 		return give_int(value, len, s->ops->listens && s->ops->listens(s));
 	case L_SO_SNDBUF:

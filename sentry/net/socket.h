@@ -32,9 +32,8 @@ struct net_msg {
 	unsigned out_flags; /* L_MSG_TRUNC and the like: what recvmsg(2) reports */
 	bool nothing;	   /* no message was received, and so nothing beside it */
 	struct scm scm;	   /* the caller's to end */
-	/* Ancillary data of the family's own, as guests have it (a sequence of struct l_cmsghdr): sent with it (borrowed); or received. */
-	const uint8_t *control;
-	uint32_t control_len, told_len; /* bytes */
+	/* Ancillary data of the family's own that was received, as guests have it (a sequence of struct l_cmsghdr). */
+	uint32_t told_len; /* bytes */
 	_Alignas(8) uint8_t told[NET_TOLD_MAX];
 	struct l_sockaddr_storage name;
 };
@@ -48,8 +47,7 @@ static inline void net_msg_init(struct net_msg *m, struct uio *u, unsigned flags
 	m->name_len = 0;
 	m->out_flags = 0;
 	m->nothing = false;
-	m->control = NULL;
-	m->control_len = m->told_len = 0;
+	m->told_len = 0;
 	m->scm = (struct scm){0};
 }
 
@@ -72,7 +70,6 @@ struct socket_ops {
 	int (*shutdown)(struct socket *s, bool rd, bool wr);
 	uint32_t (*poll)(struct socket *s);
 	long (*ioctl)(struct socket *s, struct pctx *ctx, unsigned cmd, uint64_t arg); /* -ENOTTY for what is not known */
-	int (*take_error)(struct socket *s); /* SO_ERROR: the errno, positive; told once */
 	bool (*listens)(struct socket *s);
 	/* Options that are not every family's; *len is room, and becomes the value's size.  -ENOPROTOOPT. */
 	int (*get)(struct socket *s, struct task *t, int level, int name, void *value, uint32_t *len);
@@ -120,6 +117,7 @@ struct socket {
 	int protocol;
 	struct waitqueue wq; /* everything that can happen to it */
 	struct fasync_list async;
+	_Atomic int error;   /* an errno; 0: none.  The family sets it; told once, by socket_take_error */
 	/* Options: set by any thread at any time, each by itself. */
 	_Atomic uint32_t flags;	       /* of 1 << enum socket_flag */
 	_Atomic uint32_t send_buffer, recv_buffer; /* bytes, doubled as Linux does */
@@ -134,6 +132,12 @@ struct socket {
 
 void socket_init(struct socket *s, const struct socket_ops *ops, int family, int type, int protocol);
 void socket_destroy(struct socket *s);
+
+/* The error that waits to be told, as -errno; 0: none. */
+static inline int socket_take_error(struct socket *s)
+{
+	return s->error ? -atomic_exchange(&s->error, 0) : 0;
+}
 
 static inline bool socket_has(const struct socket *s, enum socket_flag flag)
 {

@@ -277,8 +277,8 @@ long sys_recvmmsg(struct task *t, const struct sys_args *args)
 		r = arg_socket(t, args->a[0], &f, &s);
 	if (r < 0)
 		return r;
-	if (s->ops->take_error && !(flags & L_MSG_ERRQUEUE))
-		r = -s->ops->take_error(s);
+	if (!(flags & L_MSG_ERRQUEUE))
+		r = socket_take_error(s);
 	while (got < count && r >= 0) {
 		r = recv_one(t, f, s, nth(args->a[1], got), flags & ~(unsigned)L_MSG_WAITFORONE);
 		if (r >= 0)

@@ -158,7 +158,7 @@ static void begin_anew(struct tcp_sock *s) REQUIRES(inet_lock)
 
 void tcp_reset(struct tcp_sock *s)
 {
-	s->error = s->state == TCP_CLOSE_WAIT ? EPIPE : ECONNRESET;
+	s->inet.sock.error = s->state == TCP_CLOSE_WAIT ? EPIPE : ECONNRESET;
 	become_closed(s);
 }
 
@@ -222,7 +222,7 @@ static void stop_listening(struct tcp_sock *s)
 
 			c = tcp_get(list_first_entry(&s->callers, struct tcp_sock, caller_node));
 			child = stop_calling(c);
-			c->error = ECONNREFUSED;
+			c->inet.sock.error = ECONNREFUSED;
 			become_closed(c);
 			mutex_unlock(&inet_lock);
 			tcp_tell(c);
@@ -254,7 +254,6 @@ static void tcp_release(struct socket *sock)
 	if (tcp_listens(sock))
 		stop_listening(s);
 	mutex_lock(&inet_lock);
-	s->dead = true;
 	s->inet.file = NULL;
 	child = stop_calling(s);
 	if (s->peer && (s->queued || sock->linger == LINGER_NONE))
@@ -332,7 +331,7 @@ static void answer_callers(struct tcp_sock *l)
 /* What connect(2) says to a socket in that state; 0: go on. */
 static int may_connect(struct tcp_sock *s) REQUIRES(inet_lock)
 {
-	int error = s->error;
+	int error;
 
 	if (s->state == TCP_SYN_SENT)
 		return -EALREADY;
@@ -340,9 +339,9 @@ static int may_connect(struct tcp_sock *s) REQUIRES(inet_lock)
 		s->connecting = false;
 		if (s->state != TCP_CLOSE)
 			return 1;
-		s->error = 0;
+		error = socket_take_error(&s->inet.sock);
 		begin_anew(s);
-		return error ? -error : -ECONNABORTED;
+		return error < 0 ? error : -ECONNABORTED;
 	}
 	return s->state == TCP_CLOSE ? 0 : -EISCONN;
 }
@@ -420,8 +419,7 @@ static int wait_for_answer(struct tcp_sock *s)
 		s->connecting = true;
 		r = r == -ETIMEDOUT ? -EINPROGRESS : socket_waited(r, wait_ns);
 	} else {
-		r = -s->error;
-		s->error = 0;
+		r = socket_take_error(&s->inet.sock);
 		if (r < 0 && s->state == TCP_CLOSE)
 			begin_anew(s);
 	}
@@ -446,7 +444,7 @@ static int disconnect(struct tcp_sock *s)
 	}
 	child = stop_calling(s);
 	if (s->state != TCP_CLOSE)
-		s->error = ECONNRESET; /* as whoever uses it meanwhile is told */
+		s->inet.sock.error = ECONNRESET; /* as whoever uses it meanwhile is told */
 	if (s->peer)
 		abort_connection(s);
 	tie = untie(s);
@@ -496,7 +494,7 @@ static int tcp_connect(struct socket *sock, struct task *t, const struct l_socka
 	if (nonblock && (r == 0 || r == -EAGAIN || r == -ECONNREFUSED))
 		s->connecting = true;
 	if (nonblock && r == -ECONNREFUSED)
-		s->error = ECONNREFUSED;
+		s->inet.sock.error = ECONNREFUSED;
 	else if (r == -ECONNREFUSED)
 		begin_anew(s);
 	mutex_unlock(&inet_lock);
@@ -660,7 +658,7 @@ static uint32_t poll_connection(struct tcp_sock *s) REQUIRES(inet_lock)
 		if (s->urgent == TCP_URG_VALID)
 			events |= L_POLLPRI;
 	}
-	return s->error ? events | L_POLLERR : events;
+	return s->inet.sock.error ? events | L_POLLERR : events;
 }
 
 static uint32_t tcp_poll(struct socket *sock)
@@ -681,18 +679,6 @@ static uint32_t tcp_poll(struct socket *sock)
 static int tcp_name(struct socket *sock, bool peer, struct l_sockaddr_storage *addr, uint32_t *len)
 {
 	return peer && is_calling(tcp_of(sock)) ? -ENOTCONN : inet_name(sock, peer, addr, len);
-}
-
-static int tcp_take_error(struct socket *sock)
-{
-	struct tcp_sock *s = tcp_of(sock);
-	int error;
-
-	mutex_lock(&inet_lock);
-	error = s->error;
-	s->error = 0;
-	mutex_unlock(&inet_lock);
-	return error;
 }
 
 static bool tcp_listens(struct socket *sock)
@@ -742,7 +728,6 @@ const struct socket_ops tcp_ops = {
 	.shutdown = tcp_shutdown,
 	.poll = tcp_poll,
 	.ioctl = tcp_ioctl,
-	.take_error = tcp_take_error,
 	.listens = tcp_listens,
 	.get = tcp_get_option,
 	.set = tcp_set_option,

@@ -38,11 +38,9 @@ struct tcp_sock {
 
 	/* What follows is guarded by inet_lock. */
 	enum tcp_state state;
-	bool dead;		     /* its file is gone */
 	bool recv_shut, send_shut;
 	bool was_connected;	     /* so that its end is one, and not that it never began */
 	bool connecting;	     /* a connect(2) that did not wait: its outcome has not been asked for yet */
-	int error;		     /* an errno, told once; 0: none */
 	struct tcp_sock *peer;	     /* counted, or NULL: none yet, or its end is gone */
 
 	struct list_head queue;	     /* of tcp_chunk.node */
@@ -64,7 +62,7 @@ struct tcp_sock {
 
 	/* Options of TCP: each by itself. */
 	_Atomic int32_t nodelay, cork, keep_idle, keep_interval, keep_count, syn_count, linger2, defer_accept, window_clamp, quickack,
-		user_timeout, notsent_low, max_segment, fastopen;
+		user_timeout, notsent_low, max_segment;
 	_Atomic uint32_t congestion; /* its index in the list of algorithms */
 };
 

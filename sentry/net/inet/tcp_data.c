@@ -90,7 +90,7 @@ static bool sendable(struct tcp_sock *s)
 	bool r;
 
 	mutex_lock(&inet_lock);
-	r = s->error || s->send_shut || (s->state != TCP_SYN_SENT && tcp_room(s));
+	r = s->inet.sock.error || s->send_shut || (s->state != TCP_SYN_SENT && tcp_room(s));
 	if (!r)
 		s->wants_room = true;
 	mutex_unlock(&inet_lock);
@@ -100,13 +100,15 @@ static bool sendable(struct tcp_sock *s)
 /* Whether s may send, and how much (*room): -EAGAIN, nothing yet. */
 static int look(struct tcp_sock *s, size_t *room)
 {
-	int r = 0;
+	int r;
 
 	mutex_lock(&inet_lock);
-	if (s->error) {
-		r = -s->error;
-		s->error = 0;
-	} else if (s->state == TCP_SYN_SENT) {
+	r = socket_take_error(&s->inet.sock);
+	if (r < 0) {
+		mutex_unlock(&inet_lock);
+		return r;
+	}
+	if (s->state == TCP_SYN_SENT) {
 		r = -EAGAIN;
 	} else if (s->send_shut || (s->state != TCP_ESTABLISHED && s->state != TCP_CLOSE_WAIT)) {
 		r = -EPIPE;
@@ -165,8 +167,9 @@ static int deliver(struct tcp_sock *s, struct tcp_chunk *c, bool urgent)
 
 	mutex_lock(&inet_lock);
 	if (s->send_shut) {
-		r = s->error ? -s->error : -EPIPE;
-		s->error = 0;
+		r = socket_take_error(&s->inet.sock);
+		if (r == 0)
+			r = -EPIPE;
 	} else if (!s->peer) { /* who is gone says so */
 		tcp_reset(s);
 	} else {
@@ -386,16 +389,16 @@ static ssize_t give(struct tcp_sock *s, struct net_msg *m, uint64_t *left, bool 
 /* Why there is nothing: 0 for the end, an error, or -EAGAIN. */
 static int nothing(struct tcp_sock *s)
 {
-	int r = -EAGAIN;
+	int r = 0;
 
 	mutex_lock(&inet_lock);
-	if (s->error && !(s->was_connected && s->state == TCP_CLOSE && s->error == EPIPE)) {
-		r = -s->error;
-		s->error = 0;
-	} else if (s->recv_shut) {
-		r = 0;
-	} else if (s->state == TCP_CLOSE || s->state == TCP_LISTEN) {
-		r = s->was_connected ? 0 : -ENOTCONN;
+	if (!(s->was_connected && s->state == TCP_CLOSE && s->inet.sock.error == EPIPE))
+		r = socket_take_error(&s->inet.sock);
+	if (r == 0 && !s->recv_shut) {
+		if (s->state != TCP_CLOSE && s->state != TCP_LISTEN)
+			r = -EAGAIN;
+		else if (!s->was_connected)
+			r = -ENOTCONN;
 	}
 	mutex_unlock(&inet_lock);
 	return r;
@@ -406,7 +409,7 @@ static bool receivable(struct tcp_sock *s, size_t seen)
 	bool r;
 
 	mutex_lock(&inet_lock);
-	r = tcp_readable(s) > seen || s->recv_shut || s->error || (s->state != TCP_SYN_SENT && s->state == TCP_CLOSE);
+	r = tcp_readable(s) > seen || s->recv_shut || s->inet.sock.error || (s->state != TCP_SYN_SENT && s->state == TCP_CLOSE);
 	mutex_unlock(&inet_lock);
 	return r;
 }

@@ -245,7 +245,7 @@ static void send_to_one(struct udp_sock *s, struct udp_msg *msg, const struct en
 	} else {
 		refused = s->inet.port.remote.port || inet_has(&s->inet, INET_RECVERR) || inet_has(&s->inet, INET_RECVERR6);
 		if (refused)
-			s->error = ECONNREFUSED;
+			s->inet.sock.error = ECONNREFUSED;
 		list_add_tail(&msg->node, &dropped);
 	}
 	mutex_unlock(&inet_lock);
@@ -274,10 +274,12 @@ static int find_target(struct udp_sock *s, struct net_msg *m, struct endpoint *t
 			return r;
 	}
 	mutex_lock(&inet_lock);
-	if (s->error) {
-		r = -s->error;
-		s->error = 0;
-	} else if (s->send_shut) {
+	r = socket_take_error(&s->inet.sock);
+	if (r < 0) {
+		mutex_unlock(&inet_lock);
+		return r;
+	}
+	if (s->send_shut) {
 		r = -EPIPE;
 	} else if (!m->name_len && !u->remote.port) {
 		r = -EDESTADDRREQ;
@@ -348,7 +350,7 @@ static bool receivable(struct udp_sock *s)
 	bool r;
 
 	mutex_lock(&inet_lock);
-	r = !list_empty(&s->queue) || s->recv_shut || s->error;
+	r = !list_empty(&s->queue) || s->recv_shut || s->inet.sock.error;
 	mutex_unlock(&inet_lock);
 	return r;
 }
@@ -422,12 +424,10 @@ static ssize_t udp_recv(struct socket *sock, struct net_msg *m)
 		struct udp_msg *msg;
 
 		mutex_lock(&inet_lock);
-		msg = list_empty(&s->queue) ? NULL : list_first_entry(&s->queue, struct udp_msg, node);
-		r = s->error ? -s->error : s->recv_shut ? 0 : -EAGAIN;
-		if (s->error && (r != 0 || !msg)) {
-			s->error = 0;
-			msg = NULL; /* an error comes first */
-		}
+		r = socket_take_error(sock); /* an error comes first */
+		msg = r < 0 || list_empty(&s->queue) ? NULL : list_first_entry(&s->queue, struct udp_msg, node);
+		if (r == 0 && !s->recv_shut)
+			r = -EAGAIN;
 		mutex_unlock(&inet_lock);
 		if (msg)
 			r = give(s, msg, m);
@@ -467,7 +467,7 @@ static uint32_t udp_poll(struct socket *sock)
 	uint32_t events = L_POLLOUT | L_POLLWRNORM | L_POLLWRBAND;
 
 	mutex_lock(&inet_lock);
-	if (s->error)
+	if (s->inet.sock.error)
 		events |= L_POLLERR;
 	if (s->recv_shut)
 		events |= L_POLLRDHUP | L_POLLIN | L_POLLRDNORM;
@@ -491,18 +491,6 @@ static long udp_ioctl(struct socket *sock, struct pctx *ctx, unsigned cmd, uint6
 		n = (int32_t)list_first_entry(&s->queue, struct udp_msg, node)->len;
 	mutex_unlock(&inet_lock);
 	return copy_out(ctx, arg, &n, sizeof(n));
-}
-
-static int udp_take_error(struct socket *sock)
-{
-	struct udp_sock *s = udp_of(sock);
-	int error;
-
-	mutex_lock(&inet_lock);
-	error = s->error;
-	s->error = 0;
-	mutex_unlock(&inet_lock);
-	return error;
 }
 
 /* ---- groups ---- */
@@ -584,7 +572,6 @@ static const struct socket_ops udp_ops = {
 	.shutdown = udp_shutdown,
 	.poll = udp_poll,
 	.ioctl = udp_ioctl,
-	.take_error = udp_take_error,
 	.get = inet_get_option,
 	.set = udp_set_option,
 	.opened = inet_opened,

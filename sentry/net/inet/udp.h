@@ -20,7 +20,6 @@ struct udp_sock {
 
 	/* What follows is guarded by inet_lock. */
 	bool recv_shut, send_shut;
-	int error;		/* an errno, told once; 0: none */
 	struct list_head queue; /* of udp_msg.node */
 	size_t queued;		/* what they are charged to recv_buffer, bytes */
 	uint32_t drops;

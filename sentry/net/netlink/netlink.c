@@ -33,7 +33,6 @@ struct nl_sock {
 	uint32_t flags;		   /* of 1 << L_NETLINK_*: options that are kept and told */
 	struct list_head queue;	   /* of nl_packet.node */
 	size_t queued;		   /* bytes */
-	int error;
 };
 
 static struct mutex nl_lock = MUTEX_INIT;
@@ -270,7 +269,7 @@ static void queue_answer(struct nl_sock *s, struct nl_answer *a)
 		p = malloc(sizeof(*p) + len);
 		mutex_lock(&nl_lock);
 		if (!p || s->queued + len > QUEUE_MAX) {
-			s->error = ENOBUFS;
+			s->sock.error = ENOBUFS;
 			free(p);
 		} else {
 			p->len = len;
@@ -284,7 +283,7 @@ static void queue_answer(struct nl_sock *s, struct nl_answer *a)
 	free(a->data);
 	if (a->failed) {
 		mutex_lock(&nl_lock);
-		s->error = ENOBUFS;
+		s->sock.error = ENOBUFS;
 		mutex_unlock(&nl_lock);
 	} else if (!at) {
 		return;
@@ -377,7 +376,7 @@ static bool receivable(struct nl_sock *s)
 	bool r;
 
 	mutex_lock(&nl_lock);
-	r = !list_empty(&s->queue) || s->error;
+	r = !list_empty(&s->queue) || s->sock.error;
 	mutex_unlock(&nl_lock);
 	return r;
 }
@@ -389,12 +388,10 @@ static int take(struct nl_sock *s, struct nl_packet **out)
 
 	*out = NULL;
 	mutex_lock(&nl_lock);
-	if (s->error) {
-		r = -s->error;
-		s->error = 0;
-	} else if (list_empty(&s->queue)) {
+	r = socket_take_error(&s->sock);
+	if (r == 0 && list_empty(&s->queue)) {
 		r = -EAGAIN;
-	} else {
+	} else if (r == 0) {
 		*out = list_first_entry(&s->queue, struct nl_packet, node);
 		list_del_init(&(*out)->node);
 		s->queued -= (*out)->len;
@@ -463,22 +460,10 @@ static uint32_t nl_poll(struct socket *sock)
 	mutex_lock(&nl_lock);
 	if (!list_empty(&s->queue))
 		events |= L_POLLIN | L_POLLRDNORM;
-	if (s->error)
+	if (s->sock.error)
 		events |= L_POLLERR;
 	mutex_unlock(&nl_lock);
 	return events;
-}
-
-static int nl_take_error(struct socket *sock)
-{
-	struct nl_sock *s = nl_of(sock);
-	int error;
-
-	mutex_lock(&nl_lock);
-	error = s->error;
-	s->error = 0;
-	mutex_unlock(&nl_lock);
-	return error;
 }
 
 static int nl_get(struct socket *sock, struct task *t, int level, int name, void *value, uint32_t *len)
@@ -560,7 +545,6 @@ static const struct socket_ops nl_ops = {
 	.send = nl_send,
 	.recv = nl_recv,
 	.poll = nl_poll,
-	.take_error = nl_take_error,
 	.get = nl_get,
 	.set = nl_set,
 	.opened = nl_opened,

@@ -42,7 +42,7 @@ void unix_forget_peer(struct unix_sock *s, struct unix_sock *old)
 
 	mutex_lock(&unix_lock);
 	if (!list_empty(&s->queue) && !old->dead && old->peer == s) {
-		old->error = ECONNRESET;
+		old->sock.error = ECONNRESET;
 		told = true;
 	}
 	mutex_unlock(&unix_lock);

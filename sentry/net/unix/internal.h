@@ -53,7 +53,6 @@ struct unix_sock {
 	enum unix_state state;
 	bool dead;		    /* its file is gone; nothing is queued for it any more */
 	bool recv_shut, send_shut;  /* shutdown(2), a connection's other end too */
-	int error;		    /* an errno, told once; 0: none */
 	struct unix_sock *peer;	    /* counted, or NULL */
 	struct list_head peers;	    /* of peer_node: those whose peer it is */
 	struct list_head peer_node;

@@ -86,12 +86,10 @@ static struct unix_msg *find(struct unix_sock *s, struct place p, size_t *skip) 
 /* Why there is nothing: an error, 0 for the end, or -EAGAIN. */
 static int nothing(struct unix_sock *s, bool nonblock) REQUIRES(unix_lock)
 {
-	int error = s->error;
+	int r = socket_take_error(&s->sock);
 
-	if (error) {
-		s->error = 0;
-		return -error;
-	}
+	if (r < 0)
+		return r;
 	if (!s->recv_shut)
 		return -EAGAIN;
 	/* Only a datagram socket, which others may write to all the same, has to be waited for to be at its end. */
@@ -105,7 +103,7 @@ static bool receivable(struct unix_sock *s, struct place p)
 	bool r;
 
 	mutex_lock(&unix_lock);
-	r = find(s, p, &skip) || s->recv_shut || s->error;
+	r = find(s, p, &skip) || s->recv_shut || s->sock.error;
 	mutex_unlock(&unix_lock);
 	return r;
 }
@@ -249,7 +247,7 @@ static ssize_t recv_packet(struct unix_sock *s, struct net_msg *m)
 		size_t skip;
 
 		mutex_lock(&unix_lock);
-		msg = s->error ? NULL : find(s, at, &skip);
+		msg = s->sock.error ? NULL : find(s, at, &skip);
 		n = msg ? 0 : nothing(s, m->nonblock);
 		mutex_unlock(&unix_lock);
 		if (msg) {

@@ -134,22 +134,20 @@ static bool own_room_or_end(struct unix_sock *s)
 	bool r;
 
 	mutex_lock(&unix_lock);
-	r = has_room(s) || s->send_shut || s->error;
+	r = has_room(s) || s->send_shut || s->sock.error;
 	mutex_unlock(&unix_lock);
 	return r;
 }
 
 static int look_for_own_room(struct unix_sock *s)
 {
-	int r = 0;
+	int r;
 
 	mutex_lock(&unix_lock);
-	if (s->error) {
-		r = -s->error;
-		s->error = 0;
-	} else if (s->send_shut) {
+	r = socket_take_error(&s->sock);
+	if (r == 0 && s->send_shut) {
 		r = -EPIPE;
-	} else if (!has_room(s)) {
+	} else if (r == 0 && !has_room(s)) {
 		s->wants_signal = true;
 		r = -EAGAIN;
 	}
@@ -380,12 +378,9 @@ static int check_state(struct unix_sock *s, struct net_msg *m)
 		break;
 	case L_SOCK_SEQPACKET:
 		m->name_len = 0; /* overlooked */
-		if (s->error) {
-			r = -s->error;
-			s->error = 0;
-		} else if (s->state != UNIX_CONNECTED) {
+		r = socket_take_error(&s->sock);
+		if (r == 0 && s->state != UNIX_CONNECTED)
 			r = -ENOTCONN;
-		}
 		break;
 	}
 	mutex_unlock(&unix_lock);

@@ -134,7 +134,7 @@ static struct unix_sock *leave_peer(struct unix_sock *s, bool unread) REQUIRES(u
 		return peer;
 	peer->recv_shut = peer->send_shut = true;
 	if (unread)
-		peer->error = ECONNRESET;
+		peer->sock.error = ECONNRESET;
 	return peer;
 }
 
@@ -203,7 +203,7 @@ static uint32_t unix_poll(struct socket *sock)
 	bool writable;
 
 	mutex_lock(&unix_lock);
-	if (s->error)
+	if (s->sock.error)
 		events |= L_POLLERR;
 	if (s->recv_shut && s->send_shut)
 		events |= L_POLLHUP;
@@ -287,18 +287,6 @@ static long unix_ioctl(struct socket *sock, struct pctx *ctx, unsigned cmd, uint
 		return copy_out(ctx, arg, &count, sizeof(count));
 	}
 	return -ENOTTY;
-}
-
-static int unix_take_error(struct socket *sock)
-{
-	struct unix_sock *s = unix_of(sock);
-	int error;
-
-	mutex_lock(&unix_lock);
-	error = s->error;
-	s->error = 0;
-	mutex_unlock(&unix_lock);
-	return error;
 }
 
 static bool unix_listens(struct socket *sock)
@@ -479,7 +467,6 @@ static const struct socket_ops unix_ops = {
 	.shutdown = unix_shutdown,
 	.poll = unix_poll,
 	.ioctl = unix_ioctl,
-	.take_error = unix_take_error,
 	.listens = unix_listens,
 	.get = unix_get_option,
 	.set = unix_set_option,
