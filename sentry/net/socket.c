@@ -57,6 +57,13 @@ void net_msg_tell(struct net_msg *m, int level, int type, const void *data, size
 	m->told_len += (uint32_t)space;
 }
 
+uint64_t socket_low_water(const struct socket *s, const struct net_msg *m)
+{
+	uint64_t size = uio_left(m->u), low = m->flags & L_MSG_WAITALL ? size : min_of((uint64_t)s->recv_low, size);
+
+	return max_of(low, (uint64_t)1);
+}
+
 /* ---- read and write: recv and send without an address ---- */
 
 static ssize_t socket_read(struct file *f, struct uio *u, int64_t pos)

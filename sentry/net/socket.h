@@ -165,6 +165,13 @@ static inline int socket_waited(int r, int64_t wait_ns)
 	return r == -ERESTARTSYS && wait_ns ? -EINTR : r; /* what has waited for a time is not begun anew: signal(7) */
 }
 
+/* Waits on wq_ for cond_ as one who would block, nonblock_ or not: 0, or the errno that the call ends with; -EAGAIN: not to be waited for. */
+#define socket_wait(wq_, nonblock_, wait_ns_, deadline_, cond_)                                                        \
+	((nonblock_) || (wait_ns_) < 0 ? -EAGAIN : socket_waited(wait_event_deadline(wq_, deadline_, cond_), wait_ns_))
+
+/* How many bytes a receive from a stream waits for: SO_RCVLOWAT, or all with MSG_WAITALL. */
+uint64_t socket_low_water(const struct socket *s, const struct net_msg *m);
+
 extern struct tunable net_somaxconn; /* net.core.somaxconn */
 
 #endif

@@ -590,9 +590,7 @@ static int tcp_accept(struct socket *sock, bool nonblock, struct socket **out)
 	int r;
 
 	while ((r = take_embryo(s, &child)) == -EAGAIN) {
-		if (nonblock || wait_ns < 0)
-			return r;
-		r = socket_waited(wait_event_deadline(&sock->wq, deadline, acceptable(s)), wait_ns);
+		r = socket_wait(&sock->wq, nonblock, wait_ns, deadline, acceptable(s));
 		if (r < 0)
 			return r;
 	}

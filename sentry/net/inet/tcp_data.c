@@ -236,9 +236,9 @@ ssize_t tcp_send(struct socket *sock, struct task *t, struct net_msg *m)
 				break;
 			continue;
 		}
-		if (r != -EAGAIN || m->nonblock || wait_ns < 0)
+		if (r != -EAGAIN)
 			break;
-		r = socket_waited(wait_event_deadline(&sock->wq, deadline, sendable(s)), wait_ns);
+		r = socket_wait(&sock->wq, m->nonblock, wait_ns, deadline, sendable(s));
 		if (r < 0)
 			break;
 	}
@@ -404,34 +404,25 @@ static int nothing(struct tcp_sock *s)
 	return r;
 }
 
-static bool receivable(struct tcp_sock *s, size_t seen)
+static bool receivable(struct tcp_sock *s)
 {
 	bool r;
 
 	mutex_lock(&inet_lock);
-	r = tcp_readable(s) > seen || s->recv_shut || s->inet.sock.error || (s->state != TCP_SYN_SENT && s->state == TCP_CLOSE);
+	r = tcp_readable(s) || s->recv_shut || s->inet.sock.error || (s->state != TCP_SYN_SENT && s->state == TCP_CLOSE);
 	mutex_unlock(&inet_lock);
 	return r;
 }
 
-static int wait_for_more(struct tcp_sock *s, size_t seen, int64_t deadline) REQUIRES(s->inet.recv_lock)
+static int wait_for_more(struct tcp_sock *s, bool nonblock, int64_t deadline) REQUIRES(s->inet.recv_lock)
 {
 	int64_t wait_ns = s->inet.sock.recv_wait_ns;
 	int r;
 
-	if (wait_ns < 0)
-		return -EAGAIN;
 	mutex_unlock(&s->inet.recv_lock);
-	r = socket_waited(wait_event_deadline(&s->inet.sock.wq, deadline, receivable(s, seen)), wait_ns);
+	r = socket_wait(&s->inet.sock.wq, nonblock, wait_ns, deadline, receivable(s));
 	mutex_lock(&s->inet.recv_lock);
 	return r;
-}
-
-static uint64_t least(const struct tcp_sock *s, const struct net_msg *m)
-{
-	uint64_t size = uio_left(m->u), low = m->flags & L_MSG_WAITALL ? size : min_of((uint64_t)s->inet.sock.recv_low, size);
-
-	return max_of(low, (uint64_t)1);
 }
 
 static bool is_listening(struct tcp_sock *s)
@@ -448,7 +439,7 @@ ssize_t tcp_recv(struct socket *sock, struct net_msg *m)
 {
 	struct tcp_sock *s = tcp_of(sock);
 	int64_t deadline = socket_deadline(sock->recv_wait_ns);
-	uint64_t left = uio_left(m->u), target = least(s, m), total = 0;
+	uint64_t left = uio_left(m->u), target = socket_low_water(sock, m), total = 0;
 	bool stopped;
 	ssize_t n;
 	int r = 0;
@@ -472,9 +463,9 @@ ssize_t tcp_recv(struct socket *sock, struct net_msg *m)
 		if (stopped || total >= target || (total && !left) || (total && (m->flags & L_MSG_PEEK)))
 			break;
 		r = nothing(s);
-		if (r != -EAGAIN || m->nonblock)
+		if (r != -EAGAIN)
 			break;
-		r = wait_for_more(s, 0, deadline);
+		r = wait_for_more(s, m->nonblock, deadline);
 		if (r < 0)
 			break;
 	}

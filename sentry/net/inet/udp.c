@@ -431,10 +431,10 @@ static ssize_t udp_recv(struct socket *sock, struct net_msg *m)
 		mutex_unlock(&inet_lock);
 		if (msg)
 			r = give(s, msg, m);
-		if (msg || r != -EAGAIN || m->nonblock || wait_ns < 0)
+		if (msg || r != -EAGAIN)
 			break;
 		mutex_unlock(&s->inet.recv_lock);
-		r = socket_waited(wait_event_deadline(&sock->wq, deadline, receivable(s)), wait_ns);
+		r = socket_wait(&sock->wq, m->nonblock, wait_ns, deadline, receivable(s));
 		mutex_lock(&s->inet.recv_lock);
 		if (r < 0)
 			break;

@@ -423,9 +423,7 @@ static ssize_t nl_recv(struct socket *sock, struct net_msg *m)
 	if (m->flags & L_MSG_OOB)
 		return -EOPNOTSUPP;
 	while ((r = take(s, &p)) == -EAGAIN) {
-		if (m->nonblock || wait_ns < 0)
-			return r;
-		r = socket_waited(wait_event_deadline(&sock->wq, deadline, receivable(s)), wait_ns);
+		r = socket_wait(&sock->wq, m->nonblock, wait_ns, deadline, receivable(s));
 		if (r < 0)
 			return r;
 	}

@@ -201,8 +201,7 @@ static int connect_stream(struct unix_sock *s, struct task *t, const struct l_so
 		return r;
 	unix_note_cred(child, t);
 	while ((r = try_connect(s, child, t, addr, len, &listener)) == -EAGAIN) {
-		if (!nonblock && wait_ns >= 0)
-			r = socket_waited(wait_event_deadline(&listener->room_wq, deadline, is_worth_a_try(listener)), wait_ns);
+		r = socket_wait(&listener->room_wq, nonblock, wait_ns, deadline, is_worth_a_try(listener));
 		unix_put(listener);
 		if (r < 0)
 			break;
@@ -279,9 +278,7 @@ int unix_accept(struct socket *sock, bool nonblock, struct socket **out)
 	if (!unix_connects(s))
 		return -EOPNOTSUPP;
 	while ((r = take_embryo(s, &child)) == -EAGAIN) {
-		if (nonblock || wait_ns < 0)
-			return r;
-		r = socket_waited(wait_event_deadline(&sock->wq, deadline, acceptable(s)), wait_ns);
+		r = socket_wait(&sock->wq, nonblock, wait_ns, deadline, acceptable(s));
 		if (r < 0)
 			return r;
 	}

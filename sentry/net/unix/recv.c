@@ -361,18 +361,10 @@ static ssize_t give_pieces(struct unix_sock *s, struct net_msg *m, struct progre
 	return total;
 }
 
-/* How many bytes are to be waited for. */
-static uint64_t least(const struct unix_sock *s, const struct net_msg *m)
-{
-	uint64_t size = uio_left(m->u), low = m->flags & L_MSG_WAITALL ? size : min_of((uint64_t)s->sock.recv_low, size);
-
-	return max_of(low, (uint64_t)1);
-}
-
 static ssize_t recv_stream(struct unix_sock *s, struct net_msg *m)
 {
 	int64_t deadline = socket_deadline(s->sock.recv_wait_ns);
-	uint64_t target = least(s, m), total = 0;
+	uint64_t target = socket_low_water(&s->sock, m), total = 0;
 	struct progress p = {0};
 	ssize_t n;
 	int r = 0;

@@ -161,8 +161,8 @@ static int wait_for_own_room(struct unix_sock *s, bool nonblock)
 	int64_t wait_ns = s->sock.send_wait_ns, deadline = socket_deadline(wait_ns);
 	int r;
 
-	while ((r = look_for_own_room(s)) == -EAGAIN && !nonblock && wait_ns >= 0) {
-		r = socket_waited(wait_event_deadline(&s->sock.wq, deadline, own_room_or_end(s)), wait_ns);
+	while ((r = look_for_own_room(s)) == -EAGAIN) {
+		r = socket_wait(&s->sock.wq, nonblock, wait_ns, deadline, own_room_or_end(s));
 		if (r < 0)
 			break;
 	}
@@ -323,11 +323,11 @@ static int deliver(struct unix_sock *s, struct task *t, struct net_msg *m, struc
 		if (r < 0)
 			return r;
 		r = try_packet(s, to, t, msg);
-		if (r != -EAGAIN || m->nonblock || wait_ns < 0) {
+		if (r != -EAGAIN) {
 			unix_put(to);
 			return r;
 		}
-		r = socket_waited(wait_event_deadline(&to->room_wq, deadline, peer_room_or_end(to, s)), wait_ns);
+		r = socket_wait(&to->room_wq, m->nonblock, wait_ns, deadline, peer_room_or_end(to, s));
 		unix_put(to);
 	} while (r == 0);
 	return r;
