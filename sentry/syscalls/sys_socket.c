@@ -234,12 +234,15 @@ static long do_accept(struct task *t, const struct sys_args *args, uint32_t flag
 	struct file *f;
 	long r;
 
-	if (flags & ~(uint32_t)(L_SOCK_CLOEXEC | L_SOCK_NONBLOCK))
-		return -EINVAL;
-	r = arg_socket(t, args->a[0], &f, &s);
+	r = arg_file(t, args->a[0], &f);
 	if (r < 0)
 		return r;
-	if (!fd_has_room(t->files, task_fd_limit(t)))
+	s = socket_of(f);
+	if (flags & ~(uint32_t)(L_SOCK_CLOEXEC | L_SOCK_NONBLOCK))
+		r = -EINVAL;
+	else if (!s)
+		r = -ENOTSOCK;
+	else if (!fd_has_room(t->files, task_fd_limit(t)))
 		r = -EMFILE;
 	else
 		r = s->ops->accept ? s->ops->accept(s, file_nonblock(f), &accepted) : -EOPNOTSUPP;
