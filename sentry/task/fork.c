@@ -227,7 +227,6 @@ static int make_context(struct task *t, struct task *child, uint64_t flags)
 /* Gives t a descriptor of the child's (CLONE_PIDFD) and tells its number: that, or -errno. */
 static int install_pidfd(struct task *t, struct task *child, const struct clone_request *req)
 {
-	int limit = (int)min_of(process_rlimit(t->process, L_RLIMIT_NOFILE), (uint64_t)L_NR_OPEN);
 	bool thread = (req->flags & L_CLONE_THREAD) != 0;
 	struct file *f;
 	int32_t fd;
@@ -236,11 +235,9 @@ static int install_pidfd(struct task *t, struct task *child, const struct clone_
 	r = pidfd_file_new(child->process, thread ? child : NULL, thread ? L_PIDFD_THREAD : 0, t->cred, &f);
 	if (r < 0)
 		return r;
-	fd = fd_install(t->files, f, 0, limit, true);
-	if (fd < 0) {
-		file_put(f);
+	fd = (int32_t)task_install(t, f, true);
+	if (fd < 0)
 		return fd;
-	}
 	r = copy_out(t->ctx, req->pidfd, &fd, sizeof(fd));
 	if (r == 0)
 		return fd;
