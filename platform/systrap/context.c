@@ -173,6 +173,8 @@ int systrap_ctx_spawn(struct pas *as, struct pctx *via, struct pctx **out)
 	c->ctx.as = as;
 	c->calm_ns = CALM_MIN_NS;
 	c->fresh_calls = via ? 0 : FRESH_CALLS; /* without it a program begins */
+	if (via) /* no longer alone there: what it is still to be given might come after what the new thread writes */
+		pieces_end(context_of(via));
 	if (take_idle(s, c)) {
 		c->ch = st->channels + (size_t)c->channel * SYSTRAP_CHANNEL_SIZE;
 		frame_init(c);
